@@ -1,0 +1,1 @@
+"""What the systems of the zoo share: audio, units, checkpoints, downloads, and the bricks in `slmcore.layers`."""

@@ -1,0 +1,107 @@
+"""Discrete units of speech with their durations, and the operating point that says how they were made."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import must
+
+__all__ = ["OperatingPoint", "Units"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """Where on the (k, lambda) plane units lie. What is None is unknown and agrees with everything."""
+
+    zoo: str
+    """Name of the zoo, e.g. "dp-slm" or "demo"."""
+    encoder: str | None = None
+    """Name of the feature encoder, e.g. "wavlm_large"."""
+    layer: int | None = None
+    """Encoder block whose output is quantised, 1-based."""
+    k: int | None = None
+    """Number of codes in the codebook."""
+    lmbda: float | None = None
+    """Weight of the duration penalty, in squared feature units; 0 is nearest code."""
+    num_neighbors: int | None = None
+    """How many of its nearest codes a frame may take; k is all of them."""
+
+    def conflicts(self, other: OperatingPoint) -> list[str]:
+        """The fields that both sides know and do not agree on, as `name: mine != theirs`."""
+        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return [f"{name}: {a} != {b}" for name, a, b in pairs if a is not None and b is not None and a != b]
+
+    def check_compatible(self, other: OperatingPoint | None, what: str) -> None:
+        """Raise a ValueError that names `what` if the two points contradict each other."""
+        conflicts = [] if other is None else self.conflicts(other)
+        if conflicts:
+            raise ValueError(f"{what} do not belong together ({'; '.join(conflicts)}). Load both at one (k, lmbda).")
+
+    def to_json(self) -> str:
+        """The point as one line of JSON, for metadata."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> OperatingPoint:
+        """Read what `to_json` wrote; a ValueError if it is something else."""
+        values = json.loads(text)
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, dict) or not isinstance(values.get("zoo"), str) or set(values) - known:
+            raise ValueError(must("operating_point", f"a JSON object with `zoo` and keys of {sorted(known)}", text))
+        return cls(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """A sequence of units without repeats that a quantiser found, each with the number of frames it lasts.
+
+    `units`: int64 (n,); `durations`: int64 (n,), frames >= 1; `frame_rate`: frames a second.
+    """
+
+    units: Tensor
+    durations: Tensor
+    frame_rate: float
+    operating_point: OperatingPoint | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("units", "durations"):
+            value: Any = getattr(self, name)
+            if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.ndim != 1:
+                shown = f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value
+                raise ValueError(must(name, "an int64 tensor (n,)", shown))
+        if self.units.shape != self.durations.shape:
+            raise ValueError(must("durations", f"as long as units ({len(self.units)})", len(self.durations)))
+        if len(self.units) and (int(self.units.min()) < 0 or int(self.durations.min()) < 1):
+            raise ValueError("`units` must be >= 0 and `durations` >= 1 frame, but a smaller value was found.")
+        if not self.frame_rate > 0:
+            raise ValueError(must("frame_rate", "a number of frames a second > 0", self.frame_rate))
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @property
+    def seconds(self) -> float:
+        """How long the units last together."""
+        return int(self.durations.sum()) / self.frame_rate
+
+    def framewise(self) -> Tensor:
+        """One unit for each frame: int64 (durations.sum(),)."""
+        return torch.repeat_interleave(self.units, self.durations)
+
+    def boundaries(self) -> Tensor:
+        """Start of each unit and the end of the last, in seconds: float64 (n + 1,)."""
+        ends = self.durations.cumsum(0).double() / self.frame_rate
+        return torch.cat([ends.new_zeros(1), ends])
+
+    @classmethod
+    def from_framewise(
+        cls, framewise: Tensor, frame_rate: float, operating_point: OperatingPoint | None = None
+    ) -> Units:
+        """Join repeats: framewise units (T,) to units and durations."""
+        units, durations = torch.unique_consecutive(framewise.long(), return_counts=True)
+        return cls(units, durations, frame_rate, operating_point)
