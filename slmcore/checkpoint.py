@@ -66,7 +66,7 @@ def save(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype | None = N
     try:
         save_file(state, temporary, _metadata(checkpoint))
         Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)
 
