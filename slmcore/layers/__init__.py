@@ -1,1 +1,1 @@
-
+"""Bricks that more than one system is built from: the decoder-only transformer, its cache, sampling and decoding."""

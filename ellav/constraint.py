@@ -1,0 +1,53 @@
+"""The forcing rule of ELLA-V's decoding, as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ellav.tokenizer import EOP
+from slmcore.errors import must
+from slmcore.layers.decoding import FREE
+
+__all__ = ["PhonesInOrder"]
+
+
+class PhonesInOrder:
+    """After EOP comes the next phone; a phone that grows too long is ended by EOP; the last EOP ends the sequence.
+
+    Tokens since the last EOP are counted, a forced phone included, and EOP is forced once the count exceeds
+    `max_codec_tokens_per_phone + 1`; the first phone stands in the prompt and is not counted. Everything else is
+    sampled freely, specials and phones too.
+    """
+
+    def __init__(self, phones: Sequence[Tensor], max_codec_tokens_per_phone: int, device: torch.device) -> None:
+        most = max_codec_tokens_per_phone
+        if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+            raise ValueError(must("max_codec_tokens_per_phone", "a whole number >= 0", most))
+        self.most = most
+        self.number = torch.tensor([len(p) for p in phones], device=device)
+        self.phones = torch.nn.utils.rnn.pad_sequence([*phones], batch_first=True).to(device)
+        self.index = torch.zeros_like(self.number)
+        self.count = torch.zeros_like(self.number)
+
+    def adjust(self, logits: Tensor) -> Tensor:
+        """Logits stay as they are."""
+        return logits
+
+    def advance(self, tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Count the tokens and the phones, and find what comes next."""
+        ends_phone = valid & (tokens == EOP)
+        self.index += ends_phone
+        self.count += valid
+        self.count.masked_fill_(ends_phone, 0)
+        ended = self.index >= self.number
+        following = self.phones.gather(1, self.index.clamp(max=self.phones.shape[1] - 1)[:, None]).squeeze(1)
+        forced = torch.where(self.count > self.most + 1, EOP, FREE)
+        return torch.where(ends_phone & ~ended, following, forced), ended
+
+    def select(self, rows: Tensor) -> None:
+        """Keep some rows."""
+        for name in ("number", "phones", "index", "count"):
+            setattr(self, name, getattr(self, name)[rows])

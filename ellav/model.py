@@ -1,0 +1,156 @@
+"""The acoustic model: deduplicated units to codec tokens, phone by phone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor, nn
+
+from ellav.constraint import PhonesInOrder
+from ellav.tokenizer import EOP, EllaVTokenizer
+from slmcore.checkpoint import Checkpoint, build, read
+from slmcore.errors import CheckpointError, must
+from slmcore.layers.decoding import Decoded, decode
+from slmcore.layers.sampling import Sampler
+from slmcore.layers.transformer import Transformer, TransformerConfig
+from slmcore.units import OperatingPoint
+
+__all__ = ["EllaV", "load", "published"]
+
+_MOST_AT_ONCE = 64
+
+
+class EllaV(nn.Module):
+    """ELLA-V's autoregressive part with one codec level (Song et al. 2024, arXiv 2401.07333)."""
+
+    def __init__(
+        self, config: TransformerConfig, tokenizer: EllaVTokenizer, operating_point: OperatingPoint | None = None
+    ) -> None:
+        super().__init__()
+        if tokenizer.vocab_size != config.vocab_size:
+            raise CheckpointError(must("vocab_size", f"the tokenizer's {tokenizer.vocab_size}", config.vocab_size))
+        self.config, self.tokenizer, self.operating_point = config, tokenizer, operating_point
+        self.transformer = Transformer(config)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> EllaV:
+        """The model that a checkpoint of kind "ellav" holds."""
+        config = TransformerConfig.from_args(checkpoint.config)
+        tokenizer = EllaVTokenizer.from_dict(checkpoint.tokenizer or {})
+        return build(lambda: cls(config, tokenizer, checkpoint.operating_point), checkpoint.state)
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """This model as a checkpoint."""
+        return Checkpoint(
+            kind="ellav",
+            config=asdict(self.config),
+            state=self.state_dict(),
+            tokenizer=self.tokenizer.to_dict(),
+            operating_point=self.operating_point,
+            provenance=dict(provenance or {}),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.transformer.tok_embeddings.weight.device
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, vocab) of training sequences (B, T) int64, right-padded."""
+        return self.transformer(ids)
+
+    @overload
+    def generate(
+        self,
+        prompts: Sequence[Sequence[str]],
+        max_tokens: int,
+        max_codec_tokens_per_phone: int,
+        temperature: float = ...,
+        top_p: float = ...,
+        *,
+        seed: int = ...,
+        graph: bool | None = ...,
+        return_durations: Literal[False] = ...,
+    ) -> tuple[list[Tensor], list[bool]]: ...
+
+    @overload
+    def generate(
+        self,
+        prompts: Sequence[Sequence[str]],
+        max_tokens: int,
+        max_codec_tokens_per_phone: int,
+        temperature: float = ...,
+        top_p: float = ...,
+        *,
+        seed: int = ...,
+        graph: bool | None = ...,
+        return_durations: Literal[True],
+    ) -> tuple[list[Tensor], list[bool], list[Tensor]]: ...
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[str]],
+        max_tokens: int,
+        max_codec_tokens_per_phone: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        *,
+        seed: int = 0,
+        graph: bool | None = None,
+        return_durations: bool = False,
+    ) -> tuple[list[Tensor], list[bool]] | tuple[list[Tensor], list[bool], list[Tensor]]:
+        """Codec tokens for each prompt of names such as "u17"; repeats are dropped.
+
+        `max_tokens` counts steps, forced tokens included: about 40 + 2 x (units a second) for a second of speech.
+        A cap of n allows n + 2 codec tokens for the first unit and n + 1 for each later one. `temperature` 0 or
+        `top_p` 0 is greedy. `graph` captures a step as a CUDA graph (None: on CUDA).
+
+        Returns the codec tokens, int64 (n_i,) on the CPU, whether each prompt was spoken to its end, and with
+        `return_durations` the number of codec tokens of each unit, int64 (units begun,). The same seed gives the same
+        tokens, whatever prompts follow.
+        """
+        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
+            raise ValueError(must("max_tokens", "a whole number >= 1", max_tokens))
+        if isinstance(prompts, str) or not len(prompts) or isinstance(prompts[0], str):
+            raise ValueError(
+                must("prompts", "a list of at least one list of names", prompts, "One prompt is `[prompt]`.")
+            )
+        sampler = Sampler(temperature=temperature, top_p=top_p, seed=seed)
+        ids = [self.tokenizer.encode_infer(prompt) for prompt in prompts]
+        decoded: list[Decoded] = []
+        for first in range(0, len(ids), _MOST_AT_ONCE):
+            batch = ids[first : first + _MOST_AT_ONCE]
+            phones = [prompt[:-2] for prompt in batch]
+            rule = PhonesInOrder(phones, max_codec_tokens_per_phone, self.device)
+            decoded += decode(self.transformer, batch, rule, sampler, max_tokens, first=first, graph=graph)
+        codes = [self._codes(d.tokens) for d in decoded]
+        finished = [d.finished for d in decoded]
+        if return_durations:
+            return codes, finished, [self._durations(d.tokens, len(p) - 2) for d, p in zip(decoded, ids, strict=True)]
+        return codes, finished
+
+    def _codes(self, tokens: Tensor) -> Tensor:
+        return tokens[tokens >= self.tokenizer.first_codec] - self.tokenizer.first_codec
+
+    def _durations(self, tokens: Tensor, phones: int) -> Tensor:
+        """Codec tokens between one EOP and the next."""
+        phone = (tokens == EOP).cumsum(0)[tokens >= self.tokenizer.first_codec]
+        begun = min(phones, int((tokens == EOP).sum()) + 1)
+        return torch.bincount(phone, minlength=begun)
+
+
+def published(obj: Any) -> Checkpoint:  # noqa: ANN401 (whatever the file held)
+    """Translate `{'model_args', 'tokenizer', 'model_state'}` of nicolvisser/ELLA-V."""
+    config = TransformerConfig.from_args(obj["model_args"], output_bias=True)
+    state = {f"transformer.{key}": tensor for key, tensor in obj["model_state"].items()}
+    tokenizer = EllaVTokenizer.from_dict(obj["tokenizer"]).to_dict()
+    return Checkpoint(kind="ellav", config=asdict(config), state=state, tokenizer=tokenizer)
+
+
+def load(path: str | Path) -> EllaV:
+    """Read a published `.pt` or the project's `.safetensors` file."""
+    return EllaV.from_checkpoint(read(path, "ellav", published))

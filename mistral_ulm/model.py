@@ -1,0 +1,172 @@
+"""The unit language model: p(unit | units before) over deduplicated units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from mistral_ulm.rule import UntilNextUtterance
+from mistral_ulm.scoring import sequence_logprobs
+from mistral_ulm.tokenizer import BOS, UnitTokenizer
+from slmcore.checkpoint import Checkpoint, build, read
+from slmcore.errors import must
+from slmcore.layers.decoding import decode
+from slmcore.layers.sampling import Sampler
+from slmcore.layers.transformer import Transformer, TransformerConfig
+from slmcore.units import OperatingPoint, Units
+
+__all__ = ["Generated", "UnitLM", "load", "published"]
+
+_MOST_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What `UnitLM.generate` returns: one entry for each prompt and sample, samples of a prompt side by side."""
+
+    units: list[Tensor]
+    """The new units of each sequence, int64 (n_i,), on the CPU."""
+    log_probs: list[Tensor]
+    """Natural log-probability of each new unit under the model, float32 (n_i,)."""
+    finished: list[bool]
+    """Whether the model ended the utterance itself."""
+
+
+class UnitLM(nn.Module):
+    """Language model over units: BOS = 0, unit u = u + 1 (DP-SLM, arXiv 2505.23494, section 3.3)."""
+
+    def __init__(self, config: TransformerConfig, operating_point: OperatingPoint | None = None) -> None:
+        super().__init__()
+        self.config, self.operating_point = config, operating_point
+        self.transformer = Transformer(config)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> UnitLM:
+        """The model that a checkpoint of kind "ulm" holds."""
+        config = TransformerConfig.from_args(checkpoint.config)
+        return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """This model as a checkpoint."""
+        return Checkpoint(
+            kind="ulm",
+            config=asdict(self.config),
+            state=self.state_dict(),
+            operating_point=self.operating_point,
+            provenance=dict(provenance or {}),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.transformer.tok_embeddings.weight.device
+
+    def forward(self, ids: Tensor, seqlens: Sequence[int]) -> Tensor:
+        """The published packed call: logits (sum of seqlens, vocab) of sequences laid end to end in ids (sum,)."""
+        if ids.ndim != 1 or sum(seqlens) != len(ids) or any(n < 1 for n in seqlens):
+            raise ValueError(must("seqlens", f"lengths >= 1 that sum to len(ids) ({len(ids)})", list(seqlens)))
+        logits = self.transformer(pad_sequence(list(ids.to(self.device).split(list(seqlens))), batch_first=True))
+        return torch.cat([row[:n] for row, n in zip(logits, seqlens, strict=True)])
+
+    @torch.inference_mode()
+    def loglikelihood(self, ids: Tensor) -> float:
+        """Sum over the units of log p(unit | BOS, units before), in nats.
+
+        ids: int64 (n + 1,), BOS first (`tokenizer.encode` makes them). Raises a ValueError otherwise.
+        """
+        return float(sequence_logprobs(self.transformer, [self._check(ids)])[0].sum(dtype=torch.float64))
+
+    @torch.inference_mode()
+    def loglikelihoods(
+        self, sequences: Sequence[Tensor], reduction: str = "sum", per_token: bool = False, progress: bool = False
+    ) -> list[float] | list[Tensor]:
+        """Log-likelihood of each of any number of id sequences (n_i + 1,), BOS first, in nats.
+
+        They are scored in batches of like lengths; a value does not depend on what it was batched with.
+        `reduction`: "sum", or "mean" over the units. `per_token` gives float32 (n_i,) tensors on the CPU instead.
+        """
+        if reduction not in ("sum", "mean"):
+            raise ValueError(must("reduction", "'sum' or 'mean'", reduction))
+        logprobs = sequence_logprobs(self.transformer, [self._check(ids) for ids in sequences], progress)
+        if per_token:
+            return logprobs
+        totals = (float(x.sum(dtype=torch.float64)) / (len(x) if reduction == "mean" else 1) for x in logprobs)
+        return list(totals)
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int] | Tensor | Units],
+        max_new_units: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        min_new_units: int = 0,
+        repetition_penalty: float = 1.0,
+        num_samples: int = 1,
+        seed: int = 0,
+    ) -> Generated:
+        """Continue each prompt `num_samples` times, until the model begins a next utterance or `max_new_units`.
+
+        A prompt is a sequence of units, which may be empty. `repetition_penalty` > 1 makes units that have occurred
+        less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1). The same seed gives the same units, whatever
+        else is in `prompts` after them.
+        """
+        sampler = Sampler(temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
+        ids = [self._prompt(prompt) for prompt in prompts for _ in range(_at_least("num_samples", num_samples, 1))]
+        _at_least("max_new_units", max_new_units, max(1, _at_least("min_new_units", min_new_units, 0)))
+        if not ids:
+            raise ValueError(must("prompts", "at least one prompt", prompts, "An empty prompt is `[]` in the list."))
+        decoded = []
+        for first in range(0, len(ids), _MOST_AT_ONCE):
+            batch = ids[first : first + _MOST_AT_ONCE]
+            rule = UntilNextUtterance(batch, self.config.vocab_size, min_new_units, repetition_penalty, self.device)
+            decoded += decode(self.transformer, batch, rule, sampler, max_new_units, first=first)
+        kept = [d.tokens != BOS for d in decoded]
+        return Generated(
+            [d.tokens[keep] - 1 for d, keep in zip(decoded, kept, strict=True)],
+            [d.log_probs[keep] for d, keep in zip(decoded, kept, strict=True)],
+            [d.finished for d in decoded],
+        )
+
+    def _prompt(self, units: Sequence[int] | Tensor | Units) -> Tensor:
+        units = units.units if isinstance(units, Units) else units
+        if not len(units):
+            return torch.tensor([BOS], device=self.device)
+        return UnitTokenizer(self.config.vocab_size - 1).encode(units).to(self.device)
+
+    def _check(self, ids: Tensor) -> Tensor:
+        if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
+            shown = f"a tensor of {ids.dtype}" if isinstance(ids, Tensor) else ids
+            raise TypeError(must("ids", "an int64 tensor", shown, "`tokenizer.encode(units)` makes it."))
+        if ids.ndim != 1 or len(ids) < 2 or int(ids[0]) != BOS:
+            shown = ids.tolist() if ids.ndim == 1 else f"a tensor of shape {tuple(ids.shape)}"
+            raise ValueError(
+                must("ids", "one sequence of BOS (0) and at least one unit", shown, "Use `tokenizer.encode`.")
+            )
+        if int(ids.min()) < 0 or int(ids.max()) >= self.config.vocab_size:
+            raise ValueError(must("ids", f"in 0..{self.config.vocab_size - 1}", [int(ids.min()), int(ids.max())]))
+        return ids.to(self.device)
+
+
+def published(obj: Any) -> Checkpoint:  # noqa: ANN401 (whatever the file held)
+    """Translate `{'model_args', 'model_state_dict'}` of nicolvisser/Mistral-ULM."""
+    config = TransformerConfig.from_args(obj["model_args"])
+    state = {f"transformer.{key}": tensor for key, tensor in obj["model_state_dict"].items()}
+    return Checkpoint(kind="ulm", config=asdict(config), state=state)
+
+
+def load(path: str | Path) -> UnitLM:
+    """Read a published `.pt` or the project's `.safetensors` file."""
+    return UnitLM.from_checkpoint(read(path, "ulm", published))
+
+
+def _at_least(name: str, value: int, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(must(name, f"a whole number >= {least}", value))
+    return value

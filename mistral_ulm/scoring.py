@@ -1,0 +1,51 @@
+"""Log-probabilities of many sequences at the cost of their tokens: like lengths side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+
+from slmcore.layers.transformer import Transformer
+
+__all__ = ["batches", "sequence_logprobs"]
+
+_TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 65536}
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Indices of all sequences, shortest first, in batches of at most `budget` padded tokens (or one sequence)."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and lengths[index] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def sequence_logprobs(model: Transformer, sequences: Sequence[Tensor], progress: bool = False) -> list[Tensor]:
+    """log p(token | tokens before) of all tokens but the first of each (n_i + 1,): float32 (n_i,), on the CPU."""
+    results: list[Tensor] = [torch.empty(0)] * len(sequences)
+    budget = _TOKENS_AT_ONCE.get(model.tok_embeddings.weight.device.type, 8192)
+    with tqdm(total=len(sequences), desc="scoring", unit="seq", disable=not progress) as bar:
+        for batch in batches([len(s) for s in sequences], budget):
+            for index, logprobs in zip(batch, _score(model, [sequences[i] for i in batch]), strict=True):
+                results[index] = logprobs
+            bar.update(len(batch))
+    return results
+
+
+def _score(model: Transformer, sequences: Sequence[Tensor]) -> Sequence[Tensor]:
+    hidden = model.hidden(pad_sequence([s[:-1] for s in sequences], batch_first=True))
+    # The head is a good part of a small model: padding does not get that far.
+    real = torch.cat([row[: len(s) - 1] for row, s in zip(hidden, sequences, strict=True)])
+    logits = model.output(real)
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    logprobs = -cross_entropy(logits, torch.cat([s[1:] for s in sequences]), reduction="none")
+    return logprobs.cpu().split([len(s) - 1 for s in sequences])

@@ -1,0 +1,89 @@
+"""Units and phonemes to token ids and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import CheckpointError, must
+
+__all__ = ["BOS", "PhonemeTokenizer", "UnitTokenizer"]
+
+BOS = 0
+"""Begins every sequence; in training the BOS of the next utterance marks the end of one."""
+UNK = 1
+"""A phoneme that the tokenizer does not know."""
+
+
+class UnitTokenizer:
+    """BOS = 0, unit u -> u + 1."""
+
+    bos_id = BOS
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+
+    @property
+    def vocab_size(self) -> int:
+        """k units and BOS."""
+        return self.k + 1
+
+    def encode(self, units: Sequence[int] | Tensor) -> Tensor:
+        """Ids (n + 1,) int64, BOS first, of n >= 1 units in 0..k - 1."""
+        ids = torch.as_tensor(units)
+        if ids.ndim != 1 or not len(ids):
+            raise ValueError(must("units", "a sequence of at least one unit", units))
+        if ids.is_floating_point() or ids.dtype == torch.bool:
+            raise TypeError(must("units", "whole numbers", f"a tensor of {ids.dtype}"))
+        if int(ids.min()) < 0 or int(ids.max()) >= self.k:
+            remedy = "Use the quantiser and the language model of one (k, lmbda)."
+            raise ValueError(must("units", f"in 0..{self.k - 1}", [int(ids.min()), int(ids.max())], remedy))
+        return torch.cat([ids.new_full((1,), BOS), ids + 1]).long()
+
+    def decode(self, ids: Sequence[int] | Tensor) -> list[int]:
+        """Units of ids, each BOS left out."""
+        return [i - 1 for i in torch.as_tensor(ids).tolist() if i != BOS]
+
+
+class PhonemeTokenizer:
+    """Phonemes in place of units, as the published phoneme language model reads them."""
+
+    bos_id = BOS
+
+    def __init__(self, phoneme_to_id: Mapping[str, int], delimiter: str = " ") -> None:
+        self.phoneme_to_id = dict(phoneme_to_id)
+        self.delimiter = delimiter
+        self._phonemes = {i: p for p, i in self.phoneme_to_id.items()}
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> PhonemeTokenizer:
+        """Read the published JSON, with `phoneme_to_id` and `delimiter`."""
+        try:
+            content: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+            ids = {str(p): int(i) for p, i in content["phoneme_to_id"].items()}
+            return cls(ids, str(content.get("delimiter", " ")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{Path(path).name} is no phoneme tokenizer: {error!r}") from error
+
+    @property
+    def vocab_size(self) -> int:
+        """Phonemes, BOS and UNK."""
+        return max([UNK, *self.phoneme_to_id.values()]) + 1
+
+    def encode(self, phonemes: str | Sequence[str]) -> Tensor:
+        """Ids (n + 1,) int64, BOS first; text is split at the delimiter, unknown phonemes become UNK."""
+        names = phonemes.strip(self.delimiter).split(self.delimiter) if isinstance(phonemes, str) else list(phonemes)
+        names = [name for name in names if name]
+        if not names:
+            raise ValueError(must("phonemes", "at least one phoneme", phonemes))
+        return torch.tensor([BOS, *(self.phoneme_to_id.get(name, UNK) for name in names)])
+
+    def decode(self, ids: Sequence[int] | Tensor) -> str:
+        """Phonemes of ids joined by the delimiter, each BOS left out."""
+        names = (self._phonemes.get(i, "UNK") for i in torch.as_tensor(ids).tolist() if i != BOS)
+        return self.delimiter.join(names)

@@ -1,0 +1,89 @@
+"""Causal self-attention with rotary positions and grouped-query heads, and the choice of its kernel."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import logging
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from slmcore.layers.cache import Slots
+
+__all__ = ["Attention", "attend", "rotary", "rotate", "xformers_works"]
+
+logger = logging.getLogger(__name__)
+
+
+def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary angles, (B, 1, T, head_dim / 2) each, for positions (B, T) of any size.
+
+    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2.
+    """
+    pairs = torch.arange(0, head_dim, 2, device=positions.device, dtype=dtype)
+    angles = positions[:, None, :, None].to(dtype) * theta ** (-pairs / head_dim)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn adjacent pairs of the last axis of (B, H, T, head_dim): the complex, not the half-split layout."""
+    cos, sin = angles
+    even, odd = x.to(cos.dtype).unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2).to(x.dtype)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
+    """Attention of q (B, H, T, D) over k, v (B, G, S, D), G dividing H; causal where `mask` (B, 1, T, S) is None."""
+    if mask is None and q.is_cuda and xformers_works(q.device):
+        return _xformers(q, k, v, dropout)
+    grouped = k.shape[1] != q.shape[1]
+    return scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=mask is None, enable_gqa=grouped)
+
+
+@functools.cache
+def xformers_works(device: torch.device) -> bool:
+    """Whether xformers is installed and its kernel gives on `device` what torch gives: tried once, on a small input."""
+    if importlib.util.find_spec("xformers") is None:
+        return False
+    q, k, v = torch.randn(3, 1, 2, 8, 64, device=device, dtype=torch.float16).unbind(0)
+    try:
+        agrees = torch.allclose(
+            _xformers(q, k, v, 0.0), scaled_dot_product_attention(q, k, v, is_causal=True), atol=1e-2
+        )
+    except Exception as error:  # a broken build fails in ways of its own
+        logger.warning("xformers is installed but does not work here (%r); torch's own attention is used.", error)
+        return False
+    return agrees
+
+
+def _xformers(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+    import xformers.ops as xops  # pyright: ignore[reportMissingImports]
+
+    repeat = q.shape[1] // k.shape[1]
+    k, v = (x.repeat_interleave(repeat, dim=1) for x in (k, v))
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return xops.memory_efficient_attention(q, k, v, attn_bias=xops.LowerTriangularMask(), p=dropout).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose `n_kv_heads` keys and values serve `n_heads` queries."""
+
+    def __init__(self, dim: int, n_heads: int, n_kv_heads: int, head_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.head_dim, self.dropout = head_dim, dropout
+        self.wq = nn.Linear(dim, n_heads * head_dim, bias=False)
+        self.wk = nn.Linear(dim, n_kv_heads * head_dim, bias=False)
+        self.wv = nn.Linear(dim, n_kv_heads * head_dim, bias=False)
+        self.wo = nn.Linear(n_heads * head_dim, dim, bias=False)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], slots: Slots | None, layer: int) -> Tensor:
+        """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to."""
+        q, k, v = (w(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        q, k = rotate(q, angles), rotate(k, angles)
+        mask = None
+        if slots is not None:
+            k, v, mask = *slots.extend(layer, k, v), slots.mask
+        out = attend(q, k, v, mask, self.dropout if self.training else 0.0)
+        return self.wo(out.transpose(1, 2).flatten(-2))

@@ -1,0 +1,203 @@
+"""Generating token by token from a transformer, under a rule that may force tokens and ends sequences.
+
+Everything a step needs lies in tensors on the model's device: a step never waits for them on the host. A forced token
+does not cost a forward pass of its own: it rides with the token before it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from slmcore.layers.sampling import Sampler
+from slmcore.layers.transformer import Transformer
+
+__all__ = ["FREE", "Decoded", "Decoding", "Rule", "decode"]
+
+logger = logging.getLogger(__name__)
+
+FREE = -1
+"""In place of a token's id: nothing is forced."""
+_CHECK_EVERY = 16
+"""Steps between two looks from the host, on devices where a look means waiting."""
+_WARM_UP = 3
+"""Steps before a CUDA graph is captured."""
+
+
+class Rule(Protocol):
+    """What a model asks of its sequences, as tensors with a row for each sequence."""
+
+    def adjust(self, logits: Tensor) -> Tensor:
+        """Logits (B, vocab) as they shall be sampled from."""
+        ...
+
+    def advance(self, tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in `tokens` (B,) where `valid` (B,) bool; tokens now forced (FREE if none), and what ended."""
+        ...
+
+    def select(self, rows: Tensor) -> None:
+        """Keep only these rows, (n,) int64."""
+        ...
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One generated sequence, on the CPU."""
+
+    tokens: Tensor
+    """(n,) int64, forced tokens and the one that ended the sequence included."""
+    log_probs: Tensor
+    """(n,) float32: log-probability of each token under the model itself, 0 for forced ones."""
+    finished: bool
+    """Whether the rule ended it; otherwise it ran out of steps."""
+
+
+class Decoding:
+    """A batch of sequences in the middle of being generated. All tensors have a row for each sequence left.
+
+    `step` changes them in place and has shapes that do not change, so that on CUDA it can be captured as it is.
+    """
+
+    def __init__(
+        self, model: Transformer, prompts: Sequence[Tensor], rule: Rule, sampler: Sampler, limit: int, first: int = 0
+    ) -> None:
+        device = model.tok_embeddings.weight.device
+        lengths = torch.tensor([len(p) for p in prompts], device=device)
+        self.model, self.rule, self.sampler, self.limit = model, rule, sampler, limit
+        self.cache = model.cache(len(prompts), int(lengths.max()) + limit + 2)
+        self.rows = torch.arange(len(prompts), device=device)
+        self.sequences = self.rows + first
+        self.positions = lengths.clone()
+        self.counts = torch.zeros_like(lengths)
+        self.active = torch.ones_like(lengths, dtype=torch.bool)
+        self.finished = torch.zeros_like(self.active)
+        self.forced = torch.full_like(lengths, FREE)
+        # The last column takes what is not to be kept.
+        self.tokens = torch.zeros(len(prompts), limit + 1, dtype=torch.int64, device=device)
+        self.log_probs = torch.zeros(len(prompts), limit + 1, device=device)
+        self.logits = self._prefill(prompts, lengths)
+
+    def _prefill(self, prompts: Sequence[Tensor], lengths: Tensor) -> Tensor:
+        ids = torch.nn.utils.rnn.pad_sequence(list(prompts), batch_first=True).to(lengths.device)
+        positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+        hidden = self.model.hidden(ids, positions, self.cache, ids.shape[1])
+        return self.model.output(hidden[self.rows, lengths - 1])
+
+    def step(self) -> None:
+        """Each sequence takes a token, and the one forced after it if there is one; then one forward pass."""
+        sampled = self.sampler(self.rule.adjust(self.logits), self.sequences, self.counts)
+        free = self.forced < 0
+        tokens = torch.where(free, sampled, self.forced)
+        log_probs = self.logits.float().log_softmax(-1).gather(1, tokens[:, None]).squeeze(1)
+        start = self.positions.clone()
+        self._take(tokens, self.active.clone(), log_probs * free)
+        rides = self.active & (self.forced >= 0)
+        followers = torch.where(rides, self.forced, tokens)
+        self._take(followers, rides, torch.zeros_like(log_probs))
+        # On a CPU looking is free, and a pass over one token is cheaper than one over two.
+        width = 1 if _looks_are_free(rides.device) and not bool(rides.any()) else 2
+        self._forward(torch.stack([tokens, followers], 1)[:, :width], start, rides)
+
+    def _take(self, tokens: Tensor, valid: Tensor, log_probs: Tensor) -> None:
+        """Write down `tokens` where `valid`, let the rule see them, and set `forced` and `active` anew."""
+        place = torch.where(valid, self.counts, self.limit)[:, None]
+        self.tokens.scatter_(1, place, tokens[:, None])
+        self.log_probs.scatter_(1, place, log_probs[:, None])
+        self.counts += valid
+        self.positions += valid
+        forced, ended = self.rule.advance(tokens, valid)
+        self.forced.copy_(torch.where(valid, forced, FREE))
+        self.finished |= valid & ended
+        self.active &= ~self.finished & (self.counts < self.limit)
+
+    def _forward(self, tokens: Tensor, start: Tensor, rides: Tensor) -> None:
+        """A token that follows nothing leaves keys in the slot of the next real one, which overwrites them."""
+        positions = start[:, None] + torch.arange(tokens.shape[1], device=tokens.device)
+        reach = int(positions.max()) + 1 if _looks_are_free(positions.device) else self.cache.capacity
+        hidden = self.model.hidden(tokens, positions, self.cache, reach)
+        self.logits.copy_(self.model.output(hidden[self.rows, rides.long() * (tokens.shape[1] - 1)]))
+
+    def select(self, keep: Tensor) -> None:
+        """Go on with some of the rows only."""
+        self.cache = self.cache.select(keep)
+        names = ("sequences", "positions", "counts", "active", "finished", "forced", "tokens", "log_probs", "logits")
+        for name in names:
+            setattr(self, name, getattr(self, name)[keep])
+        self.rows = self.rows[: len(keep)]
+        self.rule.select(keep)
+
+    def results(self) -> list[Decoded]:
+        """What each row has become."""
+        counts, finished = self.counts.tolist(), self.finished.tolist()
+        tokens, log_probs = self.tokens.cpu(), self.log_probs.cpu()
+        rows = zip(tokens, log_probs, counts, finished, strict=True)
+        return [Decoded(ids[:n].clone(), logs[:n].clone(), done) for ids, logs, n, done in rows]
+
+
+@torch.inference_mode()
+def decode(
+    model: Transformer,
+    prompts: Sequence[Tensor],
+    rule: Rule,
+    sampler: Sampler,
+    limit: int,
+    *,
+    first: int = 0,
+    graph: bool | None = None,
+) -> list[Decoded]:
+    """Continue each of `prompts`, int64 (n_i,) with n_i >= 1, by up to `limit` tokens.
+
+    `first` numbers the first sequence: a sequence draws the same random numbers under the same number, whatever else
+    is in the batch. `graph` captures the step as a CUDA graph; None does so on CUDA.
+    """
+    decoding = Decoding(model, prompts, rule, sampler, limit, first)
+    device = decoding.positions.device
+    graph = device.type == "cuda" if graph is None else graph
+    results: list[Decoded | None] = [None] * len(prompts)
+    taken, step, captured = 0, decoding.step, False
+    while taken < limit:
+        active = decoding.active.tolist()
+        if not any(active):
+            break
+        if sum(active) <= len(active) // 2:
+            _set_aside(decoding, results, first)
+            step, captured = decoding.step, False
+        if graph and not captured and taken >= _WARM_UP:
+            step, captured = _captured(decoding), True
+        chunk = 1 if _looks_are_free(device) else _WARM_UP if taken < _WARM_UP else _CHECK_EVERY
+        for _ in range(min(chunk, limit - taken)):
+            step()
+        taken += chunk
+    _set_aside(decoding, results, first)
+    return [result for result in results if result is not None]
+
+
+def _set_aside(decoding: Decoding, results: list[Decoded | None], first: int) -> None:
+    """Move the results out of the batch, and leave in it only what still runs."""
+    for number, result in zip(decoding.sequences.tolist(), decoding.results(), strict=True):
+        results[number - first] = result
+    running = decoding.active.nonzero().squeeze(1)
+    if len(running):
+        decoding.select(running)
+
+
+def _captured(decoding: Decoding) -> Callable[[], None]:
+    """The step as a CUDA graph: one launch in place of some hundreds."""
+    try:
+        graph = torch.cuda.CUDAGraph()
+        torch.cuda.synchronize()
+        with torch.cuda.graph(graph):
+            decoding.step()
+    except RuntimeError as error:
+        logger.warning("The decoding step could not be captured as a CUDA graph and runs uncaptured: %s", error)
+        return decoding.step
+    return graph.replay
+
+
+def _looks_are_free(device: torch.device) -> bool:
+    return device.type == "cpu"

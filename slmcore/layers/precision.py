@@ -1,0 +1,48 @@
+"""What stays in float32 when a model is moved to half precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Float32", "LayerNorm32", "RMSNorm"]
+
+
+class Float32(nn.Module):
+    """A module whose own floating-point tensors follow `.to(device)` but stay float32 under `.to(dtype)`.
+
+    Norms, codebooks and tables lose too much in half precision and cost too little to be worth it. float64 is kept,
+    so that a whole model can be run in double precision as its own reference.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:  # noqa: ANN401 (as in torch)
+        def keep(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            half = moved.is_floating_point() and moved.itemsize < 4
+            return tensor.to(device=moved.device, dtype=torch.float32) if half else moved
+
+        return super()._apply(keep, recurse)
+
+
+class RMSNorm(Float32):
+    """x / rms(x) * weight over the last axis, computed in float32 (Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4)."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) to the same shape and dtype."""
+        return nn.functional.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, self.eps).to(x.dtype)
+
+
+class LayerNorm32(Float32, nn.LayerNorm):
+    """Layer norm over the last axis, computed in float32 whatever the dtype of the input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., dim) to the same shape and dtype."""
+        return super().forward(input.to(self.weight.dtype)).to(input.dtype)

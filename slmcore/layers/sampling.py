@@ -1,0 +1,83 @@
+"""Drawing the next token, with random numbers that belong to a sequence and a step and not to a batch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import must
+
+__all__ = ["Sampler", "uniform"]
+
+
+def uniform(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
+    """A float32 number in [0, 1) for each (seed, sequence, step), int64 tensors of one shape; no state, any device.
+
+    Each argument is mixed in by the finaliser of splitmix64 (Steele et al. 2014, doi 10.1145/2660193.2660195).
+    """
+    state = _mix(torch.full_like(sequences, seed))
+    state = _mix(_mix(state + sequences) + steps)
+    return _shift(state, 40).to(torch.float32) / (1 << 24)
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = x + _signed(0x9E3779B97F4A7C15)
+    x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift: torch's own drags the sign along."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """How a token is drawn from logits."""
+
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the best token."""
+    top_p: float = 1.0
+    """Keeps the likeliest tokens that together reach this probability; 0 the best (Holtzman et al. 2020)."""
+    top_k: int | None = None
+    """Only so many of the likeliest tokens are kept; None keeps all."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(must("temperature", "a number >= 0", self.temperature, "0 takes the likeliest token."))
+        if not 0 <= self.top_p <= 1:
+            raise ValueError(must("top_p", "between 0 and 1", self.top_p, "1 keeps all tokens, 0 the likeliest."))
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+            raise ValueError(must("top_k", "a whole number >= 1 or None", self.top_k))
+        if not isinstance(self.seed, int) or abs(self.seed) >= 1 << 63:
+            raise ValueError(must("seed", "a whole number of 64 bits", self.seed))
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is taken and no random number is used."""
+        return self.temperature == 0 or self.top_p == 0 or self.top_k == 1
+
+    def __call__(self, logits: Tensor, sequences: Tensor, steps: Tensor) -> Tensor:
+        """Tokens (B,) int64 from logits (B, vocab); `sequences` and `steps` (B,) int64 choose the random numbers."""
+        if self.greedy:
+            return logits.argmax(-1)
+        kept = (logits if logits.dtype == torch.float64 else logits.float()) / self.temperature
+        probabilities, order = kept.softmax(-1).sort(dim=-1, descending=True, stable=True)
+        if self.top_k is not None:
+            probabilities, order = probabilities[:, : self.top_k], order[:, : self.top_k]
+        before = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities.masked_fill(before > self.top_p * probabilities.sum(-1, keepdim=True), 0.0)
+        upto = probabilities.cumsum(-1)
+        target = uniform(self.seed, sequences, steps)[:, None] * upto[:, -1:]
+        # A product that rounds up to the total would point past the last token that was kept.
+        rank = torch.minimum((upto <= target).sum(-1), (probabilities > 0).sum(-1) - 1)
+        return order.gather(-1, rank[:, None]).squeeze(-1)

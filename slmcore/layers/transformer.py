@@ -1,0 +1,136 @@
+"""The decoder-only transformer of the unit language model and of ELLA-V."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout, silu
+
+from slmcore.errors import CheckpointError, must
+from slmcore.layers.attention import Attention, rotary
+from slmcore.layers.cache import KVCache, Slots
+from slmcore.layers.precision import RMSNorm
+
+__all__ = ["Transformer", "TransformerConfig"]
+
+# In some published files and without meaning.
+_IGNORED = {"max_batch_size"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of a Mistral-style transformer (Jiang et al. 2023, arXiv 2310.06825, table 1)."""
+
+    dim: int
+    """Width of the residual stream."""
+    n_layers: int
+    head_dim: int
+    """Width of one head; even."""
+    hidden_dim: int
+    """Width of the feed-forward layer."""
+    n_heads: int
+    n_kv_heads: int
+    """Heads of keys and values; divides `n_heads`."""
+    vocab_size: int
+    norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    dropout: float = 0.0
+    """Share of activations dropped in training."""
+    output_bias: bool = False
+    """Whether the output head has a bias (ELLA-V's has)."""
+
+    def __post_init__(self) -> None:
+        for name in ("dim", "n_layers", "head_dim", "hidden_dim", "n_heads", "n_kv_heads", "vocab_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(must(name, "a whole number >= 1", value))
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(must("n_kv_heads", f"a divisor of n_heads ({self.n_heads})", self.n_kv_heads))
+        if self.head_dim % 2:
+            raise ValueError(must("head_dim", "even, for rotary pairs", self.head_dim))
+
+    @classmethod
+    def from_args(cls, args: Mapping[str, Any], **more: Any) -> TransformerConfig:  # noqa: ANN401
+        """Read the `model_args` of a published checkpoint or a config's dict; unknown names are refused."""
+        known = {f.name for f in fields(cls)}
+        unknown = set(args) - known - _IGNORED
+        if unknown:
+            raise CheckpointError(must("model_args", f"a mapping with keys of {sorted(known)}", sorted(unknown)))
+        return cls(**{k: v for k, v in args.items() if k in known}, **more)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: w2(silu(w1 x) * w3 x) (Shazeer 2020, arXiv 2002.05202, eq. 6)."""
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(dim, hidden_dim, bias=False)
+        self.w2 = nn.Linear(hidden_dim, dim, bias=False)
+        self.w3 = nn.Linear(dim, hidden_dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) to (..., dim)."""
+        return self.w2(silu(self.w1(x)) * self.w3(x))
+
+
+class Block(nn.Module):
+    """One pre-norm layer."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        c = config
+        self.dropout = c.dropout
+        self.attention = Attention(c.dim, c.n_heads, c.n_kv_heads, c.head_dim, c.dropout)
+        self.feed_forward = FeedForward(c.dim, c.hidden_dim)
+        self.attention_norm = RMSNorm(c.dim, c.norm_eps)
+        self.ffn_norm = RMSNorm(c.dim, c.norm_eps)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], slots: Slots | None, layer: int) -> Tensor:
+        """(B, T, dim) to (B, T, dim)."""
+        x = x + self._drop(self.attention(self.attention_norm(x), angles, slots, layer))
+        return x + self._drop(self.feed_forward(self.ffn_norm(x)))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class Transformer(nn.Module):
+    """Token ids to logits. Works on right-padded batches: what follows a sequence's end never reaches it."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.output = nn.Linear(config.dim, config.vocab_size, bias=config.output_bias)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits (B, T, vocab_size) of whole sequences ids (B, T), int64, each from position 0."""
+        return self.output(self.hidden(ids))
+
+    def hidden(
+        self, ids: Tensor, positions: Tensor | None = None, cache: KVCache | None = None, limit: int | None = None
+    ) -> Tensor:
+        """What the output head reads, (B, T, dim).
+
+        ids (B, T) int64 at `positions` (B, T), 0 to T - 1 by default. With a `cache` they attend to its slots up to
+        their own position and are written to it; no position is >= `limit`, by default the cache's capacity.
+        """
+        if positions is None:
+            positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+        x = self.tok_embeddings(ids)
+        angles = rotary(positions, self.config.head_dim, self.config.rope_theta, self.norm.weight.dtype)
+        slots = None if cache is None else cache.at(positions, limit or cache.capacity)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, angles, slots, index)
+        return self.norm(x)
+
+    def cache(self, batch: int, capacity: int) -> KVCache:
+        """An empty cache for `batch` sequences of up to `capacity` positions, on the model's device."""
+        c, weight = self.config, self.tok_embeddings.weight
+        return KVCache.empty(c.n_layers, batch, c.n_kv_heads, capacity, c.head_dim, weight.device, weight.dtype)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ellav import EllaV, EllaVTokenizer
+from ellav.tokenizer import BOS, EOP, EOS
+from slmcore.errors import CheckpointError
+from slmcore.layers.transformer import TransformerConfig
+from tests.reference.ellav_loop import generate_one
+
+K, CODES = 6, 9
+TOKENIZER = EllaVTokenizer.for_units(K, CODES, 50, 40)
+
+
+def tiny(seed: int = 0, eop: float = 1.0) -> EllaV:
+    torch.manual_seed(seed)
+    config = TransformerConfig(
+        dim=16,
+        n_layers=2,
+        head_dim=8,
+        hidden_dim=24,
+        n_heads=2,
+        n_kv_heads=1,
+        vocab_size=TOKENIZER.vocab_size,
+        output_bias=True,
+    )
+    model = EllaV(config, TOKENIZER).double().eval()
+    with torch.no_grad():
+        model.transformer.output.weight.mul_(4)
+        model.transformer.output.bias[EOP] = eop
+    return model
+
+
+names = st.lists(st.integers(0, K - 1).map("u{}".format), min_size=1, max_size=7)
+
+
+@given(st.lists(names, min_size=1, max_size=4), st.integers(0, 5), st.integers(1, 60), st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+@torch.no_grad()
+def test_greedy_equals_the_plain_loop(prompts, cap, max_tokens, seed):
+    model = tiny(seed)
+    codes, finished = model.generate(prompts, max_tokens, cap, temperature=0)
+    for prompt, *got in zip(prompts, codes, finished, strict=True):
+        assert (got[0].tolist(), got[1]) == generate_one(model, prompt, max_tokens, cap)[:2]
+
+
+def test_sampling_does_not_depend_on_the_batch():
+    model = tiny()
+    prompts = [["u1", "u2"], ["u0"], ["u3", "u1", "u5", "u2", "u0"], ["u4", "u2"]]
+    together, _ = model.generate(prompts, 80, 5, top_p=0.9, seed=3)
+    for n in range(1, 4):
+        alone, _ = model.generate(prompts[:n], 80, 5, top_p=0.9, seed=3)
+        assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=False))
+    samples, _ = model.generate([prompts[2]] * 6, 80, 5, seed=3)
+    assert len({tuple(s.tolist()) for s in samples}) == 6
+
+
+def test_caps_and_durations():
+    model = tiny(eop=-1e9)  # never ends a phone by itself
+    with torch.no_grad():
+        model.transformer.output.bias[: TOKENIZER.first_codec] = -1e9
+    codes, finished, durations = model.generate([["u1", "u2", "u3"]], 100, 4, return_durations=True)
+    assert durations[0].tolist() == [6, 5, 5]
+    assert finished == [True]
+    assert len(codes[0]) == 16
+
+
+def test_sequences_that_end_at_once_give_empty_tensors():
+    model = tiny(eop=1e9)
+    codes, finished = model.generate([["u1"], ["u2"]], 10, 4)
+    assert finished == [True, True]
+    assert [c.shape for c in codes] == [(0,), (0,)]
+    assert all(c.dtype == torch.int64 for c in codes)
+
+
+@given(names, st.lists(st.integers(0, CODES - 1), min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_training_sequence_keeps_what_it_is_made_of(phones, codes):
+    ids = TOKENIZER.encode_train([p for p in phones for _ in range(2)], codes)
+    prompt = TOKENIZER.phone_ids(phones)
+    n = len(prompt)
+    body = ids[n + 1 :]
+    assert torch.equal(ids[:n], prompt)
+    assert int(ids[n]) == BOS
+    assert int(ids[-1]) == EOS
+    assert [int(t) - TOKENIZER.first_codec for t in body if t >= TOKENIZER.first_codec] == codes
+    assert [int(t) for t in body if 4 <= t < TOKENIZER.first_codec] == prompt.tolist()
+    assert int((body == EOP).sum()) == n
+    mask = TOKENIZER.loss_mask(ids)
+    assert int(mask.sum()) == len(codes) + n + 1
+
+
+def test_tokens_not_to_sandwich_are_dropped():
+    values = {**TOKENIZER.to_dict(), "tokens_not_to_sandwich": ["u3"]}
+    tokenizer = EllaVTokenizer.from_dict(values)
+    assert tokenizer.encode_infer(["u1", "u3", "u1", "u2"]).tolist() == [5, 6, BOS, 5]
+    with pytest.raises(ValueError, match="phones"):
+        tokenizer.encode_infer(["u3"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"prompts": []}, "prompts"),
+        ({"prompts": ["u1"]}, "prompts"),
+        ({"prompts": [[]]}, "phones"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_codec_tokens_per_phone": -1}, "max_codec_tokens_per_phone"),
+        ({"temperature": -1}, "temperature"),
+        ({"top_p": 2}, "top_p"),
+    ],
+)
+def test_generate_refuses(changes, match):
+    with pytest.raises(ValueError, match=match):
+        tiny().generate(**{"prompts": [["u1"]], "max_tokens": 5, "max_codec_tokens_per_phone": 3, **changes})
+
+
+def test_generate_refuses_units_that_are_numbers():
+    with pytest.raises(TypeError, match="u17"):
+        tiny().generate([[1, 2]], 5, 3)
+
+
+def test_encode_train_refuses():
+    with pytest.raises(ValueError, match="codec_tokens"):
+        TOKENIZER.encode_train(["u1"], [CODES])
+    with pytest.raises(ValueError, match="empty"):
+        TOKENIZER.encode_train([], [1])
+
+
+def test_a_damaged_tokenizer_is_refused():
+    values = TOKENIZER.to_dict()
+    for bad in ({**values, "num_phone_types": 5}, {**values, "BOS_id": 7}, {**values, "what": 1}, {}):
+        with pytest.raises(CheckpointError):
+            EllaVTokenizer.from_dict(bad)
+    swapped = {**values["token_to_id_dict"], "0": 11, "1": 10}
+    with pytest.raises(CheckpointError, match="in order"):
+        EllaVTokenizer.from_dict({**values, "token_to_id_dict": swapped})
+
+
+def test_an_interrupted_generation_leaves_the_model_usable(monkeypatch):
+    model = tiny()
+    before = model.generate([["u1", "u2"]], 40, 5, seed=1)[0][0]
+    hidden, calls = model.transformer.hidden, iter(range(100))
+
+    def interrupted(*args):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return hidden(*args)
+
+    monkeypatch.setattr(model.transformer, "hidden", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.generate([["u1", "u2"]], 40, 5, seed=1)
+    monkeypatch.undo()
+    assert torch.equal(model.generate([["u1", "u2"]], 40, 5, seed=1)[0][0], before)
