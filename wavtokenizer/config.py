@@ -1,0 +1,69 @@
+"""The sizes of a WavTokenizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from slmcore.errors import CheckpointError, must
+from wavtokenizer.norms import GroupNorm
+
+__all__ = ["WavTokenizerConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WavTokenizerConfig:
+    """What a WavTokenizer is built from."""
+
+    sample_rate: int
+    """Samples a second."""
+    strides: tuple[int, ...]
+    """Downsampling factors of the encoder in the order of application; their product is the hop."""
+    n_filters: int
+    """Channels of the encoder's first convolution; each stage doubles them."""
+    dimension: int
+    """Size of a code vector."""
+    codebook_size: int
+    """Number of codes."""
+    decoder_dim: int
+    """Channels of the decoder, a multiple of 32."""
+    decoder_intermediate: int
+    """Hidden size of a ConvNeXt block."""
+    decoder_layers: int
+    """Number of ConvNeXt blocks."""
+    n_fft: int
+    """Samples of the inverse STFT's window, at least the hop and of its parity."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strides", tuple(self.strides))
+        if not self.strides or min(self.strides) < 1:
+            raise ValueError(must("strides", "one or more integers >= 1", self.strides))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name != "strides" and (not isinstance(value, int) or value < 1):
+                raise ValueError(must(field.name, "an integer >= 1", value))
+        if self.decoder_dim % GroupNorm.GROUPS:
+            raise ValueError(must("decoder_dim", f"a multiple of {GroupNorm.GROUPS}", self.decoder_dim))
+        if self.n_filters % 2:
+            raise ValueError(must("n_filters", "even, as a residual block halves it", self.n_filters))
+        if self.n_fft < self.hop or self.n_fft % 2 or self.hop % 2:
+            raise ValueError(must("n_fft", f"even and at least the hop, itself even ({self.hop})", self.n_fft))
+
+    @property
+    def hop(self) -> int:
+        """Samples that one code stands for."""
+        return math.prod(self.strides)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, for a checkpoint's metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WavTokenizerConfig:
+        """The reverse of `to_dict`; a CheckpointError for missing, unknown or impossible fields."""
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"The checkpoint's config does not describe a WavTokenizer: {error}") from error

@@ -1,0 +1,170 @@
+"""WavTokenizer (arXiv 2408.16532): speech to one stream of discrete codes, and codes to speech."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from slmcore.checkpoint import Checkpoint, build, read
+from slmcore.units import OperatingPoint
+from wavtokenizer.checks import check_codes, check_wav
+from wavtokenizer.config import WavTokenizerConfig
+from wavtokenizer.decoder import Decoder
+from wavtokenizer.encoder import Encoder
+from wavtokenizer.published import published
+from wavtokenizer.quantizer import EuclideanCodebook
+
+__all__ = ["Reconstruction", "WavTokenizer", "load", "published"]
+
+
+class Reconstruction(NamedTuple):
+    """What the codec makes of a batch in training."""
+
+    wav: Tensor
+    """(B, samples), as long as the input."""
+    commitment: Tensor
+    """Scalar: mean squared distance of the latents to their codes."""
+    codes: Tensor
+    """(B, frames), int64."""
+
+
+class WavTokenizer(nn.Module):
+    """Encoder, codebook and decoder. Made by `load` or `from_checkpoint`, or from a config for training.
+
+    `.to(torch.bfloat16)` and `.half()` are allowed: codebook, distances, norms and the inverse STFT stay in float32, so
+    that only convolutions, LSTM, attention and perceptrons are rounded. The decoder's attention is global: memory grows
+    with the square of the length.
+    """
+
+    operating_point: OperatingPoint | None = None
+    """A codec has none: it is the same for every k and lambda."""
+
+    def __init__(self, config: WavTokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.strides, config.n_filters, config.dimension)
+        self.quantizer = EuclideanCodebook(config.codebook_size, config.dimension)
+        self.decoder = Decoder(
+            config.dimension,
+            config.decoder_dim,
+            config.decoder_intermediate,
+            config.decoder_layers,
+            config.n_fft,
+            config.hop,
+        )
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> WavTokenizer:
+        """The model that a checkpoint describes, in float32 and eval mode; a CheckpointError if it does not fit."""
+        config = WavTokenizerConfig.from_dict(checkpoint.config)
+        return build(lambda: cls(config), checkpoint.state)
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """Config and weights, to be written with `slmcore.checkpoint.save`."""
+        return Checkpoint(
+            kind="wavtokenizer",
+            config=self.config.to_dict(),
+            state=dict(self.state_dict()),
+            provenance=dict(provenance or {}),
+        )
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second."""
+        return self.config.sample_rate
+
+    @property
+    def hop(self) -> int:
+        """Samples that one code stands for."""
+        return self.config.hop
+
+    @property
+    def frame_rate(self) -> float:
+        """Codes a second."""
+        return self.sample_rate / self.hop
+
+    @property
+    def num_codes(self) -> int:
+        """Size of the codebook."""
+        return self.config.codebook_size
+
+    def forward(self, wav: Tensor) -> Reconstruction:
+        """Waveforms (B, samples) at the model's rate, coded and decoded, with gradients (straight-through)."""
+        quantized, commitment, codes = self.quantizer(self.encoder(wav))
+        return Reconstruction(self.decoder(quantized)[:, : wav.shape[-1]], commitment, codes)
+
+    @torch.no_grad()
+    def encode(self, wav: Tensor, sr: int) -> Tensor:
+        """A waveform (1, samples) at `sr` Hz to codes (1, 1, frames), int64 on the CPU; frames = ceil(samples / hop).
+
+        The waveform is resampled to `sample_rate` first. Raises ValueError for another shape, a rate <= 0, values that
+        are not finite, or less than 20 ms.
+        """
+        check_wav(wav, sr)
+        return self._codes_of(wav, sr).unsqueeze(0)
+
+    @torch.no_grad()
+    def encode_batch(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
+        """Waveforms (samples,) at `sr` Hz to codes (frames,), each what it is alone.
+
+        Only waveforms of one length share a pass: the encoder mirrors both ends, so padding would change the codes.
+        """
+        lengths = defaultdict(list)
+        for i, wav in enumerate(wavs):
+            check_wav(wav.unsqueeze(0) if wav.ndim == 1 else wav, sr)
+            lengths[wav.numel()].append(i)
+        found: dict[int, Tensor] = {}
+        for members in lengths.values():
+            found |= zip(members, self._codes_of(torch.stack([wavs[i].flatten() for i in members]), sr), strict=True)
+        return [found[i] for i in range(len(wavs))]
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> tuple[Tensor, int]:
+        """Codes (1, 1, frames) on any device to a waveform (1, frames * hop) in float32, and its sample rate.
+
+        No codes give a waveform of length zero. Raises ValueError for another shape, a dtype that is not an integer, or
+        a code outside the codebook.
+        """
+        check_codes(codes, 3, self.num_codes)
+        return self.decode_batch([codes.flatten()])[0].unsqueeze(0), self.sample_rate
+
+    @torch.no_grad()
+    def decode_batch(self, codes: Sequence[Tensor]) -> list[Tensor]:
+        """Codes (frames,) each to a waveform (frames * hop,) each, what `decode` gives it alone, in one padded pass."""
+        for sequence in codes:
+            check_codes(sequence, 1, self.num_codes)
+        device = self.quantizer.embed.device
+        lengths = torch.tensor([len(sequence) for sequence in codes], dtype=torch.int64, device=device)
+        spoken = [sequence.to(device, torch.int64) for sequence in codes if len(sequence)]
+        empty = torch.zeros(0, device=device, dtype=torch.float32)
+        if not spoken:
+            return [empty for _ in codes]
+        padded = nn.utils.rnn.pad_sequence(spoken, batch_first=True)
+        inside = torch.arange(padded.shape[1], device=device) < lengths[lengths > 0].unsqueeze(1)
+        mask = None if bool(inside.all()) else inside.unsqueeze(1)
+        wavs = iter(self.decoder(self.quantizer.decode(padded).to(self._dtype), mask))
+        return [next(wavs)[: len(sequence) * self.hop] if len(sequence) else empty for sequence in codes]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.decoder.embed.weight.dtype
+
+    def _codes_of(self, wavs: Tensor, sr: int) -> Tensor:
+        """Waveforms (B, samples) to codes (B, frames) on the CPU."""
+        import torchaudio.functional as audio
+
+        wavs = audio.resample(wavs.to(self.quantizer.embed), int(sr), self.sample_rate)
+        return self.quantizer.encode(self.encoder(wavs.to(self._dtype))).cpu()
+
+
+def load(path: str | Path) -> WavTokenizer:
+    """Load a published `.ckpt` or the project's `.safetensors`.
+
+    Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+    """
+    return WavTokenizer.from_checkpoint(read(path, "wavtokenizer", published))

@@ -1,0 +1,105 @@
+"""The published checkpoints' key names, translated; they are known here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from slmcore.checkpoint import Checkpoint, fold_weight_norm
+from slmcore.errors import CheckpointError
+from wavtokenizer.config import WavTokenizerConfig
+
+__all__ = ["published"]
+
+_SAMPLE_RATE = 24000
+"""Of every published WavTokenizer; the weights do not show it."""
+_ENCODER = "feature_extractor.encodec.encoder.model."
+_EMBED = "feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed"
+
+
+def published(obj: Mapping[str, Any]) -> Checkpoint:
+    """Translate a published `{'state_dict': ...}`; the sizes are read off the weights.
+
+    Left out: what training alone needs, the EnCodec decoder (never used), the inverse STFT's window (made anew), and
+    all but the first row of the adaptive norms (the published system always takes bandwidth 0, which makes them plain
+    layer norms). Raises CheckpointError for an object of another form.
+    """
+    state = obj.get("state_dict") if isinstance(obj, Mapping) else None
+    if not isinstance(state, Mapping) or _EMBED not in state:
+        raise CheckpointError("This is no published WavTokenizer: it has no `state_dict` with a codebook.")
+    folded = fold_weight_norm({k: v for k, v in state.items() if k.startswith(_ENCODER)})
+    stages = _count(folded, _ENCODER + "{}.shortcut.conv.conv.weight", first=1, every=3)
+    layers = _count(state, "backbone.convnext.{}.gamma")
+    config = _config(folded, state, stages, layers)
+    ours = {new: folded[old].float() for new, old in _encoder_names(stages)}
+    ours |= {new: _first_row(state, old).float() for new, old in _decoder_names(layers)}
+    ours["quantizer.embed"] = state[_EMBED].float()
+    return Checkpoint(kind="wavtokenizer", config=config.to_dict(), state=ours)
+
+
+def _count(state: Mapping[str, Tensor], pattern: str, first: int = 0, every: int = 1) -> int:
+    count = 0
+    while pattern.format(first + every * count) in state:
+        count += 1
+    return count
+
+
+def _config(encoder: Mapping[str, Tensor], state: Mapping[str, Tensor], stages: int, layers: int) -> WavTokenizerConfig:
+    kernels = [encoder[f"{_ENCODER}{3 * i + 3}.conv.conv.weight"].shape[-1] for i in range(stages)]
+    codebook_size, dimension = state[_EMBED].shape
+    return WavTokenizerConfig(
+        sample_rate=_SAMPLE_RATE,
+        strides=tuple(kernel // 2 for kernel in kernels),
+        n_filters=encoder[f"{_ENCODER}0.conv.conv.weight"].shape[0],
+        dimension=dimension,
+        codebook_size=codebook_size,
+        decoder_dim=state["backbone.embed.weight"].shape[0],
+        decoder_intermediate=state["backbone.convnext.0.pwconv1.weight"].shape[0],
+        decoder_layers=layers,
+        n_fft=state["head.out.weight"].shape[0] - 2,
+    )
+
+
+def _encoder_names(stages: int) -> Iterator[tuple[str, str]]:
+    """(our name, published name) of every weight of the encoder, weight norm folded."""
+    last = 3 * stages
+    convs = {"stem": "0", "out": f"{last + 3}"}
+    for i in range(stages):
+        parts = {"narrow": "block.1", "widen": "block.3", "shortcut": "shortcut"}
+        convs |= {f"stages.{i}.{ours}": f"{3 * i + 1}.{theirs}" for ours, theirs in parts.items()}
+        convs[f"stages.{i}.down"] = f"{3 * i + 3}"
+    for ours, theirs in convs.items():
+        for kind in ("weight", "bias"):
+            yield f"encoder.{ours}.{kind}", f"{_ENCODER}{theirs}.conv.conv.{kind}"
+    for layer in range(2):
+        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            yield f"encoder.lstm.{kind}_l{layer}", f"{_ENCODER}{last + 1}.lstm.{kind}_l{layer}"
+
+
+def _decoder_names(layers: int) -> Iterator[tuple[str, str]]:
+    """(our name, published name) of every weight of the decoder."""
+    pairs = {"embed": "backbone.embed", "final_norm": "backbone.final_layer_norm", "out": "head.out"}
+    pairs["context.norm"] = "backbone.pos_net.5"
+    for ours, theirs in {"before.0": 0, "before.1": 1, "after.0": 3, "after.1": 4}.items():
+        for part in ("norm1", "conv1", "norm2", "conv2"):
+            pairs[f"context.{ours}.{part}"] = f"backbone.pos_net.{theirs}.{part}"
+    for ours, theirs in {"norm": "norm", "query": "q", "key": "k", "value": "v", "out": "proj_out"}.items():
+        pairs[f"context.attention.{ours}"] = f"backbone.pos_net.2.{theirs}"
+    for i in range(layers):
+        for ours, theirs in {"depthwise": "dwconv", "up": "pwconv1", "down": "pwconv2"}.items():
+            pairs[f"blocks.{i}.{ours}"] = f"backbone.convnext.{i}.{theirs}"
+        yield f"decoder.blocks.{i}.scale", f"backbone.convnext.{i}.gamma"
+    for ours, theirs in pairs.items():
+        for kind in ("weight", "bias"):
+            yield f"decoder.{ours}.{kind}", f"{theirs}.{kind}"
+    adaptive = {"norm": "backbone.norm"} | {f"blocks.{i}.norm": f"backbone.convnext.{i}.norm" for i in range(layers)}
+    for ours, theirs in adaptive.items():
+        yield f"decoder.{ours}.weight", f"{theirs}.scale.weight"
+        yield f"decoder.{ours}.bias", f"{theirs}.shift.weight"
+
+
+def _first_row(state: Mapping[str, Tensor], name: str) -> Tensor:
+    adaptive = name.endswith((".scale.weight", ".shift.weight"))
+    return state[name][0] if adaptive else state[name]
