@@ -1,0 +1,163 @@
+"""One row of the table of checkpoints: where a file is, how it is known to be the right one, and what it works on."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from numbers import Integral, Real
+from urllib.parse import unquote, urlsplit
+
+from slmcore.errors import must
+from slmcore.units import OperatingPoint
+
+__all__ = ["KINDS", "Row", "check_k", "check_lmbda", "file_name", "shown"]
+
+KINDS = ("wavlm", "codebook", "ulm", "plm", "plm_tokenizer", "ellav", "wavtokenizer")
+SCHEMES = ("https", "http", "hf", "package")
+_SAFE_NAME = re.compile(r"(?!\.)[\w.+=-]{1,200}", re.ASCII)
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One checkpoint file. What is None is unknown, or does not apply to this kind."""
+
+    zoo: str
+    """Name of the zoo: "dp-slm" (published), "demo" (shipped), or a user's own."""
+    kind: str
+    """One of `KINDS`."""
+    url: str
+    """`https://`, `http://`, `hf://owner/repo/file`, `package://package/file`, or a path on this machine."""
+    variant: str | None = None
+    """Which of several models of the kind, e.g. "units" or "phones" for ELLA-V."""
+    k: int | None = None
+    """Number of codes in the codebook."""
+    lmbda: float | None = None
+    """Weight of the duration penalty, in squared feature units."""
+    num_neighbors: int | None = None
+    """How many of its nearest codes a frame could take when the model's units were made."""
+    encoder: str | None = None
+    """Name of the encoder whose features were quantised."""
+    layer: int | None = None
+    """Encoder block, 1-based, whose output was quantised."""
+    sample_rate: int | None = None
+    """Hz of the waveform that goes in or comes out."""
+    frame_rate: float | None = None
+    """Hz of the frames or codes that come out or go in."""
+    sha256: str = ""
+    """First 8 or more hex digits that the file's SHA-256 must have; empty if none are proven."""
+    claimed: str = ""
+    """Digits in the published name that no loader has ever checked. They are told, not enforced."""
+    licence: str = "not stated"
+    origin: str = "not stated"
+    """Who made the weights, and with what."""
+
+    def __post_init__(self) -> None:
+        _check_texts(self)
+        _check_numbers(self)
+        if self.k is not None and self.num_neighbors is not None and self.num_neighbors > self.k:
+            raise ValueError(must("num_neighbors", f"1 to k = {self.k}", self.num_neighbors))
+
+    @property
+    def key(self) -> tuple[str, str, str | None, int | None, float | None]:
+        """(zoo, kind, variant, k, lmbda), which names the row."""
+        return (self.zoo, self.kind, self.variant, self.k, self.lmbda)
+
+    @property
+    def file(self) -> str:
+        """Name of the file, without folders."""
+        return file_name(self.url)
+
+    @property
+    def operating_point(self) -> OperatingPoint | None:
+        """What is known of how the units were made; None for a model that does not depend on units, as a codec."""
+        known = (self.encoder, self.layer, self.k, self.lmbda, self.num_neighbors)
+        if all(value is None for value in known):
+            return None
+        return OperatingPoint(
+            zoo=self.zoo,
+            encoder=self.encoder,
+            layer=self.layer,
+            k=self.k,
+            lmbda=self.lmbda,
+            num_neighbors=self.num_neighbors,
+        )
+
+    @property
+    def label(self) -> str:
+        """The key in words, for messages: `dp-slm ulm hours_1k_steps_10k k=500 lmbda=4500`."""
+        parts = [self.zoo, self.kind, self.variant or ""]
+        parts += [f"k={self.k}"] if self.k is not None else []
+        parts += [f"lmbda={shown(self.lmbda)}"] if self.lmbda is not None else []
+        return " ".join(part for part in parts if part)
+
+
+def check_k(k: object) -> int | None:
+    """`k` as int; a ValueError if it is no integer >= 1 (a bool is none)."""
+    if k is None:
+        return None
+    if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
+        raise ValueError(must("k", "an integer >= 1", k))
+    return int(k)
+
+
+def check_lmbda(lmbda: object) -> float | None:
+    """`lmbda` as float; a ValueError if it is no finite number >= 0 (a bool is none)."""
+    if lmbda is None:
+        return None
+    if isinstance(lmbda, bool) or not isinstance(lmbda, Real) or not (_finite(lmbda) and float(lmbda) >= 0):
+        raise ValueError(must("lmbda", "a finite number >= 0", lmbda))
+    return float(lmbda)
+
+
+def file_name(url: str) -> str:
+    """The last part of a URL or path; a ValueError if it could name anything but a plain file in one folder."""
+    name = unquote(urlsplit(url).path).rsplit("/", 1)[-1] if "://" in url else re.split(r"[/\\]", url)[-1]
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError(must("file name", "letters, digits and . _ + = - (not first a dot)", name, f"It is in {url}."))
+    return name
+
+
+def shown(value: float | None) -> str:
+    """A number as one types it (4500.0 as 4500), or "any" for None."""
+    return "any" if value is None else str(int(value) if value == int(value) else value)
+
+
+def _check_texts(row: Row) -> None:
+    for name in ("zoo", "kind", "url", "sha256", "claimed", "licence", "origin"):
+        if not isinstance(getattr(row, name), str):
+            raise ValueError(must(name, "a string", getattr(row, name)))
+    for name in ("variant", "encoder"):
+        value = getattr(row, name)
+        if value is not None and not (isinstance(value, str) and value):
+            raise ValueError(must(name, "a string that is not empty", value))
+    if not re.fullmatch(r"[\w.-]+", row.zoo):
+        raise ValueError(must("zoo", "a name of letters, digits, . _ -", row.zoo))
+    if row.kind not in KINDS:
+        raise ValueError(must("kind", f"one of {', '.join(KINDS)}", row.kind))
+    if row.sha256 and not _DIGITS.fullmatch(row.sha256):
+        raise ValueError(must("sha256", "8 to 64 lower-case hex digits", row.sha256))
+    if "://" in row.url and row.url.split("://")[0] not in SCHEMES:
+        raise ValueError(must("url", f"a path or one of {', '.join(s + '://' for s in SCHEMES)}", row.url))
+    file_name(row.url)
+
+
+def _check_numbers(row: Row) -> None:
+    # A frozen dataclass is set through object, so that k and lmbda compare and print alike wherever they come from.
+    object.__setattr__(row, "k", check_k(row.k))
+    object.__setattr__(row, "lmbda", check_lmbda(row.lmbda))
+    for name in ("num_neighbors", "layer", "sample_rate"):
+        value = getattr(row, name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(must(name, "an integer >= 1", value))
+    rate = row.frame_rate
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not (_finite(rate) and rate > 0)):
+        raise ValueError(must("frame_rate", "a finite number > 0 of frames a second", rate))
+
+
+def _finite(value: Real) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
