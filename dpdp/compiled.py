@@ -1,0 +1,110 @@
+"""The loops over frames and codes for the CPU, compiled by numba. Imported late: numba is an optional extra.
+
+Every loop writes the same sums in the same order as `dpdp.fallback` and `dpdp.kernel`, so that results are equal to the
+bit. `nnan` and `nsz` let LLVM vectorise the minimum, which is exact in any order; infinities keep their meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import numba
+import numpy as np
+from torch import Tensor
+
+__all__ = ["advance", "backtrack", "limit"]
+
+_EXACT = {"nnan", "nsz"}
+
+
+def _takes_tensors(compiled: Callable[..., None]) -> Callable[..., None]:
+    """Hand CPU tensors to numba as the arrays they are."""
+
+    def call(*arguments: object) -> None:
+        compiled(*(x.numpy() if isinstance(x, Tensor) else x for x in arguments))
+
+    return wraps(compiled)(call)
+
+
+@_takes_tensors
+@numba.njit(
+    "void(float32[:, ::1], float32, float32[::1], int32[::1], int64, int32[::1], int32[::1])",
+    nogil=True,
+    cache=True,
+    fastmath=_EXACT,
+)
+def advance(costs, lmbda, lead, start, first, best, since):  # noqa: ANN001, ANN201
+    """Run the recursion over `costs`; see `dpdp.fallback.advance`."""
+    frames, k = costs.shape
+    lowest = np.float32(0)
+    for t in range(frames):
+        previous, lowest = lowest, np.float32(np.inf)
+        now = np.int32(first + t)
+        row = costs[t]
+        for i in range(k):
+            behind = lead[i] - previous
+            stays = behind < lmbda
+            value = row[i] + (behind - lmbda if stays else np.float32(0))
+            start[i] = start[i] if stays else now
+            lead[i] = value
+            lowest = min(lowest, value)
+        winner = 0
+        while lead[winner] != lowest:
+            winner += 1
+        best[t] = winner
+        since[t] = start[winner]
+    for i in range(k):
+        lead[i] -= lowest
+
+
+@_takes_tensors
+@numba.njit("void(int32[::1], int32[::1], int64[::1])", nogil=True, cache=True)
+def backtrack(best, since, units):  # noqa: ANN001, ANN201
+    """Follow the segments from the last frame to the first; see `dpdp.fallback.backtrack`."""
+    end = len(best)
+    while end > 0:
+        begin, code = since[end - 1], best[end - 1]
+        for t in range(begin, end):
+            units[t] = code
+        end = begin
+
+
+@numba.njit(nogil=True, inline="always")
+def _keep(row, highest, surplus):  # noqa: ANN001, ANN202
+    for i in range(len(row)):
+        row[i] = row[i] if row[i] <= highest else np.float32(np.inf)
+    i = len(row) - 1
+    while surplus > 0:
+        if row[i] == highest:
+            row[i] = np.float32(np.inf)
+            surplus -= 1
+        i -= 1
+
+
+@_takes_tensors
+@numba.njit("void(float32[:, ::1], int64)", nogil=True, cache=True, fastmath=_EXACT)
+def limit(costs, n):  # noqa: ANN001, ANN201
+    """Set all but the `n` lowest of each row to infinity, a tie for the last place going to the lower index."""
+    frames, k = costs.shape
+    for t in range(frames):
+        row = costs[t]
+        low, high = row[0], row[0]
+        for i in range(k):
+            low, high = min(low, row[i]), max(high, row[i])
+        # Halve the interval until exactly n values lie at or below `high`, or no float32 is left inside it.
+        count = k
+        while count != n:
+            middle = low + (high - low) * np.float32(0.5)
+            if middle >= high:
+                break
+            below = np.int32(0)
+            for i in range(k):
+                below += np.int32(row[i] <= middle)
+            if below >= n:
+                high, count = middle, below
+            elif middle > low:
+                low = middle
+            else:
+                break
+        _keep(row, high, count - n)
