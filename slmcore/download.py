@@ -115,7 +115,7 @@ def _attempt(url: str, part: Path, progress: bool, policy: Policy) -> None:
         headers |= {"Range": f"bytes={offset}-", "If-Range": known.validator}
     with _open(url, headers, policy) as response:
         _check_status(response, part)
-        offset, size = _begin(response, offset, known)
+        offset, size = _begin(response, part, offset, known)
         blocks = _checked_blocks(response, url, offset, policy.chunk)
         free = shutil.disk_usage(part.parent).free
         if size is not None and size - offset > free:
@@ -164,7 +164,7 @@ def _check_status(response: Response, part: Path) -> None:
         raise FetchError(f"{response.url} came compressed though it must not. A proxy on the way may change files.")
 
 
-def _begin(response: Response, offset: int, known: _Part | None) -> tuple[int, int | None]:
+def _begin(response: Response, part: Path, offset: int, known: _Part | None) -> tuple[int, int | None]:
     """Where the body begins in the file, and how long the whole file is."""
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
@@ -174,7 +174,8 @@ def _begin(response: Response, offset: int, known: _Part | None) -> tuple[int, i
         raise FetchError(f"{response.url} sent a range that was not asked for. Try SLMZOO_MIRROR.")
     start, size = int(span[1]), int(span[2])
     if start != offset or known.size not in (None, size):
-        raise FetchError(f"{response.url} sent another range than was asked for. Try SLMZOO_MIRROR.")
+        discard(part)
+        raise _TransientError("the server sent another range than was asked for", wait=0)
     return offset, size
 
 
