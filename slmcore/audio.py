@@ -1,0 +1,191 @@
+"""The one place where audio is found, read, checked, resampled, cut and written."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from glob import glob
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import must
+
+__all__ = [
+    "EXTENSIONS",
+    "SHORTEST_SECONDS",
+    "check",
+    "find",
+    "is_silent",
+    "load",
+    "mono",
+    "pauses",
+    "read",
+    "resample",
+    "write",
+]
+
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+"""What `find` takes for audio in a folder, in lower case."""
+SHORTEST_SECONDS = 0.02
+"""320 samples at 16 kHz: one frame of the encoder."""
+
+_SILENCE = 1e-4
+_HIGHEST_RATE = 768_000
+_WINDOW_SECONDS = 0.02
+
+
+def read(path: str | Path) -> tuple[Tensor, int]:
+    """Read a file that libsndfile knows (wav, flac, ogg, mp3): float32 wav (channels, samples) and its rate in Hz.
+
+    Raises OSError if the file cannot be opened (FileNotFoundError, IsADirectoryError, PermissionError) and ValueError
+    if it is not whole, finite audio of at least one sample. Every message names the file.
+    """
+    import soundfile
+
+    path = Path(path)
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise ValueError(f"{path} is empty (0 bytes).")
+        file.seek(0)
+        try:
+            samples, sr = soundfile.read(file, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError, MemoryError, OverflowError) as error:
+            raise ValueError(f"{path} is not audio that can be read: {_reason(error)}") from error
+    if not samples.size:
+        raise ValueError(f"{path} holds no samples.")
+    if not 0 < sr <= _HIGHEST_RATE:
+        raise ValueError(f"{path} says that it has {sr} samples a second. Its header is damaged.")
+    wav = torch.from_numpy(samples.T.copy())
+    if not torch.isfinite(wav).all():
+        raise ValueError(f"{path} holds NaN or infinite samples.")
+    return wav, sr
+
+
+def load(path: str | Path) -> tuple[Tensor, int]:
+    """Read a file as mono speech: float32 wav (1, samples) and its rate in Hz.
+
+    Raises as `read` does, and ValueError for less than 20 ms.
+    """
+    wav, sr = read(path)
+    wav = mono(wav)
+    check(wav, sr, str(path))
+    return wav, sr
+
+
+def mono(wav: Tensor) -> Tensor:
+    """The mean over the channels: (channels, samples) to (1, samples)."""
+    if wav.ndim != 2:
+        raise ValueError(must("wav", "a tensor (channels, samples)", _shown(wav)))
+    return wav if wav.shape[0] == 1 else wav.mean(0, keepdim=True)
+
+
+def resample(wav: Tensor, sr: int, to: int) -> Tensor:
+    """Bring a wav (..., samples) from `sr` to `to` Hz with torchaudio's default windowed sinc."""
+    if sr == to:
+        return wav
+    import torchaudio
+
+    return torchaudio.functional.resample(wav, sr, to)
+
+
+def check(wav: Tensor, sr: int, name: str = "wav") -> None:
+    """Raise a ValueError unless `wav` is finite float audio (1, samples) of at least 20 ms and `sr` a rate in Hz.
+
+    `name`: what the message calls the wav, e.g. the file that it came from.
+    """
+    if not isinstance(sr, int) or isinstance(sr, bool) or sr <= 0:
+        raise ValueError(must("sr", "a whole number of samples a second > 0", sr))
+    if not isinstance(wav, Tensor) or not wav.is_floating_point():
+        raise ValueError(must(name, "a float tensor (1, samples)", _shown(wav), "Divide 16-bit integers by 32768."))
+    if wav.ndim != 2 or wav.shape[0] != 1:
+        remedy = "Average the channels with `wav.mean(0, keepdim=True)`." if wav.ndim == 2 else "Use `wav[None]`."
+        raise ValueError(must(name, "a float tensor (1, samples)", _shown(wav), remedy if wav.ndim < 3 else ""))
+    shortest = math.ceil(SHORTEST_SECONDS * sr)
+    if wav.shape[1] < shortest:
+        raise ValueError(must(name, f"at least {shortest} samples long (20 ms at {sr} Hz)", f"a wav of {wav.shape[1]}"))
+    if not torch.isfinite(wav).all():
+        raise ValueError(must(name, "finite", "a wav with NaN or infinite samples"))
+
+
+def is_silent(wav: Tensor) -> bool:
+    """Whether no sample is louder than -80 dB of full scale."""
+    return wav.numel() == 0 or float(wav.abs().max()) < _SILENCE
+
+
+def write(path: str | Path, wav: Tensor, sr: int) -> int:
+    """Write a wav (channels, samples) or (samples,) as 16-bit PCM; the file appears only when it is whole.
+
+    Returns how many samples were clipped to +-1. A wav of length zero is a valid file. Raises ValueError for what is
+    not finite float audio, OSError if the folder is missing or cannot be written.
+    """
+    import soundfile
+
+    path = Path(path)
+    wav = wav.detach().cpu().float()
+    wav = wav[None] if wav.ndim == 1 else wav
+    if wav.ndim != 2 or not torch.isfinite(wav).all():
+        raise ValueError(must("wav", "finite audio (channels, samples)", _shown(wav), f"{path} was not written."))
+    samples = (wav.clamp(-1, 1) * 32767).round().to(torch.int16).T.contiguous().numpy()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            soundfile.write(file, samples, sr, format="WAV", subtype="PCM_16")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return int((wav.abs() > 1).sum())
+
+
+def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The audio files that paths, folders (searched to the bottom) and glob patterns name, sorted, each once.
+
+    A file that is named itself is taken whatever its extension. Raises FileNotFoundError for what names nothing.
+    """
+    found: dict[Path, Path] = {}
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        # `Path.glob` takes no absolute pattern
+        named = [source] if Path(source).exists() else glob(str(source), recursive=True)  # noqa: PTH207
+        if not named:
+            raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
+        for path in map(Path, named):
+            for file in _audio_in(path) if path.is_dir() else [path]:
+                found.setdefault(file.resolve(), file)
+    return sorted(found.values())
+
+
+def pauses(wav: Tensor, sr: int, longest_seconds: float = 30.0) -> list[int]:
+    """Where to cut a wav (1, samples) so that no piece is longer than `longest_seconds`: samples, ascending.
+
+    The cut is the quietest 20 ms in the second half of what the next piece may hold, so that pieces of a cut wav last
+    at least a quarter of the limit. No cuts for a short wav.
+    Raises ValueError for a limit below a second.
+    """
+    if not longest_seconds >= 1:
+        raise ValueError(must("longest_seconds", "at least a second", longest_seconds))
+    longest, window = int(longest_seconds * sr), max(1, int(_WINDOW_SECONDS * sr))
+    cuts: list[int] = []
+    start = 0
+    while wav.shape[-1] - start > longest:
+        begin = start + longest // 2
+        end = min(start + longest, wav.shape[-1] - longest // 4)
+        power = wav[0, begin:end].float().square().unfold(0, window, window).sum(1)
+        start = begin + int(power.argmin()) * window + window // 2
+        cuts.append(start)
+    return cuts
+
+
+def _audio_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file()]
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).split("Error opening ")[-1].rpartition(">: ")[2].strip() or type(error).__name__
+
+
+def _shown(wav: object) -> str:
+    if isinstance(wav, Tensor):
+        return f"a {str(wav.dtype).removeprefix('torch.')} tensor {tuple(wav.shape)}"
+    return f"a {type(wav).__name__}"
