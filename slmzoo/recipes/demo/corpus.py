@@ -1,0 +1,137 @@
+"""The demo's corpus: the project's own sentences, spoken by the free synthesiser flite.
+
+`python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
+`DIR/text/<split>.tsv` (id, tab, sentence). Voices have sentences of their own and share some with the next voice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from tqdm import tqdm
+
+from slmcore.errors import must
+from slmzoo.recipes.demo.sentences import Split, sentences
+
+__all__ = ["SAMPLE", "Utterance", "plan", "speak", "synthesise"]
+
+SAMPLE = "My neighbor walks her dog along the river before sunrise."
+"""The sentence of `examples/sample.wav`; the grammar cannot make it."""
+
+_SAMPLE_RATE = 16000
+_TRAIN = {"slt": (0, 1800), "rms": (1700, 2300), "awb": (2200, 2800), "kal16": (2700, 3300)}
+_TEST = (("slt", 1.0), ("rms", 1.0), ("awb", 1.0), ("kal16", 1.0), ("slt", 1.25), ("rms", 1.25))
+_TEST_SENTENCES = 100
+_FASTEST, _SLOWEST = 0.85, 1.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """One wav to make."""
+
+    path: Path
+    sentence: str
+    voice: str
+    stretch: float
+    """Length relative to the voice's own rate; 1.25 is slower."""
+
+
+def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 1.0) -> None:
+    """Write one sentence as a 16 kHz wav with flite; the file appears only when it is whole.
+
+    Raises RuntimeError if flite is not installed or fails.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-t", sentence, "-o", str(part)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    except FileNotFoundError:
+        raise RuntimeError(_MISSING) from None
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"flite failed on {sentence!r} with voice {voice}: {error.stderr.strip()}") from error
+    rate = soundfile.info(part).samplerate
+    if rate != _SAMPLE_RATE:
+        raise RuntimeError(f"flite's voice {voice} speaks at {rate} Hz, but the demo needs {_SAMPLE_RATE}.")
+    part.replace(path)
+
+
+def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
+    """Every utterance of the corpus under the folder `data`."""
+    wavs = Path(data) / "wavs"
+    train, test = _texts("train", seed), _texts("test", seed)
+    spoken = [
+        Utterance(
+            path=wavs / "train" / voice / f"{key}.wav", sentence=text, voice=voice, stretch=_rate(seed, voice, key)
+        )
+        for voice, (first, end) in _TRAIN.items()
+        for key, text in train[first:end]
+    ]
+    for voice, stretch in _TEST:
+        folder = wavs / "test" / (voice if stretch == 1.0 else f"{voice}@{stretch}")
+        spoken += [
+            Utterance(path=folder / f"{key}.wav", sentence=text, voice=voice, stretch=stretch) for key, text in test
+        ]
+    return spoken
+
+
+def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
+    """Make what is still missing of the corpus in `data`, `jobs` sentences at a time."""
+    if jobs < 1:
+        raise ValueError(must("jobs", "a number of programs >= 1", jobs))
+    if shutil.which("flite") is None:
+        raise RuntimeError(_MISSING)
+    for split in ("train", "test"):
+        _write_texts(Path(data) / "text" / f"{split}.tsv", _texts(split, seed))
+    missing = [utterance for utterance in plan(data, seed) if not utterance.path.exists()]
+    with ThreadPoolExecutor(jobs) as pool:
+        made = pool.map(lambda u: speak(u.sentence, u.path, u.voice, u.stretch), missing)
+        for _ in tqdm(made, total=len(missing), desc="flite", mininterval=5):
+            pass
+
+
+_MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
+
+
+def _texts(split: Split, seed: int) -> list[tuple[str, str]]:
+    n = max(end for _, end in _TRAIN.values()) if split == "train" else _TEST_SENTENCES
+    return [(f"{split}-{i:05d}", text) for i, text in enumerate(sentences(split, n, seed))]
+
+
+def _rate(seed: int, voice: str, key: str) -> float:
+    return random.Random(f"{seed} {voice} {key}").uniform(_FASTEST, _SLOWEST)
+
+
+def _write_texts(path: Path, rows: list[tuple[str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text("".join(f"{key}\t{text}\n" for key, text in rows), encoding="utf-8")
+    part.replace(path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m slmzoo.recipes.demo.corpus", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of the corpus")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--jobs", type=int, default=2, help="sentences spoken at a time")
+    parser.add_argument("--sample", type=Path, help="write the example sentence to this wav instead")
+    args = parser.parse_args(argv)
+    if args.sample is not None:
+        speak(SAMPLE, args.sample)
+    elif args.data is not None:
+        synthesise(args.data, args.seed, args.jobs)
+    else:
+        parser.error("give --data DIR or --sample FILE")
+
+
+if __name__ == "__main__":
+    main()
