@@ -1,1 +1,8 @@
+"""WavLM features and the k-means codebooks that make discrete units of them."""
 
+from __future__ import annotations
+
+from wavlm_codebooks.codebook import Codebook
+from wavlm_codebooks.wavlm import WavLM, WavLMConfig
+
+__all__ = ["Codebook", "WavLM", "WavLMConfig"]

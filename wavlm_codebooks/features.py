@@ -1,0 +1,81 @@
+"""From a waveform to frames: checks, resampling, batches, and windows for long audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from slmcore.audio import check, resample
+from slmcore.errors import must
+
+__all__ = ["Cut", "Windows", "collate", "cuts", "prepare", "windowed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """How audio that is too long for one pass is cut."""
+
+    whole: float = 60.0
+    """Longest audio that is run as one piece, seconds."""
+    window: float = 30.0
+    """New audio of each window, seconds."""
+    context: float = 2.0
+    """Audio on each side that is run too and whose frames are dropped, seconds."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One window, in frames: run `first` to `last`, keep `start` to `end`."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+def prepare(wav: Tensor, sr: int, sample_rate: int) -> Tensor:
+    """Check a waveform (1, samples) or (samples,) and resample it: float32 (samples,) at `sample_rate`.
+
+    Raises TypeError for what is not a floating-point tensor; ValueError for wrong axes, a rate that is not a whole
+    number > 0, NaN or inf, and for less than 20 ms.
+    """
+    if not isinstance(wav, Tensor) or not wav.is_floating_point():
+        shown = f"a {wav.dtype} tensor" if isinstance(wav, Tensor) else f"a {type(wav).__name__}"
+        remedy = "Convert 16-bit samples with `wav.float() / 32768`."
+        raise TypeError(must("wav", "a floating-point tensor (1, samples) in -1..1", shown, remedy))
+    wav = wav[None] if wav.ndim == 1 else wav
+    check(wav, sr)
+    return resample(wav.float(), sr, sample_rate)[0]
+
+
+def collate(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Waveforms of any lengths as one, padded with zeros, and their lengths: (B, samples), int64 (B,)."""
+    lengths = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
+    return torch.nn.utils.rnn.pad_sequence(list(wavs), batch_first=True), lengths
+
+
+def cuts(frames: int, window: int, context: int) -> Iterator[Cut]:
+    """Windows that keep each of `frames` frames once, each run with up to `context` frames more on both sides."""
+    for start in range(0, frames, window):
+        end = min(start + window, frames)
+        yield Cut(max(0, start - context), min(frames, end + context), start, end)
+
+
+def windowed(
+    run: Callable[[Tensor], Tensor], padded: Tensor, hop: int, field: int, window: int, context: int
+) -> Tensor:
+    """Frames of a long waveform in bounded memory: (frames, dim), as many as in one pass.
+
+    `run` takes padded samples to frames, each of which sees `field` samples and starts `hop` after the one before; cuts
+    lie on that grid, so that the convolutional frontend gives what it gives on the whole. `window` and `context` are in
+    frames.
+    """
+    frames = (len(padded) - field) // hop + 1
+    kept = []
+    for cut in cuts(frames, window, context):
+        piece = run(padded[cut.first * hop : (cut.last - 1) * hop + field])
+        kept.append(piece[cut.start - cut.first : cut.end - cut.first].clone())
+    return torch.cat(kept)
