@@ -39,9 +39,12 @@ class CodecObjective:
     """Of the running means."""
     revive_below: float = 0.1
     """A code used less than this fraction of the mean use is replaced by a latent of the batch."""
+    freeze_front_from: int | None = None
+    """Step from which the encoder's first convolution and first two stages stay as they are: at the highest rates,
+    they cost more than all the rest; None never."""
     freeze_from: int | None = None
-    """Step from which encoder and codebook stay as they are, so that codes are final while the decoder settles (and
-    the steps are cheaper); None never."""
+    """Step from which the whole encoder and the codebook stay, and the decoder settles on the codes of the whole
+    recordings, which are final; None never."""
     seed: int = 7
 
 
@@ -64,39 +67,63 @@ class CodecTrainer(nn.Module):
         self.objective = objective
         self._wavs = list(wavs)
         self._lengths = torch.tensor([len(wav) for wav in wavs], dtype=torch.float64)
+        self._codes: list[Tensor] = []
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a step, whose crops and revivals depend on the step alone, and the figures to log."""
         rules, draw = self.objective, generator(self.objective.seed, step)
-        wav = self.crops(rules.batch, draw)
-        frozen = rules.freeze_from is not None and step >= rules.freeze_from
-        with torch.set_grad_enabled(not frozen):
-            latents = self.codec.encoder(wav)
-        if step == rules.quantize_from:
-            self._start(draw)
-        if step < rules.quantize_from:
-            quantized, commitment, codes = latents, latents.new_zeros(()), latents.new_zeros(0, dtype=torch.int64)
-        else:
-            quantized, commitment, codes = self.codec.quantizer(latents)
-        if step >= rules.quantize_from and not frozen:
-            self.codebook.update(latents, codes, rules.decay, rules.revive_below, draw)
+        places = self._places(rules.batch, draw)
+        wav = self._crops(places)
+        quantized, commitment, codes = self._quantized(step, wav, places, draw)
         mel, stft = self.spectral(self.codec.decoder(quantized), wav)
         total = mel + rules.stft * stft + rules.commitment * commitment
         figures = {"mel": mel, "stft": stft, "commitment": commitment}
         return total, {k: float(v.detach()) for k, v in figures.items()} | self.codebook.use(codes)
 
-    def crops(self, count: int, draw: torch.Generator) -> Tensor:
-        """Random crops (count, crop) in float; a recording is drawn in proportion to its length."""
-        crop = self.objective.crop
-        chosen = torch.multinomial(self._lengths, count, replacement=True, generator=draw).tolist()
-        starts = (torch.rand(count, generator=draw).double() * (self._lengths[chosen] - crop)).long().tolist()
-        cut = [self._wavs[i][start : start + crop] for i, start in zip(chosen, starts, strict=True)]
+    def _quantized(
+        self, step: int, wav: Tensor, places: list[tuple[int, int]], draw: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder gets of the crops, the commitment loss, and the codes (none before quantising starts)."""
+        rules, zero = self.objective, wav.new_zeros(())
+        if rules.freeze_from is not None and step >= rules.freeze_from:
+            codes = self._final_codes(places)
+            return self.codec.quantizer.decode(codes), zero, codes
+        if rules.freeze_front_from is not None and step >= rules.freeze_front_from:
+            self.codec.encoder.stem.requires_grad_(False)
+            self.codec.encoder.stages[:2].requires_grad_(False)
+        latents = self.codec.encoder(wav)
+        if step < rules.quantize_from:
+            return latents, zero, torch.zeros(0, dtype=torch.int64)
+        if step == rules.quantize_from:
+            self._start(draw)
+        quantized, commitment, codes = self.codec.quantizer(latents)
+        self.codebook.update(latents, codes, rules.decay, rules.revive_below, draw)
+        return quantized, commitment, codes
+
+    def _places(self, count: int, draw: torch.Generator) -> list[tuple[int, int]]:
+        """Random (recording, first sample); a recording is drawn in proportion to its length, a start is at a frame."""
+        hop, spare = self.codec.hop, self._lengths - self.objective.crop
+        chosen = torch.multinomial(self._lengths, count, replacement=True, generator=draw)
+        frames = (torch.rand(count, generator=draw).double() * (spare[chosen] // hop + 1)).long()
+        return list(zip(chosen.tolist(), (frames * hop).tolist(), strict=True))
+
+    def _crops(self, places: list[tuple[int, int]]) -> Tensor:
+        cut = [self._wavs[i][start : start + self.objective.crop] for i, start in places]
         return torch.stack(cut).float() / 32768
+
+    def _final_codes(self, places: list[tuple[int, int]]) -> Tensor:
+        if not self._codes:
+            self._codes = [
+                self.codec.encode(wav[None].float() / 32768, self.codec.sample_rate)[0, 0] for wav in self._wavs
+            ]
+        hop, frames = self.codec.hop, self.objective.crop // self.codec.hop
+        return torch.stack([self._codes[i][start // hop : start // hop + frames] for i, start in places])
 
     @torch.no_grad()
     def _start(self, draw: torch.Generator) -> None:
         rules = self.objective
-        batches = [self.crops(rules.batch, draw) for _ in range(-(-rules.start_crops // rules.batch))]
+        count = -(-rules.start_crops // rules.batch)
+        batches = [self._crops(self._places(rules.batch, draw)) for _ in range(count)]
         latents = torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in batches])
         self.codebook.start(latents, draw)
 

@@ -35,8 +35,8 @@ CONFIG = WavTokenizerConfig(
     decoder_layers=6,
     n_fft=1600,
 )
-OBJECTIVE = CodecObjective(batch=10, freeze_from=4500)
-SCHEDULE = Schedule(steps=9000, lr=1e-3, final_lr=2e-5)
+OBJECTIVE = CodecObjective(batch=10, freeze_front_from=1600, freeze_from=3200)
+SCHEDULE = Schedule(steps=7500, lr=1e-3, final_lr=2e-5)
 
 
 def main(argv: list[str] | None = None) -> None:
