@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from slmcore.errors import CheckpointError
+from slmcore.errors import CheckpointError, must
 from slmcore.units import OperatingPoint
 
 __all__ = ["Checkpoint", "build", "fold_weight_norm", "read", "save"]
@@ -94,7 +94,7 @@ def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Replace each weight-norm pair by the weight it stands for, g v / ||v||, under either name that torch has given it.
+    """Replace each weight-norm pair, by either name that torch has given it, by its weight g v / ||v||.
 
     The norm runs over the axes that g does not have.
     """
@@ -142,14 +142,21 @@ def _read_safetensors(path: Path) -> Checkpoint:
         point = metadata["operating_point"]
         return Checkpoint(
             kind=metadata["kind"],
-            config=json.loads(metadata["config"]),
+            config=_object(metadata["config"]),
             state=state,
-            tokenizer=json.loads(metadata["tokenizer"]),
+            tokenizer=None if metadata["tokenizer"] == "null" else _object(metadata["tokenizer"]),
             operating_point=None if point == "null" else OperatingPoint.from_json(point),
-            provenance=json.loads(metadata["provenance"]),
+            provenance=_object(metadata["provenance"]),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"The metadata of {path.name} is damaged: {error!r}.") from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(must("metadata", "a JSON object", text))
+    return value
 
 
 def _read_pickle(path: Path, kind: str, published: Callable[[Any], Checkpoint]) -> Checkpoint:
@@ -161,7 +168,7 @@ def _read_pickle(path: Path, kind: str, published: Callable[[Any], Checkpoint]) 
         raise CheckpointError(
             f"{path.name} is not a checkpoint of plain tensors and was refused without running it ({reason})."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # on damaged bytes the unpickler fails in ways that have no type in common
         raise CheckpointError(f"{path.name} is damaged or no torch checkpoint: {error!r}") from error
     try:
         return published(loaded)

@@ -53,6 +53,10 @@ class OperatingPoint:
         known = {f.name for f in fields(cls)}
         if not isinstance(values, dict) or not isinstance(values.get("zoo"), str) or set(values) - known:
             raise ValueError(must("operating_point", f"a JSON object with `zoo` and keys of {sorted(known)}", text))
+        types = {"zoo": (str,), "encoder": (str,), "lmbda": (int, float)}
+        for name, value in values.items():
+            if value is not None and type(value) not in types.get(name, (int,)):
+                raise ValueError(must(name, "null, or of the field's type", value, "It is in an operating point."))
         return cls(**values)
 
 
