@@ -143,7 +143,7 @@ class EllaV(nn.Module):
         return torch.bincount(phone, minlength=begun)
 
 
-def published(obj: Any) -> Checkpoint:  # noqa: ANN401 (whatever the file held)
+def published(obj: Any) -> Checkpoint:
     """Translate `{'model_args', 'tokenizer', 'model_state'}` of nicolvisser/ELLA-V."""
     config = TransformerConfig.from_args(obj["model_args"], output_bias=True)
     state = {f"transformer.{key}": tensor for key, tensor in obj["model_state"].items()}

@@ -154,7 +154,7 @@ class UnitLM(nn.Module):
         return ids.to(self.device)
 
 
-def published(obj: Any) -> Checkpoint:  # noqa: ANN401 (whatever the file held)
+def published(obj: Any) -> Checkpoint:
     """Translate `{'model_args', 'model_state_dict'}` of nicolvisser/Mistral-ULM."""
     config = TransformerConfig.from_args(obj["model_args"])
     state = {f"transformer.{key}": tensor for key, tensor in obj["model_state_dict"].items()}

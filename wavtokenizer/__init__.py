@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wavtokenizer.config import WavTokenizerConfig
+from wavtokenizer.config import CONFIGS, WavTokenizerConfig
 from wavtokenizer.model import Reconstruction, WavTokenizer, load, published
 
-__all__ = ["Reconstruction", "WavTokenizer", "WavTokenizerConfig", "load", "published"]
+__all__ = ["CONFIGS", "Reconstruction", "WavTokenizer", "WavTokenizerConfig", "load", "published"]

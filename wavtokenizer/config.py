@@ -10,7 +10,7 @@ from typing import Any
 from slmcore.errors import CheckpointError, must
 from wavtokenizer.norms import GroupNorm
 
-__all__ = ["WavTokenizerConfig"]
+__all__ = ["CONFIGS", "WavTokenizerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,3 +67,21 @@ class WavTokenizerConfig:
             return cls(**values)
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"The checkpoint's config does not describe a WavTokenizer: {error}") from error
+
+
+def _small(strides: tuple[int, ...]) -> WavTokenizerConfig:
+    return WavTokenizerConfig(
+        sample_rate=24000,
+        strides=strides,
+        n_filters=32,
+        dimension=512,
+        codebook_size=4096,
+        decoder_dim=768,
+        decoder_intermediate=2304,
+        decoder_layers=12,
+        n_fft=4 * math.prod(strides),
+    )
+
+
+#: The published sizes. The checkpoints list their strides in the reverse order.
+CONFIGS = {"small_600_24k_4096": _small((4, 5, 5, 6)), "small_320_24k_4096": _small((2, 4, 5, 8))}

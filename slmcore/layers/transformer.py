@@ -54,7 +54,7 @@ class TransformerConfig:
             raise ValueError(must("head_dim", "even, for rotary pairs", self.head_dim))
 
     @classmethod
-    def from_args(cls, args: Mapping[str, Any], **more: Any) -> TransformerConfig:  # noqa: ANN401
+    def from_args(cls, args: Mapping[str, Any], **more: Any) -> TransformerConfig:
         """Read the `model_args` of a published checkpoint or a config's dict; unknown names are refused."""
         known = {f.name for f in fields(cls)}
         unknown = set(args) - known - _IGNORED

@@ -1,0 +1,221 @@
+"""slmzoo for torch.hub: every model of the zoo by (k, lambda), and the pipeline that they make together.
+
+All entry points also take
+
+- `zoo`: "dp-slm" (the published models, the default), "demo" (small weights that come with this repository) or a zoo of
+  your own (`registry=` or SLMZOO_REGISTRY: a JSON file with its rows);
+- `checkpoint`: a local file, a URL or hf://owner/repo/file in place of the table's: a `.pt` or `.ckpt` in the published
+  format, or a `.safetensors` of the project. k and lmbda may then be left out;
+- `map_location`: where the weights go, "cpu" by default; and `progress`: whether a download shows a bar.
+
+A (k, lmbda) that has no trained model gives a ValueError that lists those that have.
+"""
+
+from __future__ import annotations
+
+import re as _re
+import sys as _sys
+import typing as _typing
+from pathlib import Path as _Path
+
+if _typing.TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from torch import Tensor
+
+    from dpdp import DPDPQuantizer
+    from ellav import EllaV
+    from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
+    from slmzoo.pipeline import Pipeline
+    from wavlm_codebooks import WavLM
+    from wavtokenizer import WavTokenizer
+
+dependencies = ["torch", "torchaudio", "numpy", "safetensors", "requests", "filelock", "tqdm"]
+
+_PACKAGES = ("slmcore", "slmzoo", "wavlm_codebooks", "dpdp", "mistral_ulm", "ellav", "wavtokenizer")
+
+
+def _guard() -> None:
+    """Refuse to work with packages of our names that belong to another repository: hub would mix the two silently."""
+
+    def version(root: _Path) -> str | None:
+        file = root / "slmzoo" / "__init__.py"
+        found = _re.search(r'__version__ = "(.+)"', file.read_text(encoding="utf-8")) if file.is_file() else None
+        return found[1] if found else None
+
+    here = _Path(__file__).resolve().parent
+    for name in _PACKAGES:
+        package = _sys.modules.get(name)
+        paths = [_Path(path).resolve() for path in getattr(package, "__path__", [])]
+        if package is None or here in [path.parent for path in paths]:
+            continue
+        if not paths or version(paths[0].parent) != version(here):
+            where = paths[0] if paths else getattr(package, "__file__", "unknown place")
+            raise ImportError(
+                f"The package {name!r} is already imported from {where}, which is not this slmzoo. Python keeps one "
+                "package of a name: start a new process, and load slmzoo before or without the other repository."
+            )
+
+
+_guard()
+
+
+def wavlm_large(**options: Any) -> tuple[WavLM, Callable[..., Tensor]]:
+    """WavLM Large and its `extract_features` (Chen et al. 2021, arXiv 2110.13900).
+
+    Returns `(model, extract_features)`. `extract_features(model, wav, sr, layer=None)` takes a float wav (1, samples)
+    at any rate and gives float32 features (frames, 1024), 50 a second, on the model's device; `layer` 1..24 is the
+    block whose output is wanted (the codebooks use 11), None the last one, normed. `model.features` does the same.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.wavlm(**options)
+
+
+def codebook(layer: int | None = None, k: int | None = None, **options: Any) -> Tensor:
+    """The k-means codebook for a layer of the encoder: float32 (k, dim).
+
+    dp-slm: layer 11 and k in 100, 200, 500 (default), 1000, 2000; dim 1024.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.load_codebook(layer=layer, k=k, **options).codes
+
+
+def dpdp_quantizer(
+    codebook_size: int, codebook_dim: int, lmbda: float, num_neighbors: int | None = None
+) -> DPDPQuantizer:
+    """A DPDP quantiser with an empty codebook, to be filled by `load_state_dict` (Kamper 2022, arXiv 2202.11929).
+
+    `lmbda` >= 0 weighs the duration penalty; `num_neighbors` limits a frame to its nearest codes (None: all).
+    """
+    from slmzoo import hub
+
+    return hub.empty_quantizer(codebook_size, codebook_dim, lmbda, num_neighbors)
+
+
+def dpdp_quantizer_from_codebook(
+    codebook: Tensor | None = None,
+    lmbda: float | None = None,
+    num_neighbors: int | None = None,
+    *,
+    k: int | None = None,
+    layer: int | None = None,
+    **options: Any,
+) -> DPDPQuantizer:
+    """A DPDP quantiser over a codebook tensor (k, dim), or over the zoo's codebook of `k` codes.
+
+    `quantizer(features)` takes (frames, dim) and gives `(quantized_features, units)`: the straight-through estimate
+    (frames, dim), and one unit for each frame, int64. `quantizer.segment(features)` gives `Units` with durations.
+    Any `lmbda` >= 0 will do; 0 is the nearest code. `num_neighbors` None means all codes with `codebook=`, and with
+    `k=` what the downstream models were trained with: 5 % of k.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.quantizer(codebook, lmbda, num_neighbors, k=k, layer=layer, **options)
+
+
+def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
+    k: int | None = None, lmbda: float | None = None, **options: Any
+) -> tuple[UnitLM, UnitTokenizer]:
+    """The unit language model trained on 1,000 hours for 10,000 steps, and its tokenizer.
+
+    Returns `(ulm, tokenizer)`: `ulm.loglikelihood(tokenizer.encode(units))` is the sum of log p(unit | units before)
+    over deduplicated units, in nats; `ulm.generate` continues units.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.ulm("hours_1k_steps_10k", k=k, lmbda=lmbda, **options)
+
+
+def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
+    k: int | None = None, lmbda: float | None = None, **options: Any
+) -> tuple[UnitLM, UnitTokenizer]:
+    """The unit language model trained on 60,000 hours for 200,000 steps, and its tokenizer: k=500, lmbda=4500.
+
+    Returns `(ulm, tokenizer)`, as `ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k` does.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.ulm("hours_60k_steps_200k", k=k, lmbda=lmbda, **options)
+
+
+def plm_us_arpa_hours_1k_steps_10k(
+    k: int | None = None, lmbda: float | None = None, **options: Any
+) -> tuple[UnitLM, PhonemeTokenizer]:
+    """The same language model over US English phonemes, and its tokenizer; k and lmbda mean nothing here.
+
+    Returns `(plm, tokenizer)`. With `checkpoint=` also give `tokenizer=`, the JSON with its phonemes.
+    Options: zoo, checkpoint, tokenizer, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.plm(**options)
+
+
+def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None, **options: Any) -> EllaV:
+    """ELLA-V from units to the tokens of WavTokenizer at 40 Hz (Song et al. 2024, arXiv 2401.07333).
+
+    Returns `ellav`: `ellav.generate(prompts, max_tokens, max_codec_tokens_per_phone, temperature, top_p)` takes lists
+    of names such as ["u17", "u3"] and gives `(list of int64 tensors, list of bool)`.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.ellav("units", k=k, lmbda=lmbda, **options)
+
+
+def ellav_phones_to_wavtokenizer(**options: Any) -> EllaV:
+    """ELLA-V from US English phonemes to the tokens of WavTokenizer at 40 Hz; used as `ellav_units_to_wavtokenizer` is.
+
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.ellav("phones", **options)
+
+
+def small_600_24k_4096(
+    pretrained: bool = True, **options: Any
+) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
+    """WavTokenizer at 40 tokens a second (24 kHz, 4096 codes; Ji et al. 2024, arXiv 2408.16532).
+
+    Returns `(model, encode, decode)`: `encode(model, wav (1, samples), sr)` gives codes (1, 1, frames), int64, and
+    `decode(model, codes)` gives `(wav (1, frames * 600), 24000)`. `pretrained=False` leaves the weights random.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.codec_with_verbs("small_600_24k_4096", pretrained=pretrained, **options)
+
+
+def small_320_24k_4096(
+    pretrained: bool = True, **options: Any
+) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
+    """WavTokenizer at 75 tokens a second; used as `small_600_24k_4096` is, with 320 samples a token.
+
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo import hub
+
+    return hub.codec_with_verbs("small_320_24k_4096", pretrained=pretrained, **options)
+
+
+def pipeline(k: int | None = None, lmbda: float | None = None, **options: Any) -> Pipeline:
+    """The whole system at an operating point: encoder, quantiser, language model, ELLA-V and codec, as one module.
+
+    `pipeline.units(wav, sr)` gives `Units`; `pipeline.loglikelihood(units)` or `(wav=wav, sr=sr)` a float in nats;
+    `pipeline.resynthesize(wav, sr, num_samples=1)` a list of `Speech` with `.wav` (1, samples) and `.sample_rate`.
+    Options: zoo, map_location, progress, registry.
+
+    Example: `torch.hub.load("org/slmzoo", "pipeline", zoo="demo")`
+    """
+    from slmzoo import hub
+
+    return hub.pipeline(k=k, lmbda=lmbda, **options)

@@ -1,0 +1,55 @@
+"""Packaging of slmzoo; the pinned versions that it is tested with stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "slmzoo/__init__.py").read_text(encoding="utf-8"))[1]
+
+REQUIRED = [
+    "torch>=2.6",
+    "torchaudio>=2.6",
+    "numpy>=1.26",
+    "soundfile>=0.12",
+    "safetensors>=0.4",
+    "huggingface-hub>=0.24",
+    "requests>=2.31",
+    "filelock>=3.12",
+    "tqdm>=4.65",
+    "simple-parsing>=0.1.6",
+    "matplotlib>=3.8",
+]
+EXTRAS = {
+    "fast": ["numba>=0.60"],
+    "xformers": ["xformers"],
+    "demo": ["pocketsphinx>=5.0", "jiwer>=3.0"],
+    "test": [
+        "pytest>=8",
+        "pytest-xdist>=3.5",
+        "hypothesis>=6.100",
+        "scikit-learn>=1.4",
+        "pocketsphinx>=5.0",
+        "jiwer>=3.0",
+        "numba>=0.60",
+        "ruff>=0.6",
+        "pyright>=1.1.380",
+    ],
+}
+
+setup(
+    name="slmzoo",
+    version=VERSION,
+    description="A model zoo for spoken language models: speech to units, unit language models, units to speech",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(exclude=["tests*", "benchmarks*", "examples*", "docs*"]),
+    py_modules=["hubconf"],
+    package_data={"slmzoo.demo": ["*.safetensors", "*.json"]},
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["slmzoo = slmzoo.cli:main"]},
+)

@@ -1,0 +1,56 @@
+"""`slmzoo`: the zoo on a command line. Exit status: 0 all well, 1 some inputs failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from simple_parsing import ArgumentParser, DashVariant
+
+from slmzoo import __version__
+
+__all__ = ["main"]
+
+# Where each command lives: only the one that is asked for is imported, and with it what it needs.
+COMMANDS = {
+    "units": ("slmzoo.commands.speech", "UnitsOf", "speech to discrete units"),
+    "score": ("slmzoo.commands.speech", "Score", "log-likelihood of speech"),
+    "resynth": ("slmzoo.commands.speech", "Resynth", "speech to units and back to speech"),
+    "list": ("slmzoo.commands.models", "List", "all models, and which are here"),
+    "fetch": ("slmzoo.commands.models", "Fetch", "download the models of an operating point"),
+    "verify": ("slmzoo.commands.models", "Verify", "check the files that are here"),
+    "convert": ("slmzoo.commands.models", "Convert", "published checkpoint to safetensors"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(format="slmzoo: %(message)s", level=logging.WARNING)
+    parser = _parser(arguments[0] if arguments else None)
+    command = parser.parse_args(arguments).command
+    try:
+        return command.run()
+    except KeyboardInterrupt:
+        print("slmzoo: stopped.", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError) as error:
+        print(f"slmzoo: {error}", file=sys.stderr)
+        return 2
+    except (OSError, MemoryError, ImportError) as error:
+        print(f"slmzoo: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser(chosen: str | None) -> ArgumentParser:
+    parser = ArgumentParser(prog="slmzoo", description="The spoken-language-model zoo.")
+    parser.add_argument("--version", action="version", version=f"slmzoo {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, (module, cls, summary) in COMMANDS.items():
+        variant = DashVariant.DASH
+        sub = commands.add_parser(name, help=summary, description=summary, add_option_string_dash_variants=variant)
+        if name == chosen:
+            sub.add_arguments(getattr(importlib.import_module(module), cls), dest="command")
+    return parser

@@ -1,0 +1,119 @@
+"""What the commands on audio share: inputs, device, results as JSONL, and one line for each file that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import torch
+from simple_parsing import field
+from torch import Tensor
+from tqdm import tqdm
+
+from slmcore import audio
+from slmzoo import hub
+from slmzoo.pipeline import Pipeline
+
+__all__ = ["AudioCommand", "ZooCommand", "complain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZooCommand:
+    """What every command on models takes."""
+
+    zoo: str = "dp-slm"
+    """Zoo of the models: dp-slm (published), demo (shipped with the package), or one of your registry."""
+    registry: str | None = None
+    """JSON file with the rows of a zoo of your own."""
+    jsonl: Path | None = None
+    """File for the results, one JSON object a line; standard output if left out."""
+
+    @contextmanager
+    def results(self) -> Iterator[Callable[[dict[str, Any]], None]]:
+        """A function that writes one result. A result file appears when all of it is written."""
+        if self.jsonl is None:
+            yield lambda row: _write(sys.stdout, row)
+            return
+        part = self.jsonl.with_name(f".{self.jsonl.name}.part")
+        with part.open("w", encoding="utf-8") as file:
+            yield lambda row: _write(file, row)
+            os.fsync(file.fileno())
+        part.replace(self.jsonl)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioCommand(ZooCommand):
+    """What every command on audio takes."""
+
+    inputs: list[str] = field(positional=True, nargs="+", metavar="AUDIO")
+    """Audio files, folders or glob patterns: wav, flac, ogg, mp3; any rate, mono or stereo."""
+    k: int | None = None
+    """Number of codes; 500 for dp-slm, what there is for a zoo of one codebook."""
+    lmbda: float | None = None
+    """Weight of the duration penalty; 4500 for dp-slm, what there is for a zoo of one operating point."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes CUDA if it is there."""
+    seed: int = 0
+    """Seed of everything that is drawn at random."""
+
+    def pipeline(self, **parts: bool) -> Pipeline:
+        """The models of this command's operating point, on its device."""
+        cuda = torch.cuda.is_available()
+        device = self.device if self.device != "auto" else "cuda" if cuda else "cpu"
+        if device == "cuda" and not cuda:
+            raise ValueError("There is no CUDA device here. Use --device cpu.")
+        loaded = hub.pipeline(self.k, self.lmbda, zoo=self.zoo, registry=self.registry, **parts)
+        return loaded.to(device)
+
+    def for_each(self, work: Callable[[Path, Tensor, int], dict[str, Any]]) -> int:
+        """Write `work(path, wav, rate)` for each input; what fails gets a line and does not stop the others.
+
+        Returns the exit status: 0 if all went well, 1 otherwise.
+        """
+        files, failed = self._files()
+        with self.results() as write:
+            for path in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
+                try:
+                    write(_one(path, work))
+                except (OSError, ValueError, MemoryError) as error:
+                    complain(path, error)
+                    failed += 1
+        return 1 if failed else 0
+
+    def _files(self) -> tuple[list[Path], int]:
+        found: dict[Path, None] = {}
+        failed = 0
+        for source in self.inputs:
+            try:
+                files = audio.find(source)
+                if not files:
+                    raise FileNotFoundError(f"{source} holds no audio file.")
+                found.update(dict.fromkeys(files))
+            except OSError as error:
+                complain(source, error)
+                failed += 1
+        return list(found), failed
+
+
+def _one(path: Path, work: Callable[[Path, Tensor, int], dict[str, Any]]) -> dict[str, Any]:
+    wav, rate = audio.load(path)
+    if audio.is_silent(wav):
+        raise ValueError(f"{path} is silent: no sample is louder than -80 dB of full scale.")
+    return {"file": str(path), **work(path, wav, rate)}
+
+
+def complain(what: object, error: BaseException) -> None:
+    """One line on standard error that names the file."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    tqdm.write(f"slmzoo: {text}" if str(what) in text else f"slmzoo: {what}: {text}", file=sys.stderr)
+
+
+def _write(file: TextIO, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row) + "\n")
+    file.flush()

@@ -1,0 +1,38 @@
+"""What the scripts of the demo share: where its weights lie, its operating point, what is said of their origin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from slmcore.units import OperatingPoint
+from wavlm_codebooks import codebook
+
+__all__ = ["DEMO", "demo_point", "provenance", "write_report"]
+
+DEMO = Path(__file__).parents[2] / "demo"
+"""The folder of the weights that are shipped."""
+
+
+def demo_point() -> OperatingPoint:
+    """The operating point that the demo's codebook was made for."""
+    point = codebook.load(DEMO / "codebook.safetensors").operating_point
+    if point is None:
+        raise ValueError("The demo's codebook has no operating point. Make it with slmzoo.recipes.demo.codebook.")
+    return point
+
+
+def provenance(model: str, **figures: float | str) -> dict[str, float | str]:
+    """What stands in a demo file of itself."""
+    return {
+        "note": "A demo: small, trained for minutes on synthetic speech. Its numbers are not the published models'.",
+        "recipe": f"python -m slmzoo.recipes.demo.{model}",
+        "data": "sentences of slmzoo.recipes.demo.sentences, spoken by flite's voices",
+        "licence": "MIT",
+        **figures,
+    }
+
+
+def write_report(path: Path, figures: dict[str, float]) -> None:
+    """Figures as JSON."""
+    path.write_text(json.dumps(figures, indent=1) + "\n")

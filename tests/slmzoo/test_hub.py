@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from slmcore import checkpoint as files
+from slmcore.units import OperatingPoint
+from slmzoo import hub
+from tests.reference import tiny_zoo
+from tests.reference.recipe import golden_json, golden_npz
+
+ROOT = Path(__file__).parents[2]
+ENTRIES = {
+    "wavlm_large",
+    "codebook",
+    "dpdp_quantizer",
+    "dpdp_quantizer_from_codebook",
+    "ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k",
+    "ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k",
+    "plm_us_arpa_hours_1k_steps_10k",
+    "ellav_units_to_wavtokenizer",
+    "ellav_phones_to_wavtokenizer",
+    "small_600_24k_4096",
+    "small_320_24k_4096",
+    "pipeline",
+}
+
+
+def load(entry: str, *args, **options):
+    return torch.hub.load(str(ROOT), entry, *args, source="local", trust_repo=True, **options)
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch) -> str:
+    """The repository as torch.hub keeps it after a download, by the name that asks for it."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    (tmp_path / "org_slmzoo_main").symlink_to(ROOT)
+    return "org/slmzoo:main"
+
+
+def test_list_shows_the_entry_points_and_nothing_else(cached):
+    assert set(torch.hub.list(cached, skip_validation=True, trust_repo=True)) == ENTRIES
+
+
+@pytest.mark.parametrize("entry", sorted(ENTRIES))
+def test_help_says_what_is_returned(cached, entry):
+    text = torch.hub.help(cached, entry, skip_validation=True, trust_repo=True)
+    assert len(text) > 150
+
+
+def test_the_published_way_of_use(registry, speech):
+    """The calls of the published readme, by their names and in their order, on files in the published formats."""
+    folder, (wav, sr) = registry.parent, speech
+    wavlm, extract_features = load("wavlm_large", checkpoint=folder / "wavlm.pt")
+    features = extract_features(wavlm, wav, sr, layer=3)
+    codebook = load("codebook", layer=3, k=20, checkpoint=folder / "codebook.pt")
+    quantizer = load("dpdp_quantizer_from_codebook", codebook=codebook, lmbda=4.0, num_neighbors=6)
+    quantized, duped = quantizer(features)
+    assert quantized.shape == features.shape
+    units = torch.unique_consecutive(duped)
+    ulm, tokenizer = load("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", k=20, lmbda=4.0, checkpoint=folder / "ulm.pt")
+    assert ulm.loglikelihood(tokenizer.encode(units.tolist())) < 0
+    ellav = load("ellav_units_to_wavtokenizer", k=20, lmbda=4.0, checkpoint=folder / "ellav.pt")
+    prompt = [f"u{unit}" for unit in units.tolist()]
+    codes, finished = ellav.generate(
+        prompts=[prompt] * 3, max_tokens=1000, max_codec_tokens_per_phone=10, temperature=1.0, top_p=0.8
+    )
+    assert len(codes) == len(finished) == 3
+    codec, encode, vocode = load("small_600_24k_4096", checkpoint=folder / "wavtokenizer.ckpt")
+    for ids in codes:
+        spoken, rate = vocode(codec, ids[None, None, :])
+        assert (spoken.shape, rate) == ((1, len(ids) * 600), 24000)
+    assert encode(codec, wav, sr).shape[:2] == (1, 1)
+
+
+def test_features_are_the_goldens(registry):
+    model, extract_features = load("wavlm_large", checkpoint=str(registry.parent / "wavlm.pt"))
+    golden = golden_npz("wavlm_small")
+    noise = torch.from_numpy(0.1 * np.random.RandomState(7).standard_normal(16007)).float()[None]
+    for layer in (1, 3, 4, None):
+        expected = torch.from_numpy(golden[f"noise16k/layer{layer}"])
+        assert (extract_features(model, noise, 16000, layer) - expected).abs().max() < 1e-3 * expected.std()
+
+
+def test_operating_points_of_a_zoo(registry):
+    point = OperatingPoint(zoo="tiny", encoder="tiny", layer=3, k=20, lmbda=4.0, num_neighbors=6)
+    assert hub.ulm(zoo="tiny", registry=registry)[0].operating_point == point
+    assert hub.ellav(zoo="tiny", registry=registry, k=20).operating_point == point
+    assert hub.quantizer(zoo="tiny", registry=registry).operating_point == point
+    other = hub.quantizer(zoo="tiny", registry=registry, k=20, lmbda=7, num_neighbors=20)
+    assert (other.operating_point.lmbda, other.num_neighbors) == (7, 20)
+    assert hub.wavlm(zoo="tiny", registry=registry)[0].operating_point == OperatingPoint(zoo="tiny", encoder="tiny")
+
+
+def test_five_percent_of_k_are_the_neighbours_where_the_zoo_says_nothing(registry):
+    made = hub.quantizer(k=20, lmbda=0, checkpoint=registry.parent / "codebook.pt")
+    assert made.num_neighbors == 1
+    assert hub.quantizer(torch.randn(20, 4), 0).num_neighbors is None
+
+
+def test_an_operating_point_that_is_not_listed_lists_those_that_are():
+    for entry in ("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", "ellav_units_to_wavtokenizer", "pipeline"):
+        with pytest.raises(ValueError, match=r"\(500, 4500\).*\(1000, 6000\)"):
+            load(entry, k=500, lmbda=4501)
+    with pytest.raises(ValueError, match=r"100.*200.*500.*1000.*2000"):
+        load("codebook", k=300)
+    with pytest.raises(ValueError, match="demo"):
+        load("pipeline", zoo="nowhere")
+
+
+def test_a_checkpoint_of_another_size_or_point_is_refused(registry, tmp_path):
+    ulm_file = registry.parent / "ulm.pt"
+    with pytest.raises(ValueError, match=r"`k`.*20"):
+        load("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", k=500, lmbda=4, checkpoint=ulm_file)
+    model, _ = hub.ulm(zoo="tiny", registry=registry)
+    files.save(tmp_path / "ulm.safetensors", model.checkpoint())
+    again, _ = load("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", checkpoint=tmp_path / "ulm.safetensors")
+    assert again.operating_point == model.operating_point
+    with pytest.raises(ValueError, match=r"lmbda: 4.0 != 5"):
+        load("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", lmbda=5, checkpoint=tmp_path / "ulm.safetensors")
+    with pytest.raises(ValueError, match="kind"):
+        load("ellav_units_to_wavtokenizer", checkpoint=tmp_path / "ulm.safetensors")
+
+
+def test_an_unknown_lambda_is_told_once(registry, caplog):
+    copy = registry.parent / "unknown.pt"
+    shutil.copy(registry.parent / "ulm.pt", copy)
+    with caplog.at_level(logging.WARNING):
+        hub.ulm(checkpoint=copy)
+        hub.ulm(checkpoint=copy)
+    assert sum("lambda" in record.message for record in caplog.records) == 1
+
+
+def test_quantizer_arguments(registry):
+    with pytest.raises(ValueError, match="lmbda"):
+        load("dpdp_quantizer_from_codebook", codebook=torch.randn(5, 4))
+    with pytest.raises(ValueError, match="codebook"):
+        load("dpdp_quantizer_from_codebook", codebook=torch.randn(5, 4), lmbda=1, k=5)
+    empty = load("dpdp_quantizer", 5, 4, lmbda=0.5, num_neighbors=3)
+    empty.load_state_dict({"codebook": torch.eye(5, 4)})
+    assert empty(torch.eye(5, 4)[:3])[1].tolist() == [0, 1, 2]
+    for name, bad in (("codebook_size", 0), ("codebook_dim", 2.5)):
+        with pytest.raises(ValueError, match=name):
+            load("dpdp_quantizer", **{"codebook_size": 5, "codebook_dim": 4, "lmbda": 1.0, name: bad})
+
+
+def test_codec_without_weights():
+    codec, _encode, decode = load("small_320_24k_4096", pretrained=False)
+    wav, rate = decode(codec, torch.zeros(1, 1, 3, dtype=torch.int64))
+    assert (wav.shape, rate) == ((1, 960), 24000)
+
+
+def test_phoneme_model(registry, tmp_path):
+    tokenizer = tmp_path / "phonemes.json"
+    tokenizer.write_text('{"phoneme_to_id": {"AA": 2, "B": 3}, "delimiter": " "}')
+    plm, reader = load(
+        "plm_us_arpa_hours_1k_steps_10k", k=1, checkpoint=registry.parent / "ulm.pt", tokenizer=tokenizer
+    )
+    assert plm.loglikelihood(reader.encode("AA B")) < 0
+    with pytest.raises(ValueError, match="tokenizer"):
+        load("plm_us_arpa_hours_1k_steps_10k", checkpoint=registry.parent / "ulm.pt")
+
+
+SNIPPET = "import torch; torch.hub.load({root!r}, 'codebook', checkpoint={file!r}, source='local', trust_repo=True)"
+
+
+def run_python(code: str, folder: Path, *path: Path) -> subprocess.CompletedProcess:
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": ":".join(map(str, path))}
+    return subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=folder, env=env, capture_output=True, text=True, timeout=120
+    )
+
+
+def copied(to: Path) -> Path:
+    for name in ("slmcore", "slmzoo", "wavlm_codebooks", "dpdp", "mistral_ulm", "ellav", "wavtokenizer"):
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    shutil.copy(ROOT / "hubconf.py", to)
+    return to
+
+
+@pytest.mark.parametrize("name", ["dpdp", "ellav"])
+def test_another_repositorys_package_is_not_mistaken_for_ours(registry, tmp_path, name):
+    (tmp_path / "other" / name).mkdir(parents=True)
+    (tmp_path / "other" / name / "__init__.py").write_text("")
+    code = f"import {name};" + SNIPPET.format(root=str(ROOT), file=str(registry.parent / "codebook.pt"))
+    done = run_python(code, tmp_path, tmp_path / "other")
+    assert done.returncode != 0
+    assert f"package {name!r} is already imported" in done.stderr
+
+
+def test_an_installed_slmzoo_of_the_same_version_is_fine(registry, tmp_path):
+    repo = copied(tmp_path / "repo")
+    code = "import slmzoo.hub, dpdp;" + SNIPPET.format(root=str(repo), file=str(registry.parent / "codebook.pt"))
+    done = run_python(code, tmp_path, ROOT)
+    assert done.returncode == 0, done.stderr
+    init = repo / "slmzoo" / "__init__.py"
+    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9'))
+    done = run_python(code, tmp_path, ROOT)
+    assert "already imported" in done.stderr
+
+
+def test_everything_needed_is_imported_when_an_entry_returns(registry, tmp_path):
+    """torch.hub takes the repository off sys.path once an entry point has returned."""
+    repo = copied(tmp_path / "repo")
+    code = (
+        f"import torch; p = torch.hub.load({str(repo)!r}, 'pipeline', zoo='tiny', registry={str(registry)!r},"
+        "source='local', trust_repo=True);"
+        "w = torch.randn(1, 8000) * 0.1; p.loglikelihood(wav=w, sr=16000); p.resynthesize(w, 22050); p.double().half()"
+    )
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_changes_and_prints_nothing(tmp_path):
+    code = (
+        "import torch, random, numpy as np, logging; t = torch.get_num_threads(), torch.get_default_dtype(),"
+        "torch.is_grad_enabled(), torch.initial_seed(), logging.root.level, np.random.get_state()[1][0];"
+        "import slmzoo.hub, slmzoo.cli, slmzoo.commands.speech;"
+        "assert t == (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),"
+        "torch.initial_seed(), logging.root.level, np.random.get_state()[1][0])"
+    )
+    done = run_python(code, tmp_path, ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.slow
+def test_the_published_way_at_full_size(tmp_path, speech):
+    """WavLM Large, k=500, the 12-layer language model and the 40 Hz codec at their published sizes."""
+    golden = {name: golden_json(name) for name in ("wavlm_large", "ulm_full", "wavtokenizer_small_600")}
+    from tests.reference.recipe import recipe_state
+
+    args = golden["ulm_full"]["model_args"]
+    contents = {
+        "wavlm.pt": {"cfg": golden["wavlm_large"]["cfg"], "model": recipe_state(golden["wavlm_large"]["state_dict"])},
+        "codebook.pt": {"codebook": recipe_state({"codebook": ((500, 1024), "float32")})["codebook"] * 32},
+        "ulm.pt": tiny_zoo.published_ulm(args),
+        "ellav.pt": tiny_zoo.published_ellav(500, 4096, {k: v for k, v in args.items() if k != "dropout"}),
+        "codec.ckpt": tiny_zoo.published_codec(golden["wavtokenizer_small_600"]["state_dict"], 512),
+    }
+    for name, content in contents.items():
+        torch.save(content, tmp_path / name)
+    del contents
+    wav, sr = speech
+    wavlm, extract_features = load("wavlm_large", checkpoint=tmp_path / "wavlm.pt")
+    features = extract_features(wavlm, wav, sr, layer=11)
+    codebook = load("codebook", layer=11, k=500, checkpoint=tmp_path / "codebook.pt")
+    quantizer = load("dpdp_quantizer_from_codebook", codebook=codebook, lmbda=100, num_neighbors=25)
+    units = torch.unique_consecutive(quantizer(features)[1])[:10]
+    ulm, tokenizer = load(
+        "ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", k=500, lmbda=4500, checkpoint=tmp_path / "ulm.pt"
+    )
+    assert ulm.loglikelihood(tokenizer.encode(units.tolist())) < 0
+    ellav = load("ellav_units_to_wavtokenizer", k=500, lmbda=4500, checkpoint=tmp_path / "ellav.pt")
+    codes, _ = ellav.generate([[f"u{u}" for u in units.tolist()]], 1000, 10, temperature=1.0, top_p=0.8)
+    codec, _, vocode = load("small_600_24k_4096", checkpoint=tmp_path / "codec.ckpt")
+    spoken, rate = vocode(codec, codes[0][None, None, :])
+    assert (spoken.shape, rate) == ((1, len(codes[0]) * 600), 24000)
+    assert torch.isfinite(spoken).all()

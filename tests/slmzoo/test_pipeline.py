@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from slmcore.units import OperatingPoint, Units
+from slmzoo import hub
+from slmzoo.pipeline import Pipeline, Synthesizer, cut
+from tests.reference import tiny_zoo
+
+
+def test_units_are_what_the_parts_give(pipeline, speech):
+    units = pipeline.units(*speech)
+    features = pipeline.encoder.features(*speech, layer=tiny_zoo.LAYER)
+    _, framewise = pipeline.quantizer(features)
+    assert torch.equal(units.framewise(), framewise)
+    point = OperatingPoint(zoo="tiny", encoder="tiny", layer=3, k=20, lmbda=4.0, num_neighbors=6)
+    assert units.operating_point == point
+    assert units.frame_rate == 50
+
+
+def test_stereo_is_averaged(pipeline, speech):
+    wav, sr = speech
+    stereo = torch.cat([wav * 0.5, wav * 1.5])
+    assert torch.equal(pipeline.units(stereo, sr).units, pipeline.units(wav, sr).units)
+
+
+def test_loglikelihood_of_units_and_of_their_wav(pipeline, speech):
+    units = pipeline.units(*speech)
+    value = pipeline.ulm.loglikelihood(pipeline.tokenizer.encode(units.units))
+    assert pipeline.loglikelihood(units) == value
+    assert pipeline.loglikelihood(units.units.tolist()) == value
+    assert pipeline.loglikelihood(wav=speech[0], sr=speech[1]) == pytest.approx(value)
+    for bad in ({}, {"units": units, "wav": speech[0]}, {"wav": speech[0]}):
+        with pytest.raises(ValueError, match="either"):
+            pipeline.loglikelihood(**bad)
+    with pytest.raises(ValueError, match="at least one"):
+        pipeline.loglikelihood([])
+    with pytest.raises(ValueError, match=r"0\.\.19"):
+        pipeline.loglikelihood([20])
+
+
+def test_resynthesis_is_units_then_ellav_then_codec(pipeline, speech):
+    (spoken,) = pipeline.resynthesize(*speech, temperature=0)
+    names = [f"u{u}" for u in pipeline.units(*speech).units.tolist()]
+    codes, finished = pipeline.synthesizer.ellav.generate([names], 5000, 10, temperature=0)
+    wav, rate = pipeline.synthesizer.codec.decode(codes[0][None, None])
+    assert torch.equal(spoken.codes, codes[0])
+    assert (spoken.finished, spoken.sample_rate) == (finished[0], rate)
+    torch.testing.assert_close(spoken.wav, wav)
+    assert spoken.seconds == pytest.approx(len(codes[0]) / 40)
+
+
+def test_samples_differ_and_a_seed_repeats_them(pipeline, speech):
+    wav, sr = speech[0][:, :16000], speech[1]
+    three = pipeline.resynthesize(wav, sr, 3, seed=1)
+    assert len({tuple(s.codes.tolist()) for s in three}) == 3
+    again = pipeline.resynthesize(wav, sr, 2, seed=1)
+    assert all(torch.equal(a.codes, b.codes) for a, b in zip(again, three, strict=False))
+    with pytest.raises(ValueError, match="num_samples"):
+        pipeline.resynthesize(wav, sr, 0)
+
+
+def test_long_speech_is_spoken_in_pieces(pipeline, speech, monkeypatch):
+    monkeypatch.setattr("slmzoo.pipeline.LONGEST_PIECE", 2.0)
+    spoken_to: list[int] = []
+    generate = pipeline.synthesizer.ellav.generate
+    monkeypatch.setattr(
+        pipeline.synthesizer.ellav, "generate", lambda p, *a, **k: spoken_to.extend(map(len, p)) or generate(p, *a, **k)
+    )
+    (spoken,) = pipeline.resynthesize(*speech, temperature=0)
+    assert len(spoken_to) >= 2
+    assert sum(spoken_to) == len(pipeline.units(*speech))
+    assert spoken.wav.shape[1] == len(spoken.codes) * 600
+
+
+def test_cut_gives_each_unit_to_one_piece():
+    units = Units(torch.tensor([5, 6, 7, 8]), torch.tensor([10, 10, 20, 5]), 50.0)
+    assert [p.tolist() for p in cut(units, [])] == [[5, 6, 7, 8]]
+    assert [p.tolist() for p in cut(units, [0.3])] == [[5, 6], [7, 8]]
+    assert [p.tolist() for p in cut(units, [0.2, 0.21, 0.5])] == [[5], [6], [7], [8]]
+
+
+def test_running_out_of_steps_is_told(pipeline, speech):
+    (spoken,) = pipeline.resynthesize(*speech, max_tokens=1, temperature=0)
+    assert not spoken.finished
+    assert spoken.empty == (len(spoken.codes) == 0)
+
+
+def test_a_missing_part_is_named(registry, speech):
+    bare = hub.pipeline(zoo="tiny", registry=registry, with_ulm=False, with_speech=False, lmbda=1.5)
+    assert bare.operating_point.lmbda == 1.5
+    assert len(bare.units(*speech)) > 0
+    with pytest.raises(ValueError, match="language model"):
+        bare.loglikelihood([1])
+    with pytest.raises(ValueError, match="synthesiser"):
+        bare.resynthesize(*speech)
+
+
+def test_parts_that_do_not_belong_together_are_refused(pipeline):
+    parts = {name: getattr(pipeline, name) for name in ("encoder", "quantizer", "ulm", "tokenizer", "synthesizer")}
+    Pipeline(**parts)
+    narrow = hub.quantizer(torch.randn(20, 63), 1.0)
+    with pytest.raises(ValueError, match="feature width"):
+        Pipeline(**{**parts, "quantizer": narrow})
+    more = hub.quantizer(torch.randn(21, 64), 1.0)
+    with pytest.raises(ValueError, match="number of units"):
+        Pipeline(**{**parts, "quantizer": more})
+    other = hub.quantizer(pipeline.quantizer.codebook, 9.0)
+    other.operating_point = replace(pipeline.operating_point, lmbda=9.0)
+    with pytest.raises(ValueError, match=r"lmbda: 9.0 != 4.0"):
+        Pipeline(**{**parts, "quantizer": other})
+    unknown = hub.quantizer(pipeline.quantizer.codebook, 9.0)
+    assert Pipeline(**{**parts, "quantizer": unknown}).operating_point is None
+
+
+def test_another_codec_is_refused(pipeline, monkeypatch):
+    codec = pipeline.synthesizer.codec
+    monkeypatch.setattr(codec, "config", replace(codec.config, strides=(5, 5, 4, 4), n_fft=1600))
+    with pytest.raises(ValueError, match="60"):
+        Synthesizer(pipeline.synthesizer.ellav, codec)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_runs_and_stays_near(registry, speech, dtype):
+    pipeline = hub.pipeline(zoo="tiny", registry=registry)
+    wav, sr = speech[0][:, :16000], speech[1]
+    exact = pipeline.units(wav, sr).framewise()
+    value = pipeline.loglikelihood([3, 1, 4, 1, 5])
+    pipeline = pipeline.to(dtype)
+    assert pipeline.quantizer.codebook.dtype == torch.float32
+    got = pipeline.units(wav, sr).framewise()
+    assert (got == exact).float().mean() > 0.8
+    assert pipeline.loglikelihood([3, 1, 4, 1, 5]) == pytest.approx(value, rel=0.02)
+    (spoken,) = pipeline.resynthesize(wav, sr, temperature=0)
+    assert spoken.wav.dtype == torch.float32
+    assert torch.isfinite(spoken.wav).all()
