@@ -1,1 +1,1 @@
-
+"""The packaged demo set: its corpus, its training and its measurements."""
