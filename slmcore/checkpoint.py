@@ -42,8 +42,8 @@ class Checkpoint:
     """Where the weights come from: recipe, data, licence."""
 
 
-def read(path: str | Path, kind: str, published: Callable[[Any], Checkpoint]) -> Checkpoint:
-    """Load a model file of `kind`: `.safetensors` of the project, else a published pickle that `published` translates.
+def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
+    """Load a model file of `kind` (None: any): the project's `.safetensors`, or a pickle that `published` translates.
 
     Pickles are read with `weights_only=True`; one that would run code is refused.
     Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
@@ -52,7 +52,7 @@ def read(path: str | Path, kind: str, published: Callable[[Any], Checkpoint]) ->
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}. Give the path of an existing file.")
     found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, kind, published)
-    if found.kind != kind:
+    if kind not in (None, found.kind):
         raise CheckpointError(f"{path.name} holds a model of kind {found.kind!r}, but {kind!r} is needed here.")
     return found
 
@@ -159,7 +159,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _read_pickle(path: Path, kind: str, published: Callable[[Any], Checkpoint]) -> Checkpoint:
+def _read_pickle(path: Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
     try:
         # Memory-mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -175,4 +175,6 @@ def _read_pickle(path: Path, kind: str, published: Callable[[Any], Checkpoint]) 
     except CheckpointError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        raise CheckpointError(f"{path.name} is not a published checkpoint of kind {kind!r}: {error!r}") from error
+        raise CheckpointError(
+            f"{path.name} is not a published checkpoint of kind {kind or 'any'!r}: {error!r}"
+        ) from error

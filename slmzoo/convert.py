@@ -1,0 +1,67 @@
+"""Published `.pt` and `.ckpt` files to the project's safetensors, which load equal and say what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ellav
+import mistral_ulm
+import wavtokenizer
+from slmcore import registry
+from slmcore.checkpoint import Checkpoint, read, save
+from slmcore.digests import sha256_of
+from slmcore.errors import CheckpointError, must
+from wavlm_codebooks import codebook, wavlm
+
+__all__ = ["convert", "published"]
+
+# kind, the keys at the top of a published file of this kind, what translates it
+_FORMATS: dict[str, tuple[frozenset[str], Callable[[Any], Checkpoint]]] = {
+    "wavlm": (frozenset({"cfg", "model"}), wavlm.published),
+    "codebook": (frozenset({"codebook"}), codebook.published),
+    "ulm": (frozenset({"model_args", "model_state_dict"}), mistral_ulm.published),
+    "ellav": (frozenset({"model_args", "tokenizer", "model_state"}), ellav.published),
+    "wavtokenizer": (frozenset({"state_dict"}), wavtokenizer.published),
+}
+
+
+def convert(source: str | Path, target: str | Path, kind: str | None = None) -> str:
+    """Write the published file `source` as the safetensors file `target`, in its precision, and return its kind.
+
+    The kind is seen from the content if it is not given. A file of the table (known by its SHA-256) brings its
+    operating point, licence and origin along; of others only the name and digits are noted. `target` is replaced if it
+    exists. Raises ValueError for wrong names, CheckpointError (a ValueError too) for a file of no known format.
+    """
+    source, target = Path(source), Path(target)
+    if kind is not None and kind not in _FORMATS:
+        raise ValueError(must("kind", f"one of {', '.join(_FORMATS)}", kind))
+    if source.suffix == ".safetensors":
+        raise ValueError(must("source", "a published .pt or .ckpt file", str(source), "It is safetensors already."))
+    if target.suffix != ".safetensors" or not target.parent.is_dir():
+        raise ValueError(must("target", "a .safetensors file in an existing folder", str(target)))
+    found = read(source, kind, published if kind is None else _FORMATS[kind][1])
+    save(target, _with_origin(found, source))
+    return found.kind
+
+
+def published(obj: Any) -> Checkpoint:
+    """Translate what any of the published files holds; CheckpointError if it is none of them."""
+    keys = set(obj) if isinstance(obj, Mapping) else set()
+    for needed, translate in _FORMATS.values():
+        if needed <= keys:
+            return translate(obj)
+    known = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, (needed, _) in _FORMATS.items())
+    raise CheckpointError(f"This file holds {sorted(map(str, keys))}, but a published one has the keys of {known}.")
+
+
+def _with_origin(found: Checkpoint, source: Path) -> Checkpoint:
+    digits = sha256_of(source)
+    provenance = {**found.provenance, "converted_from": source.name, "sha256": digits}
+    for row in registry.rows():
+        if row.sha256 and digits.startswith(row.sha256):
+            provenance |= {"licence": row.licence, "origin": row.origin}
+            return replace(found, provenance=provenance, operating_point=row.operating_point)
+    return replace(found, provenance=provenance)
