@@ -1,4 +1,4 @@
-"""What a waveform and a sequence of codes must be."""
+"""What a sequence of codes must be."""
 
 from __future__ import annotations
 
@@ -7,23 +7,7 @@ from torch import Tensor
 
 from slmcore.errors import must
 
-__all__ = ["check_codes", "check_wav"]
-
-_SHORTEST = 0.02
-"""Seconds: 320 samples at 16 kHz, as everywhere in the zoo."""
-
-
-def check_wav(wav: Tensor, sr: int) -> None:
-    """Raise a ValueError unless `wav` is a finite (1, samples) float tensor of 20 ms or more and `sr` a rate."""
-    if isinstance(sr, bool) or not isinstance(sr, int | float) or not sr > 0 or not float(sr).is_integer():
-        raise ValueError(must("sr", "a whole number of samples a second > 0", sr))
-    if not isinstance(wav, Tensor) or wav.ndim != 2 or wav.shape[0] != 1 or not wav.is_floating_point():
-        remedy = "Average the channels of a stereo file, and add an axis to a waveform of one."
-        raise ValueError(must("wav", "a float tensor (1, samples)", _described(wav), remedy))
-    if wav.shape[1] < _SHORTEST * sr:
-        raise ValueError(must("wav", f"at least {_SHORTEST:g} s ({_SHORTEST * sr:g} samples)", _described(wav)))
-    if not bool(torch.isfinite(wav).all()):
-        raise ValueError("`wav` must be finite, but holds NaN or infinity. Look at how the file was read.")
+__all__ = ["check_codes"]
 
 
 def check_codes(codes: Tensor, axes: int, size: int) -> None:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from slmcore import audio
 from slmcore.checkpoint import Checkpoint, build, read
 from slmcore.units import OperatingPoint
-from wavtokenizer.checks import check_codes, check_wav
+from wavtokenizer.checks import check_codes
 from wavtokenizer.config import WavTokenizerConfig
 from wavtokenizer.decoder import Decoder
 from wavtokenizer.encoder import Encoder
@@ -105,7 +106,7 @@ class WavTokenizer(nn.Module):
         The waveform is resampled to `sample_rate` first. Raises ValueError for another shape, a rate <= 0, values that
         are not finite, or less than 20 ms.
         """
-        check_wav(wav, sr)
+        audio.check(wav, sr)
         return self._codes_of(wav, sr).unsqueeze(0)
 
     @torch.no_grad()
@@ -116,7 +117,7 @@ class WavTokenizer(nn.Module):
         """
         lengths = defaultdict(list)
         for i, wav in enumerate(wavs):
-            check_wav(wav.unsqueeze(0) if wav.ndim == 1 else wav, sr)
+            audio.check(wav.unsqueeze(0) if wav.ndim == 1 else wav, sr)
             lengths[wav.numel()].append(i)
         found: dict[int, Tensor] = {}
         for members in lengths.values():
@@ -156,9 +157,7 @@ class WavTokenizer(nn.Module):
 
     def _codes_of(self, wavs: Tensor, sr: int) -> Tensor:
         """Waveforms (B, samples) to codes (B, frames) on the CPU."""
-        import torchaudio.functional as audio
-
-        wavs = audio.resample(wavs.to(self.quantizer.embed), int(sr), self.sample_rate)
+        wavs = audio.resample(wavs.to(self.quantizer.embed), sr, self.sample_rate)
         return self.quantizer.encode(self.encoder(wavs.to(self._dtype))).cpu()
 
 
