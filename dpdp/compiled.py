@@ -4,6 +4,9 @@ Every loop writes the same sums in the same order as `dpdp.fallback` and `dpdp.k
 bit. `nnan` and `nsz` let LLVM vectorise the minimum, which is exact in any order; infinities keep their meaning.
 """
 
+# numba infers the types of what it compiles.
+# ruff: noqa: ANN001, ANN201, ANN202
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -34,7 +37,7 @@ def _takes_tensors(compiled: Callable[..., None]) -> Callable[..., None]:
     cache=True,
     fastmath=_EXACT,
 )
-def advance(costs, lmbda, lead, start, first, best, since):  # noqa: ANN001, ANN201
+def advance(costs, lmbda, lead, start, first, best, since):
     """Run the recursion over `costs`; see `dpdp.fallback.advance`."""
     frames, k = costs.shape
     lowest = np.float32(0)
@@ -50,7 +53,7 @@ def advance(costs, lmbda, lead, start, first, best, since):  # noqa: ANN001, ANN
             lead[i] = value
             lowest = min(lowest, value)
         winner = 0
-        while lead[winner] != lowest:
+        while winner < k - 1 and lead[winner] != lowest:
             winner += 1
         best[t] = winner
         since[t] = start[winner]
@@ -60,7 +63,7 @@ def advance(costs, lmbda, lead, start, first, best, since):  # noqa: ANN001, ANN
 
 @_takes_tensors
 @numba.njit("void(int32[::1], int32[::1], int64[::1])", nogil=True, cache=True)
-def backtrack(best, since, units):  # noqa: ANN001, ANN201
+def backtrack(best, since, units):
     """Follow the segments from the last frame to the first; see `dpdp.fallback.backtrack`."""
     end = len(best)
     while end > 0:
@@ -71,11 +74,11 @@ def backtrack(best, since, units):  # noqa: ANN001, ANN201
 
 
 @numba.njit(nogil=True, inline="always")
-def _keep(row, highest, surplus):  # noqa: ANN001, ANN202
+def _keep(row, highest, surplus):
     for i in range(len(row)):
         row[i] = row[i] if row[i] <= highest else np.float32(np.inf)
     i = len(row) - 1
-    while surplus > 0:
+    while surplus > 0 and i >= 0:
         if row[i] == highest:
             row[i] = np.float32(np.inf)
             surplus -= 1
@@ -84,7 +87,7 @@ def _keep(row, highest, surplus):  # noqa: ANN001, ANN202
 
 @_takes_tensors
 @numba.njit("void(float32[:, ::1], int64)", nogil=True, cache=True, fastmath=_EXACT)
-def limit(costs, n):  # noqa: ANN001, ANN201
+def limit(costs, n):
     """Set all but the `n` lowest of each row to infinity, a tie for the last place going to the lower index."""
     frames, k = costs.shape
     for t in range(frames):

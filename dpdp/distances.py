@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,16 @@ from torch import Tensor
 
 from slmcore.errors import must
 
-__all__ = ["Codes", "check_codebook", "check_features", "check_lmbda", "check_num_neighbors", "squared_distances"]
+__all__ = [
+    "Codes",
+    "check_codebook",
+    "check_features",
+    "check_lmbda",
+    "check_num_neighbors",
+    "check_squares",
+    "shown",
+    "squared_distances",
+]
 
 LARGEST_LMBDA = 1e38
 _LARGEST_SQUARE = torch.finfo(torch.float32).max / 4
@@ -42,23 +52,26 @@ class Codes:
     def __len__(self) -> int:
         return len(self.norms)
 
-    def costs(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances less what is the same for all codes of a frame, and the largest |feature - centre|^2.
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(K, D)."""
+        return len(self.factors), len(self.centre)
 
-        `features`: (T, D), any float dtype. Returns float32 (T, K) and a scalar that is not finite, or too large to
-        trust, exactly if the features were: the caller passes it to `check_squares` when it can afford to wait for it.
+    def costs(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances less what is the same for all codes of a frame, and the largest |feature - centre|.
+
+        `features`: (T, D), any float dtype. Returns float32 (T, K) and a scalar for `check_squares`, for which a GPU
+        would have to be waited for here.
         """
         with torch.autocast(features.device.type, enabled=False):
             centred = features.detach().float() - self.centre
-            costs = torch.addmm(self.norms, centred, self.factors.T)
-            return costs, torch.linalg.vecdot(centred, centred).max()
+            return torch.addmm(self.norms, centred, self.factors.T), torch.linalg.vector_norm(centred, dim=1).max()
 
 
-def check_squares(largest: Tensor, features: Tensor | list[Tensor]) -> None:
-    """Raise a ValueError if NaN, infinity or squares past float32 were among the features."""
-    if float(largest) < _LARGEST_SQUARE:
+def check_squares(largest: Tensor, features: Sequence[Tensor]) -> None:
+    """Raise a ValueError that says why if `largest`, of `Codes.costs`, is not a norm whose square fits into float32."""
+    if float(largest) ** 2 < _LARGEST_SQUARE:
         return
-    features = [features] if isinstance(features, Tensor) else features
     for index, utterance in enumerate(features):
         for what, found in (("NaN", utterance.isnan()), ("infinity", utterance.isinf())):
             if found.any():
@@ -73,7 +86,7 @@ def squared_distances(features: Tensor, codebook: Tensor) -> Tensor:
     codes = Codes.of(codebook)
     check_features(features, codes)
     costs, largest = codes.costs(features)
-    check_squares(largest, features)
+    check_squares(largest, [features])
     centred = features.detach().float() - codes.centre
     return (costs + torch.linalg.vecdot(centred, centred)[:, None]).clamp_(min=0)
 
@@ -81,9 +94,9 @@ def squared_distances(features: Tensor, codebook: Tensor) -> Tensor:
 def check_codebook(codebook: Tensor) -> None:
     """Raise unless `codebook` is a finite, floating (K, D) tensor with at least one code."""
     if not isinstance(codebook, Tensor) or not codebook.is_floating_point():
-        raise TypeError(must("codebook", "a floating point tensor (K, D)", _shown(codebook)))
+        raise TypeError(must("codebook", "a floating point tensor (K, D)", shown(codebook)))
     if codebook.ndim != 2 or 0 in codebook.shape:
-        raise ValueError(must("codebook", "a tensor (K, D) with K, D >= 1", _shown(codebook)))
+        raise ValueError(must("codebook", "a tensor (K, D) with K, D >= 1", shown(codebook)))
     if not codebook.is_meta and not codebook.isfinite().all():
         raise ValueError(must("codebook", "finite", "a tensor with NaN or infinity"))
 
@@ -93,11 +106,11 @@ def check_features(features: Tensor, codes: Codes) -> None:
     width = len(codes.centre)
     wanted = f"a floating point tensor (T, {width})"
     if not isinstance(features, Tensor) or not features.is_floating_point():
-        raise TypeError(must("features", wanted, _shown(features)))
+        raise TypeError(must("features", wanted, shown(features)))
     if features.ndim != 2 or features.shape[1] != width:
-        raise ValueError(must("features", wanted, _shown(features), f"The codebook is {width} wide."))
+        raise ValueError(must("features", wanted, shown(features), f"The codebook is {width} wide."))
     if len(features) == 0:
-        raise ValueError(must("features", "at least one frame long", _shown(features)))
+        raise ValueError(must("features", "at least one frame long", shown(features)))
     if features.device != codes.centre.device:
         raise ValueError(
             must("features", f"on the codebook's device ({codes.centre.device})", f"a tensor on {features.device}")
@@ -128,5 +141,6 @@ def _overflow(name: str) -> str:
     return must(name, "small enough that squared distances fit into float32", "a tensor with values too large for it")
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
+    """A tensor by its dtype and shape, for a message; anything else as it is."""
     return f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value

@@ -7,7 +7,9 @@ from typing import Any, overload
 
 from torch import Tensor, nn
 
-from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors
+from dpdp.batch import is_single, utterances
+from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors, shown
+from dpdp.segments import segments
 from dpdp.viterbi import decode
 from slmcore.errors import must
 from slmcore.units import OperatingPoint, Units
@@ -50,6 +52,7 @@ class DPDPQuantizer(nn.Module):
         self.frame_rate = frame_rate
         self.operating_point = operating_point
         self.register_buffer("codebook", codebook.detach().float().clone())
+        self._codes: tuple[Tensor, int, Codes] | None = None
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Quantise one utterance, `features` (T, D).
@@ -57,6 +60,8 @@ class DPDPQuantizer(nn.Module):
         Returns the codes chosen, (T, D) in the dtype of the features, as the straight-through estimate
         x - (x - c_u).detach(), and the units, int64 (T,).
         """
+        if isinstance(features, Tensor) and features.ndim == 3:
+            raise ValueError(must("features", "one utterance (T, D)", shown(features), "Use `segment` for a batch."))
         units = self._framewise([features])
         x = features.float()
         quantized = x - (x - self.codebook[units]).detach()
@@ -79,47 +84,37 @@ class DPDPQuantizer(nn.Module):
         `features`: (T, D), which gives one `Units`; a list of (T_i, D), or padded (B, T, D) with `lengths` (B,) in
         frames (all T without), which give a list. What lies in the padding does not matter.
         """
-        utterances = _utterances(features, lengths)
-        framewise = self._framewise(utterances).split([len(x) for x in utterances])
-        segments = [Units.from_framewise(units, self.frame_rate, self.operating_point) for units in framewise]
-        return segments[0] if isinstance(features, Tensor) and features.ndim == 2 else segments
+        batch = utterances(features, lengths)
+        framewise = self._framewise(batch)
+        found = segments(framewise, [len(x) for x in batch], self.frame_rate, self.operating_point)
+        return found[0] if is_single(features) else found
 
     def extra_repr(self) -> str:
         """What `print` shows of the module."""
         k, d = self.codebook.shape
         return f"k={k}, d={d}, lmbda={self.lmbda}, num_neighbors={self.num_neighbors}"
 
-    def _framewise(self, utterances: Sequence[Tensor]) -> Tensor:
-        codes = Codes.of(self.codebook)
-        for x in utterances:
+    def _framewise(self, batch: Sequence[Tensor]) -> Tensor:
+        codes = self._prepared()
+        for x in batch:
             check_features(x, codes)
         neighbors = check_num_neighbors(self.num_neighbors, len(codes))
-        return decode(utterances, codes, [check_lmbda(self.lmbda)], neighbors)[0]
+        return decode(batch, codes, [check_lmbda(self.lmbda)], neighbors)[0]
+
+    def _prepared(self) -> Codes:
+        """The codes made ready, kept until the codebook is another one or is changed in place."""
+        codebook = self.codebook
+        if codebook.is_inference():  # its changes are not counted
+            return Codes.of(codebook)
+        if self._codes is None or self._codes[0] is not codebook or self._codes[1] != codebook._version:
+            self._codes = codebook, codebook._version, Codes.of(codebook)
+        return self._codes[2]
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> DPDPQuantizer:
         """Let `.to`, `.half` and the like move the codebook, but never round it."""
         codebook = self.codebook
+        self._codes = None
         super()._apply(fn, recurse)
         moved = self.codebook
         self.codebook = moved.float() if codebook.is_meta else codebook.to(moved.device)
         return self
-
-
-def _utterances(features: Tensor | Sequence[Tensor], lengths: Tensor | Sequence[int] | None) -> list[Tensor]:
-    if isinstance(features, (list, tuple)) or (isinstance(features, Tensor) and features.ndim == 2):
-        if lengths is not None:
-            raise ValueError(must("lengths", "None unless features are padded (B, T, D)", lengths))
-        utterances = [features] if isinstance(features, Tensor) else list(features)
-        if not utterances:
-            raise ValueError(must("features", "at least one utterance", features))
-        return utterances
-    if not isinstance(features, Tensor):
-        raise TypeError(must("features", "a tensor or a list of tensors", features))
-    if features.ndim != 3:
-        shown = f"a {features.dtype} tensor of {tuple(features.shape)}"
-        raise ValueError(must("features", "a tensor (T, D) or (B, T, D), or a list of (T, D)", shown))
-    frames = features.shape[1]
-    lengths = [frames] * len(features) if lengths is None else [int(n) for n in lengths]
-    if len(lengths) != len(features) or not all(1 <= n <= frames for n in lengths):
-        raise ValueError(must("lengths", f"{len(features)} numbers of frames in 1..{frames}", lengths))
-    return [x[:n] for x, n in zip(features, lengths, strict=True)]

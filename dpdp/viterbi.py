@@ -2,7 +2,8 @@
 
 DPDP is a Potts chain: V_t(k) = d_t(k) + min(V_{t-1}(k) - lambda, min_j V_{t-1}(j)). Frames are taken in blocks:
 distances by one matrix product, then the recursion, then the block's distances are dropped. V is renormalised at every
-step, so that float32 lasts for hours.
+step, so that float32 lasts for hours. Paths only ever leave a code for the best one, so all that is kept of a frame is
+its best code and the start of that code's segment: O(T + K) memory.
 
 Ties: the path ends on the lowest code of those that are best; going back, a step that may as well switch does, to the
 lowest code of those that were best. With lambda = 0 this is the nearest code, the lowest one of equals. All paths
@@ -11,9 +12,8 @@ lowest code of those that were best. With lambda = 0 this is the nearest code, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,117 +21,103 @@ import torch
 from torch import Tensor
 
 from dpdp import fallback
+from dpdp.blocks import Piece, blocks
 from dpdp.distances import Codes, check_squares
 
-__all__ = ["decode"]
+__all__ = ["CpuSearch", "decode", "loops"]
 
-_CPU_BLOCK_BYTES = 16 << 20
-_GPU_BLOCK_BYTES = 1 << 30
+_BLOCK_BYTES = 16 << 20
 _LIMIT_TASK_FRAMES = 256
 
 
-@dataclass(frozen=True, kw_only=True)
-class Piece:
-    """Frames first..last of one utterance, of which some may lie in blocks before or after."""
-
-    utterance: int
-    first: int
-    last: int
-    begins: bool
-    ends: bool
-
-
 def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], num_neighbors: int) -> Tensor:
-    """Best units of each utterance (T_i, D) at each lambda: framewise int64 (lambdas, sum of T_i)."""
-    search = CpuSearch(len(codes), lmbdas, sum(len(x) for x in features))
+    """Best units of each utterance (T_i, D) at each lambda: framewise int64 (lambdas, sum of T_i).
+
+    A ValueError if the features hold NaN, infinity or squares past float32. The arguments must have been checked.
+    """
+    lengths = [len(x) for x in features]
+    search = search_for(codes.norms.device)(len(codes), lmbdas, lengths, codes.norms.device)
     largest = codes.norms.new_zeros(())
-    frames_a_block = max(1, search.block_bytes // (4 * max(len(codes), len(codes.centre))))
-    for block in _blocks([len(x) for x in features], frames_a_block):
+    for block in blocks(lengths, max(1, search.block_bytes // (4 * max(codes.shape)))):
         frames = [features[piece.utterance][piece.first : piece.last] for piece in block]
-        costs, square = codes.costs(frames[0] if len(frames) == 1 else torch.cat(frames))
-        largest = torch.maximum(largest, square)  # NaN stays
+        costs, norm = codes.costs(frames[0] if len(frames) == 1 else torch.cat(frames))
+        largest = torch.maximum(largest, norm)  # NaN stays
+        if not largest.is_cuda:
+            check_squares(largest, features)
         if num_neighbors < len(codes):
             search.limit(costs, num_neighbors)
         search.advance(costs, block)
     units = search.units()
-    check_squares(largest, list(features))
+    check_squares(largest, features)  # on a GPU only now, when all work is on its way
     return units
 
 
-def _blocks(lengths: Sequence[int], size: int) -> Iterator[list[Piece]]:
-    """Cut the utterances, one after the other, into blocks of `size` frames."""
-    block: list[Piece] = []
-    room = size
-    for utterance, length in enumerate(lengths):
-        first = 0
-        while first < length:
-            last = min(length, first + room)
-            block.append(Piece(utterance=utterance, first=first, last=last, begins=first == 0, ends=last == length))
-            room -= last - first
-            first = last
-            if room == 0:
-                yield block
-                block, room = [], size
-    if block:
-        yield block
-
-
 class CpuSearch:
-    """The recursion on a CPU: compiled if numba is there, threads over utterances, lambdas and frames to limit."""
+    """The recursion on a CPU: compiled if numba is there; threads over utterances, lambdas and frames to limit."""
 
-    block_bytes = _CPU_BLOCK_BYTES
+    block_bytes = _BLOCK_BYTES
 
-    def __init__(self, k: int, lmbdas: Sequence[float], frames: int) -> None:
+    def __init__(self, k: int, lmbdas: Sequence[float], lengths: Sequence[int], device: torch.device) -> None:
+        self.k = k
         self.lmbdas = lmbdas
+        self.device = device
         self.loops = loops()
-        self.best = torch.empty(len(lmbdas), frames, dtype=torch.int32)
+        self.best = torch.empty(len(lmbdas), sum(lengths), dtype=torch.int32)
         self.since = torch.empty_like(self.best)
-        self.fresh = torch.full((k,), torch.inf), torch.zeros(k, dtype=torch.int32)
-        self.open: list[tuple[Tensor, Tensor]] = [self._state() for _ in lmbdas]
+        self.states = [fresh_state(k) for _ in lmbdas]  # of the utterance that goes on in the next block
         self.done = 0
 
-    def _state(self) -> tuple[Tensor, Tensor]:
-        lead, start = self.fresh
-        return lead.clone(), start.clone()
-
     def limit(self, costs: Tensor, n: int) -> None:
-        """Set all but the n lowest of each row to infinity."""
-        costs = costs.cpu()
-        _together([(self.loops.limit, part, n) for part in costs.split(_LIMIT_TASK_FRAMES)])
+        """Set all but the n lowest of each row to infinity, a tie for the last place going to the lower index."""
+        host = costs.cpu()
+        _together([(self.loops.limit, part, n) for part in host.split(_LIMIT_TASK_FRAMES)])
+        if host is not costs:
+            costs.copy_(host)
 
     def advance(self, costs: Tensor, block: Sequence[Piece]) -> None:
-        """Take the block's frames; the last piece's state is kept, should its utterance go on."""
-        costs = costs.cpu()
-        jobs, row = [], 0
-        for piece in block:
-            rows = slice(row, row + piece.last - piece.first)
-            row = rows.stop
-            at = slice(self.done + rows.start, self.done + rows.stop)
+        """Take the block's frames."""
+        jobs: list[tuple[Any, ...]] = []
+        for piece, part in zip(block, costs.cpu().split([len(piece) for piece in block]), strict=True):
+            if piece.begins:
+                self.states = [fresh_state(self.k) for _ in self.lmbdas]
+            frames = slice(self.done, self.done + len(piece))
             for i, lmbda in enumerate(self.lmbdas):
-                lead, start = self.open[i] if not piece.begins else self._state()
-                jobs.append(
-                    (self.loops.advance, costs[rows], lmbda, lead, start, at.start, self.best[i, at], self.since[i, at])
-                )
-                if piece is block[-1]:
-                    self.open[i] = lead, start
+                outputs = self.best[i, frames], self.since[i, frames]
+                jobs.append((self.loops.advance, part, lmbda, *self.states[i], self.done, *outputs))
+            self.done = frames.stop
         _together(jobs)
-        self.done += row
 
     def units(self) -> Tensor:
         """Backtrack all utterances: int64 (lambdas, frames)."""
         units = torch.empty(self.best.shape, dtype=torch.int64)
         _together([(self.loops.backtrack, *rows) for rows in zip(self.best, self.since, units, strict=True)])
-        return units
+        return units.to(self.device)
+
+
+def fresh_state(k: int) -> tuple[Tensor, Tensor]:
+    """What `advance` knows before the first frame: how far each code lies behind, and the start of its segment."""
+    return torch.full((k,), torch.inf), torch.zeros(k, dtype=torch.int32)
 
 
 @cache
-def loops() -> Any:  # noqa: ANN401
-    """The compiled loops behind torch signatures, or the loops of torch calls where numba is missing."""
+def loops() -> Any:
+    """The module of compiled loops, or that of torch calls where numba is missing."""
     try:
         from dpdp import compiled
     except ImportError:
         return fallback
     return compiled
+
+
+def search_for(device: torch.device) -> type[Any]:
+    """The search for a device: Triton's on CUDA, or else the CPU's, to which distances are then brought."""
+    if device.type == "cuda":
+        try:
+            from dpdp.kernel import GpuSearch
+        except ImportError:
+            return CpuSearch
+        return GpuSearch
+    return CpuSearch
 
 
 def _together(jobs: Sequence[tuple[Any, ...]]) -> None:

@@ -80,7 +80,8 @@ class Units:
                 raise ValueError(must(name, "an int64 tensor (n,)", shown))
         if self.units.shape != self.durations.shape:
             raise ValueError(must("durations", f"as long as units ({len(self.units)})", len(self.durations)))
-        if len(self.units) and (int(self.units.min()) < 0 or int(self.durations.min()) < 1):
+        # Values on a GPU are taken as they are: looking at them would wait for the device, once an utterance.
+        if not self.units.is_cuda and len(self.units) and (int(self.units.min()) < 0 or int(self.durations.min()) < 1):
             raise ValueError("`units` must be >= 0 and `durations` >= 1 frame, but a smaller value was found.")
         if not self.frame_rate > 0:
             raise ValueError(must("frame_rate", "a number of frames a second > 0", self.frame_rate))

@@ -1,0 +1,173 @@
+"""The loops over frames as Triton kernels. Imported late: Triton comes with torch for CUDA, and not everywhere.
+
+One program searches one utterance at one lambda with its whole state in registers, so that a ragged batch is one launch
+and a frame costs two reductions over the codes. The sums are those of `dpdp.fallback`, in the same order. Triton's
+interpreter (`TRITON_INTERPRET=1`) runs the same kernels on a CPU.
+"""
+
+# The language of kernels has no annotations, and its launches are not what a type checker expects.
+# ruff: noqa: ANN001, ANN202, N803
+# pyright: reportCallIssue=false, reportIndexIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from dpdp.blocks import Piece
+
+__all__ = ["GpuSearch"]
+
+_BLOCK_BYTES = 1 << 30
+_CODES_A_WARP = 512
+
+
+class GpuSearch:
+    """The recursion on a GPU: nothing here waits for the device."""
+
+    block_bytes = _BLOCK_BYTES
+
+    def __init__(self, k: int, lmbdas: Sequence[float], lengths: Sequence[int], device: torch.device) -> None:
+        self.k = k
+        self.width = triton.next_power_of_2(k)
+        self.warps = min(8, max(1, self.width // _CODES_A_WARP))
+        self.lmbdas = _on(device, torch.tensor(lmbdas, dtype=torch.float32))
+        self.bounds = _bounds(lengths, device)
+        shape = len(lmbdas), sum(lengths)
+        self.best = torch.empty(shape, dtype=torch.int32, device=device)
+        self.since = torch.empty_like(self.best)
+        # The state of an utterance that goes on in the next block, read from one and written to the other.
+        self.lead = [torch.empty(len(lmbdas), k, dtype=torch.float32, device=device) for _ in range(2)]
+        self.start = [torch.empty(len(lmbdas), k, dtype=torch.int32, device=device) for _ in range(2)]
+        self.done = 0
+
+    def limit(self, costs: Tensor, n: int) -> None:
+        """Set all but the n lowest of each row to infinity, a tie for the last place going to the lower index."""
+        _limit[(len(costs),)](costs, n, self.k, WIDTH=self.width, num_warps=self.warps)
+
+    def advance(self, costs: Tensor, block: Sequence[Piece]) -> None:
+        """Take the block's frames; the state of an utterance that goes on in the next block is kept."""
+        grid = len(block), len(self.lmbdas)
+        _advance[grid](
+            costs,
+            self.lmbdas,
+            _bounds([len(piece) for piece in block], costs.device),
+            *(self.lead[0], self.start[0], self.lead[1], self.start[1]),
+            *(self.best, self.since, self.best.shape[1]),
+            *(self.done, self.k, 0 if block[0].begins else 1, 0 if block[-1].ends else 1),
+            WIDTH=self.width,
+            num_warps=self.warps,
+        )
+        self.lead.reverse()
+        self.start.reverse()
+        self.done += len(costs)
+
+    def units(self) -> Tensor:
+        """Backtrack all utterances: int64 (lambdas, frames)."""
+        units = torch.empty(self.best.shape, dtype=torch.int64, device=self.best.device)
+        grid = len(self.bounds) - 1, len(units)
+        _backtrack[grid](self.best, self.since, units, self.bounds, units.shape[1], num_warps=1)
+        return units
+
+
+def _bounds(lengths: Sequence[int], device: torch.device) -> Tensor:
+    return _on(device, torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int64))
+
+
+def _on(device: torch.device, values: Tensor) -> Tensor:
+    return values.to(device, non_blocking=True)
+
+
+@triton.jit(do_not_specialize=["total", "done", "resumes", "goes_on"])
+def _advance(
+    costs,  # (frames, K)
+    lmbdas,  # (L,)
+    bounds,  # (pieces + 1,), rows of costs
+    lead_in,  # (L, K)
+    start_in,
+    lead_out,
+    start_out,
+    best,  # (L, total)
+    since,
+    total,
+    done,  # frames before this block
+    k,
+    resumes,  # whether the first piece continues the block before
+    goes_on,  # whether the last piece continues in the block after
+    WIDTH: tl.constexpr,
+):
+    piece, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    first, last = tl.load(bounds + piece), tl.load(bounds + piece + 1)
+    lmbda = tl.load(lmbdas + which)
+    code = tl.arange(0, WIDTH)
+    inside = code < k
+    mine = which * k + code
+    known = inside & (piece == 0) & (resumes != 0)
+    lead = tl.load(lead_in + mine, mask=known, other=float("inf"))
+    start = tl.load(start_in + mine, mask=known, other=0)
+    row = tl.load(costs + first * k + code, mask=inside, other=float("inf"))
+    t = first
+    while t < last:  # not `for`: the interpreter cannot take bounds from memory
+        # Ask for the next frame before this one is worked on: the memory's delay hides behind the reductions.
+        following = tl.load(costs + (t + 1) * k + code, mask=inside & (t + 1 < last), other=float("inf"))
+        stays = lead < lmbda
+        start = tl.where(stays, start, (done + t).to(tl.int32))
+        value = row + tl.where(stays, lead - lmbda, 0.0)
+        lowest = tl.min(value, 0)
+        lead = value - lowest
+        # The lowest code of those that are best, and its start, in one reduction: both in one number.
+        both = (code.to(tl.int64) << 32) | start.to(tl.int64)
+        winner = tl.min(tl.where(value == lowest, both, 0x7FFFFFFF00000000), 0)
+        at = which * total + done + t
+        tl.store(best + at, (winner >> 32).to(tl.int32))
+        tl.store(since + at, (winner & 0xFFFFFFFF).to(tl.int32))
+        row = following
+        t += 1
+    kept = inside & (piece == tl.num_programs(0) - 1) & (goes_on != 0)
+    tl.store(lead_out + mine, lead, mask=kept)
+    tl.store(start_out + mine, start, mask=kept)
+
+
+@triton.jit(do_not_specialize=["total"])
+def _backtrack(best, since, units, bounds, total):
+    utterance, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
+    first, last = tl.load(bounds + utterance), tl.load(bounds + utterance + 1)
+    begin = last
+    code = tl.full((), 0, tl.int32)
+    t = last - 1
+    # Every frame is read, though only ends of segments count: reads that follow each other need not wait.
+    while t >= first:
+        at = which * total + t
+        code_here, begin_here = tl.load(best + at), tl.load(since + at).to(tl.int64)
+        is_end = t < begin
+        code = tl.where(is_end, code_here, code)
+        begin = tl.where(is_end, begin_here, begin)
+        tl.store(units + at, code.to(tl.int64))
+        t -= 1
+
+
+@triton.jit(do_not_specialize=["n"])
+def _limit(costs, n, k, WIDTH: tl.constexpr):
+    code = tl.arange(0, WIDTH)
+    inside = code < k
+    at = costs + tl.program_id(0).to(tl.int64) * k + code
+    value = tl.load(at, mask=inside, other=float("inf"))
+    # Integers in the order of the floats (0 and -0 are one), and the n-th lowest of them by halving all integers.
+    bits = tl.where(value == 0.0, 0.0, value).to(tl.int32, bitcast=True)
+    key = tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(tl.int64)
+    low = tl.min(key, 0)
+    high = tl.max(tl.where(inside, key, low), 0)
+    for _ in range(32):
+        middle = (low + high) >> 1
+        enough = tl.sum(((key <= middle) & inside).to(tl.int32), 0) >= n
+        low = tl.where(enough, low, tl.minimum(middle + 1, high))
+        high = tl.where(enough, middle, high)
+    room = n - tl.sum(((key < high) & inside).to(tl.int32), 0)
+    ties = (key == high) & inside
+    out = (key > high) | (ties & (tl.cumsum(ties.to(tl.int32), 0) > room))
+    tl.store(at, tl.full((WIDTH,), float("inf"), tl.float32), mask=inside & out)
