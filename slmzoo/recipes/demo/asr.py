@@ -1,6 +1,6 @@
 """Word error rate of speech under pocketsphinx, a small recogniser that brings its own English model.
 
-`python -m slmzoo.recipes.demo.asr --data DIR [--wavs FOLDER]` prints one line of JSON for the test wavs of one voice.
+`python -m slmzoo.recipes.demo.asr --data DIR [--wavs FOLDER]` prints one line of JSON for one voice of one split.
 It stands on its own: the figures tell systems apart, and are not comparable with those of a large recogniser.
 """
 
@@ -96,8 +96,8 @@ def _heard(paths: list[Path], jobs: int) -> list[str]:
         return list(pool.map(_heard_in, paths, chunksize=4))
 
 
-def _references(data: Path) -> dict[str, str]:
-    rows = (data / "text" / "test.tsv").read_text(encoding="utf-8").splitlines()
+def _references(data: Path, split: str) -> dict[str, str]:
+    rows = (data / "text" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
     return dict(row.split("\t", 1) for row in rows)
 
 
@@ -105,13 +105,14 @@ def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m slmzoo.recipes.demo.asr", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus, for the sentences")
-    parser.add_argument("--voice", default="slt", help="which of the corpus's test voices to listen to")
+    parser.add_argument("--split", default="test", choices=("test", "plain"), help="which sentences")
+    parser.add_argument("--voice", default="slt", help="which of the corpus's voices to listen to")
     parser.add_argument("--wavs", type=Path, help="listen to this folder's <id>.wav instead")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     args = parser.parse_args(argv)
     unknown = unknown_words(vocabulary())
-    folder = args.wavs or args.data / "wavs" / "test" / args.voice
-    row = {"folder": str(folder), **word_error_rate(_references(args.data), folder, args.jobs)}
+    folder = args.wavs or args.data / "wavs" / args.split / args.voice
+    row = {"folder": str(folder), **word_error_rate(_references(args.data, args.split), folder, args.jobs)}
     sys.stdout.write(json.dumps({**row, "unknown_words": unknown}) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
 `DIR/text/<split>.tsv` (id, tab, sentence). Voices have sentences of their own and share some with the next voice.
+Splits are train, test and plain, the last one for word error rates.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import soundfile
 from tqdm import tqdm
 
 from slmcore.errors import must
-from slmzoo.recipes.demo.sentences import Split, sentences
+from slmzoo.recipes.demo.plain import PLAIN
+from slmzoo.recipes.demo.sentences import sentences
 
 __all__ = ["SAMPLE", "Utterance", "plan", "speak", "synthesise"]
 
@@ -75,6 +78,11 @@ def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
         for voice, (first, end) in _TRAIN.items()
         for key, text in train[first:end]
     ]
+    plain = wavs / "plain" / "slt"
+    spoken += [
+        Utterance(path=plain / f"{key}.wav", sentence=text, voice="slt", stretch=1.0)
+        for key, text in _texts("plain", seed)
+    ]
     for voice, stretch in _TEST:
         folder = wavs / "test" / (voice if stretch == 1.0 else f"{voice}@{stretch}")
         spoken += [
@@ -89,7 +97,7 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
         raise ValueError(must("jobs", "a number of programs >= 1", jobs))
     if shutil.which("flite") is None:
         raise RuntimeError(_MISSING)
-    for split in ("train", "test"):
+    for split in ("train", "test", "plain"):
         _write_texts(Path(data) / "text" / f"{split}.tsv", _texts(split, seed))
     missing = [utterance for utterance in plan(data, seed) if not utterance.path.exists()]
     with ThreadPoolExecutor(jobs) as pool:
@@ -101,9 +109,10 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
 _MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
 
 
-def _texts(split: Split, seed: int) -> list[tuple[str, str]]:
+def _texts(split: Literal["train", "test", "plain"], seed: int) -> list[tuple[str, str]]:
     n = max(end for _, end in _TRAIN.values()) if split == "train" else _TEST_SENTENCES
-    return [(f"{split}-{i:05d}", text) for i, text in enumerate(sentences(split, n, seed))]
+    texts = PLAIN if split == "plain" else sentences(split, n, seed)
+    return [(f"{split}-{i:05d}", text) for i, text in enumerate(texts)]
 
 
 def _rate(seed: int, voice: str, key: str) -> float:

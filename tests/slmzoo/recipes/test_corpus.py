@@ -10,7 +10,8 @@ import soundfile
 
 from slmzoo.recipes.demo import corpus
 from slmzoo.recipes.demo.asr import normalise, unknown_words, word_error_rate
-from slmzoo.recipes.demo.sentences import vocabulary
+from slmzoo.recipes.demo.plain import PLAIN
+from slmzoo.recipes.demo.sentences import sentences, vocabulary, words_of
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 
@@ -19,7 +20,14 @@ def test_plan_counts_rates_and_paths(tmp_path):
     plan = corpus.plan(tmp_path)
     counts = Counter(utterance.path.relative_to(tmp_path / "wavs").parent.as_posix() for utterance in plan)
     test = {f"test/{name}": 100 for name in ("slt", "rms", "awb", "kal16", "slt@1.25", "rms@1.25")}
-    assert counts == {"train/slt": 1800, "train/rms": 600, "train/awb": 600, "train/kal16": 600, **test}
+    assert counts == {
+        "train/slt": 1800,
+        "train/rms": 600,
+        "train/awb": 600,
+        "train/kal16": 600,
+        "plain/slt": 30,
+        **test,
+    }
     assert len({utterance.path for utterance in plan}) == len(plan)
     rates = [utterance.stretch for utterance in plan if utterance.path.parts[-3] == "train"]
     assert 0.85 <= min(rates) < 0.87
@@ -78,7 +86,13 @@ def test_command_line_needs_a_target():
 def test_the_recogniser_knows_every_word():
     pytest.importorskip("pocketsphinx")
     assert unknown_words(vocabulary()) == []
+    assert unknown_words(word for sentence in PLAIN for word in words_of(sentence)) == []
     assert unknown_words(["zzyzx", "dog"]) == ["zzyzx"]
+
+
+def test_plain_sentences_are_not_in_training():
+    assert len(set(PLAIN)) == len(PLAIN)
+    assert not set(PLAIN) & set(sentences("train", 3300))
 
 
 def test_normalised_text():
