@@ -18,6 +18,7 @@ COMMANDS = {
     "units": ("slmzoo.commands.speech", "UnitsOf", "speech to discrete units"),
     "score": ("slmzoo.commands.speech", "Score", "log-likelihood of speech"),
     "resynth": ("slmzoo.commands.speech", "Resynth", "speech to units and back to speech"),
+    "continue": ("slmzoo.commands.speech", "Continue", "speech that goes on from a prompt"),
     "list": ("slmzoo.commands.models", "List", "all models, and which are here"),
     "fetch": ("slmzoo.commands.models", "Fetch", "download the models of an operating point"),
     "verify": ("slmzoo.commands.models", "Verify", "check the files that are here"),

@@ -18,7 +18,7 @@ from slmcore.units import OperatingPoint, Units
 from wavlm_codebooks import WavLM
 from wavtokenizer import WavTokenizer
 
-__all__ = ["Pipeline", "Speech", "Synthesizer"]
+__all__ = ["Continuation", "Pipeline", "Speech", "Synthesizer"]
 
 LONGEST_PIECE = 30.0
 """Seconds of speech that are synthesised in one piece; longer speech is cut at pauses."""
@@ -35,6 +35,8 @@ class Speech:
     """The codec tokens behind it, int64 (n,), on the CPU."""
     finished: bool
     """Whether every unit was spoken; otherwise the steps ran out."""
+    durations: Tensor
+    """Codec tokens of each unit begun, int64 (units,), on the CPU."""
 
     @property
     def seconds(self) -> float:
@@ -45,6 +47,22 @@ class Speech:
     def empty(self) -> bool:
         """Whether nothing was generated."""
         return self.wav.shape[1] == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """Speech that goes on from a prompt, or from nothing."""
+
+    speech: Speech
+    """What was asked for: the continuation alone, or the prompt's resynthesis and the continuation."""
+    prompt: Tensor
+    """Units of the prompt, int64 (n,), on the CPU; empty without one."""
+    units: Tensor
+    """The new units, int64 (m,), on the CPU."""
+    log_probs: Tensor
+    """Natural log-probability of each new unit, float32 (m,)."""
+    finished: bool
+    """Whether the language model ended the utterance itself."""
 
 
 class Synthesizer(nn.Module):
@@ -69,16 +87,16 @@ class Synthesizer(nn.Module):
         max_tokens: int | None = None,
         seed: int = 0,
     ) -> list[Speech]:
-        """Speak each of `prompts`, units int64 (n_i,), all in one batch. `max_tokens` None is enough for any of them."""
+        """Speak `prompts`, units int64 (n_i,) each, in one batch. `max_tokens` None is enough for any of them."""
         names = [[f"u{unit}" for unit in units.tolist()] for units in prompts]
         if max_tokens is None:
             max_tokens = max(len(n) for n in names) * (max_codec_tokens_per_phone + 3) + 3
-        codes, finished = self.ellav.generate(
-            names, max_tokens, max_codec_tokens_per_phone, temperature, top_p, seed=seed
+        codes, finished, durations = self.ellav.generate(
+            names, max_tokens, max_codec_tokens_per_phone, temperature, top_p, seed=seed, return_durations=True
         )
         wavs = self.codec.decode_batch(codes)
-        rate = self.codec.sample_rate
-        return [Speech(w[None], rate, c, done) for w, c, done in zip(wavs, codes, finished, strict=True)]
+        parts = zip(wavs, codes, finished, durations, strict=True)
+        return [Speech(wav[None], self.codec.sample_rate, *rest) for wav, *rest in parts]
 
 
 class Pipeline(nn.Module):
@@ -127,6 +145,12 @@ class Pipeline(nn.Module):
             raise ValueError("This pipeline was made without a language model. Load it with one.")
         return self.ulm.loglikelihood(self.tokenizer.encode(units.units if isinstance(units, Units) else units))
 
+    def loglikelihoods(self, sequences: Sequence[Units], reduction: str = "sum") -> list[float]:
+        """Log-likelihood of each of many sequences of units, in nats; "mean" divides by their number of units."""
+        if self.ulm is None or self.tokenizer is None:
+            raise ValueError("This pipeline was made without a language model. Load it with one.")
+        return self.ulm.loglikelihoods([self.tokenizer.encode(units.units) for units in sequences], reduction)
+
     def resynthesize(
         self,
         wav: Tensor,
@@ -155,6 +179,63 @@ class Pipeline(nn.Module):
         )
         return [_joined(spoken[i : i + len(pieces)]) for i in range(0, len(spoken), len(pieces))]
 
+    def continue_speech(
+        self,
+        wav: Tensor | None = None,
+        sr: int | None = None,
+        prompt_seconds: float = 3.0,
+        *,
+        max_new_units: int = 150,
+        num_samples: int = 1,
+        joined: bool = True,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        speech_temperature: float = 1.0,
+        speech_top_p: float = 0.8,
+        max_codec_tokens_per_phone: int = 10,
+        seed: int = 0,
+    ) -> list[Continuation]:
+        """Let the language model go on from the first `prompt_seconds` of speech (0: all of it), or from nothing.
+
+        wav (1, samples) at `sr` Hz, or neither. Units are drawn with `temperature`, `top_k` and `top_p`, and spoken by
+        ELLA-V with `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the
+        continuation in one; otherwise the prompt, which is spoken all the same, is cut off.
+        """
+        if self.ulm is None or self.synthesizer is None:
+            raise ValueError("This pipeline was made without a language model or synthesiser. Load it with both.")
+        prompt = self._prompt(wav, sr, prompt_seconds)
+        new = self.ulm.generate(
+            [prompt],
+            max_new_units,
+            temperature,
+            top_k,
+            top_p,
+            0 if len(prompt) else 1,
+            num_samples=num_samples,
+            seed=seed,
+        )
+        spoken = self.synthesizer(
+            [torch.cat([prompt, units]) for units in new.units],
+            speech_temperature,
+            speech_top_p,
+            max_codec_tokens_per_phone,
+            seed=seed,
+        )
+        if not joined:
+            spoken = [_without_start(speech, len(prompt), self.synthesizer.codec.hop) for speech in spoken]
+        rows = zip(spoken, new.units, new.log_probs, new.finished, strict=True)
+        return [Continuation(speech, prompt, *rest) for speech, *rest in rows]
+
+    def _prompt(self, wav: Tensor | None, sr: int | None, seconds: float) -> Tensor:
+        if (wav is None) != (sr is None):
+            raise ValueError("Give both `wav` and `sr`, or neither to begin from nothing.")
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(must("prompt_seconds", "a number of seconds >= 0", seconds, "0 takes all of the speech."))
+        if wav is None or sr is None:
+            return torch.zeros(0, dtype=torch.int64)
+        return self.units(wav[..., : round(seconds * sr)] if seconds else wav, sr).units.cpu()
+
 
 def cut(units: Units, seconds: Sequence[float]) -> list[Tensor]:
     """The units (n_i,) of each piece of speech that is cut at `seconds`; a unit belongs to where it starts."""
@@ -171,7 +252,15 @@ def _joined(pieces: Sequence[Speech]) -> Speech:
         pieces[0].sample_rate,
         torch.cat([p.codes for p in pieces]),
         all(p.finished for p in pieces),
+        torch.cat([p.durations for p in pieces]),
     )
+
+
+def _without_start(speech: Speech, units: int, hop: int) -> Speech:
+    """Speech without its first units."""
+    codes = int(speech.durations[:units].sum())
+    wav, rest = speech.wav[:, codes * hop :], speech.durations[units:]
+    return Speech(wav, speech.sample_rate, speech.codes[codes:], speech.finished, rest)
 
 
 def _check_fit(encoder: WavLM, quantizer: DPDPQuantizer, ulm: UnitLM | None, synthesizer: Synthesizer | None) -> None:

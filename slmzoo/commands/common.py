@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, TypeVar
 
 import torch
 from simple_parsing import field
@@ -21,6 +21,9 @@ from slmzoo import hub
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["AudioCommand", "ZooCommand", "complain"]
+
+Made = TypeVar("Made")
+Finish = Callable[[list[Made]], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,19 +74,26 @@ class AudioCommand(ZooCommand):
         loaded = hub.pipeline(self.k, self.lmbda, zoo=self.zoo, registry=self.registry, **parts)
         return loaded.to(device)
 
-    def for_each(self, work: Callable[[Path, Tensor, int], dict[str, Any]]) -> int:
-        """Write `work(path, wav, rate)` for each input; what fails gets a line and does not stop the others.
+    def for_each(self, work: Callable[[Path, Tensor, int], Made], finish: Finish[Made] = list, batch: int = 1) -> int:
+        """Do `work(path, wav, rate)` for each input; what fails gets a line and does not stop the others.
 
-        Returns the exit status: 0 if all went well, 1 otherwise.
+        `finish` turns what was made of up to `batch` inputs into their results. Returns the exit status: 0 if all went
+        well, 1 otherwise.
         """
         files, failed = self._files()
-        with self.results() as write:
-            for path in tqdm(files, unit="file", disable=None if len(files) > 1 else True):
-                try:
-                    write(_one(path, work))
-                except (OSError, ValueError, MemoryError) as error:
-                    complain(path, error)
-                    failed += 1
+        progress = tqdm(total=len(files), unit="file", disable=None if len(files) > 1 else True)
+        with self.results() as write, progress:
+            for first in range(0, len(files), batch):
+                made: dict[Path, Made] = {}
+                for path in files[first : first + batch]:
+                    try:
+                        made[path] = work(path, *_read(path))
+                    except (OSError, ValueError, MemoryError) as error:
+                        complain(path, error)
+                        failed += 1
+                    progress.update()
+                for path, row in zip(made, finish(list(made.values())), strict=True):
+                    write({"file": str(path), **row})
         return 1 if failed else 0
 
     def _files(self) -> tuple[list[Path], int]:
@@ -101,11 +111,11 @@ class AudioCommand(ZooCommand):
         return list(found), failed
 
 
-def _one(path: Path, work: Callable[[Path, Tensor, int], dict[str, Any]]) -> dict[str, Any]:
+def _read(path: Path) -> tuple[Tensor, int]:
     wav, rate = audio.load(path)
     if audio.is_silent(wav):
         raise ValueError(f"{path} is silent: no sample is louder than -80 dB of full scale.")
-    return {"file": str(path), **work(path, wav, rate)}
+    return wav, rate
 
 
 def complain(what: object, error: BaseException) -> None:

@@ -1,11 +1,13 @@
-"""`slmzoo units`, `score` and `resynth`: what the models make of speech."""
+"""`slmzoo units`, `score`, `resynth` and `continue`: what the models make of speech."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from simple_parsing import field
 from torch import Tensor
 
 from slmcore import audio
@@ -14,7 +16,9 @@ from slmzoo.commands.common import AudioCommand
 from slmzoo.figures import units_figure
 from slmzoo.pipeline import Pipeline, Speech
 
-__all__ = ["Resynth", "Score", "UnitsOf"]
+__all__ = ["Continue", "Resynth", "Score", "UnitsOf"]
+
+_SCORED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +50,50 @@ class Score(AudioCommand):
         """Write the log-likelihood of each input."""
         pipeline = self.pipeline(with_speech=False)
 
-        def score(_path: Path, wav: Tensor, rate: int) -> dict[str, Any]:
-            units = pipeline.units(wav, rate)
-            value = pipeline.loglikelihood(units) / (len(units) if self.reduction == "mean" else 1)
-            convention = {"num_units": len(units), "reduction": self.reduction, "bos": True, "eos": False}
-            return {"loglikelihood": value, **convention, **_point(units)}
+        def score(made: list[Units]) -> list[dict[str, Any]]:
+            values = pipeline.loglikelihoods(made, self.reduction)
+            convention = {"reduction": self.reduction, "bos": True, "eos": False}
+            rows = zip(made, values, strict=True)
+            return [{"loglikelihood": v, "num_units": len(u), **convention, **_point(u)} for u, v in rows]
 
-        return self.for_each(score)
+        return self.for_each(lambda _path, wav, rate: pipeline.units(wav, rate), score, _SCORED_AT_ONCE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resynth(AudioCommand):
-    """Speech to units and back: wavs, and a picture of what became of the speech.
+class SpeechCommand(AudioCommand):
+    """What every command that speaks takes."""
 
-    A line holds: file, wavs, figure, seconds, resynthesis_seconds, finished (whether every unit was spoken),
-    clipped_samples (each of these three with a value for each wav), loglikelihood (nats), and what `units` gives.
-    """
-
-    out: Path = Path("resynth-out")
+    out: Path = Path("slmzoo-out")
     """Folder for the wavs and pictures."""
     num_samples: int = 1
-    """Resyntheses of each input."""
+    """Utterances made of each input."""
+
+    def each_named(self, work: Callable[[str, Tensor, int], dict[str, Any]]) -> int:
+        """As `for_each`, with a name for the files of each input in place of its path."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        taken: set[str] = set()
+        return self.for_each(lambda path, wav, rate: work(_free(path.stem, taken), wav, rate))
+
+    def write(self, stem: str, spoken: list[Speech]) -> dict[str, Any]:
+        """Write the wavs: their names, seconds, and what is to be known of each."""
+        names = [f"{stem}.wav"] if len(spoken) == 1 else [f"{stem}-{i + 1}.wav" for i in range(len(spoken))]
+        clipped = [audio.write(self.out / n, s.wav, s.sample_rate) for n, s in zip(names, spoken, strict=True)]
+        return {
+            "wavs": [str(self.out / name) for name in names],
+            "wav_seconds": [round(speech.seconds, 3) for speech in spoken],
+            "finished": [speech.finished for speech in spoken],
+            "clipped_samples": clipped,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resynth(SpeechCommand):
+    """Speech to units and back: wavs, and a picture of what became of the speech.
+
+    A line holds: file, wavs, wav_seconds, finished (whether every unit was spoken) and clipped_samples (a value for
+    each wav), figure, loglikelihood (nats), and what `units` gives.
+    """
+
     temperature: float = 1.0
     """Divides the logits of ELLA-V."""
     top_p: float = 0.8
@@ -77,14 +104,7 @@ class Resynth(AudioCommand):
     def run(self) -> int:
         """Resynthesise each input."""
         pipeline = self.pipeline()
-        self.out.mkdir(parents=True, exist_ok=True)
-        taken: set[str] = set()
-
-        def resynthesize(path: Path, wav: Tensor, rate: int) -> dict[str, Any]:
-            stem = _free(path.stem, taken)
-            return self._resynthesize(pipeline, stem, wav, rate)
-
-        return self.for_each(resynthesize)
+        return self.each_named(lambda stem, wav, rate: self._resynthesize(pipeline, stem, wav, rate))
 
     def _resynthesize(self, pipeline: Pipeline, stem: str, wav: Tensor, rate: int) -> dict[str, Any]:
         units = pipeline.units(wav, rate)
@@ -97,23 +117,61 @@ class Resynth(AudioCommand):
             max_codec_tokens_per_phone=self.max_codec_tokens_per_phone,
             seed=self.seed,
         )
-        wavs, clipped = self._write(stem, spoken)
         figure = self.out / f"{stem}.png"
         units_figure(wav, rate, units, (spoken[0].wav.cpu(), spoken[0].sample_rate), figure)
-        return {
-            "wavs": wavs,
-            "figure": str(figure),
-            "resynthesis_seconds": [round(speech.seconds, 3) for speech in spoken],
-            "finished": [speech.finished for speech in spoken],
-            "clipped_samples": clipped,
-            "loglikelihood": pipeline.loglikelihood(units),
-            **describe(units),
-        }
+        likelihood = {"figure": str(figure), "loglikelihood": pipeline.loglikelihood(units)}
+        return {**self.write(stem, spoken), **likelihood, **describe(units)}
 
-    def _write(self, stem: str, spoken: list[Speech]) -> tuple[list[str], list[int]]:
-        names = [f"{stem}.wav"] if len(spoken) == 1 else [f"{stem}-{i + 1}.wav" for i in range(len(spoken))]
-        clipped = [audio.write(self.out / n, s.wav, s.sample_rate) for n, s in zip(names, spoken, strict=True)]
-        return [str(self.out / name) for name in names], clipped
+
+@dataclass(frozen=True, kw_only=True)
+class Continue(SpeechCommand):
+    """Let the language model go on from the beginning of speech, or from nothing where no input is named.
+
+    A line holds: file (null without one), wavs, wav_seconds, finished (whether every unit was spoken) and
+    clipped_samples (a value for each wav), prompt (its units), units and ended (for each wav: the new units, and
+    whether the language model ended the utterance).
+    """
+
+    inputs: list[str] = field(positional=True, nargs="*", metavar="AUDIO")
+    """Audio files, folders or glob patterns; none to begin from nothing."""
+    prompt_seconds: float = 3.0
+    """How much of each input is the prompt; 0 takes all of it."""
+    max_new_units: int = 150
+    """Most units that are added."""
+    temperature: float = 1.0
+    """Divides the logits of the language model."""
+    top_k: int | None = None
+    """Draw from so many of the likeliest units."""
+    top_p: float = 1.0
+    """Probability mass of the units that is drawn from."""
+    alone: bool = False
+    """Cut off the prompt's resynthesis."""
+
+    def run(self) -> int:
+        """Continue each input."""
+        pipeline = self.pipeline()
+        if self.inputs:
+            return self.each_named(lambda stem, wav, rate: self._continue(pipeline, stem, wav, rate))
+        self.out.mkdir(parents=True, exist_ok=True)
+        with self.results() as write:
+            write({"file": None, **self._continue(pipeline, "from-nothing", None, None)})
+        return 0
+
+    def _continue(self, pipeline: Pipeline, stem: str, wav: Tensor | None, rate: int | None) -> dict[str, Any]:
+        made = pipeline.continue_speech(
+            wav,
+            rate,
+            self.prompt_seconds,
+            max_new_units=self.max_new_units,
+            num_samples=self.num_samples,
+            joined=not self.alone,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            seed=self.seed,
+        )
+        new = {"units": [m.units.tolist() for m in made], "ended": [m.finished for m in made]}
+        return {**self.write(stem, [m.speech for m in made]), "prompt": made[0].prompt.tolist(), **new}
 
 
 def describe(units: Units) -> dict[str, Any]:

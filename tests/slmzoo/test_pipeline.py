@@ -137,3 +137,42 @@ def test_half_precision_runs_and_stays_near(registry, speech, dtype):
     (spoken,) = pipeline.resynthesize(wav, sr, temperature=0)
     assert spoken.wav.dtype == torch.float32
     assert torch.isfinite(spoken.wav).all()
+
+
+def test_continuation_joined_and_alone(pipeline, speech):
+    wav, sr = speech
+    options = {"max_new_units": 12, "seed": 2, "num_samples": 2}
+    joined = pipeline.continue_speech(wav, sr, 1.0, **options)
+    alone = pipeline.continue_speech(wav, sr, 1.0, joined=False, **options)
+    prompt = pipeline.units(wav[:, :sr], sr).units
+    for a, b in zip(joined, alone, strict=True):
+        assert torch.equal(a.prompt, prompt)
+        assert torch.equal(a.units, b.units)
+        assert len(a.units) == len(a.log_probs) <= 12
+        cut_off = a.speech.wav.shape[1] - b.speech.wav.shape[1]
+        assert cut_off == 600 * int(a.speech.durations[: len(prompt)].sum()) > 0
+        assert torch.equal(a.speech.wav[:, cut_off:], b.speech.wav)
+    assert not torch.equal(joined[0].units, joined[1].units)
+
+
+def test_continuation_is_what_the_language_model_generates(pipeline, speech):
+    wav, sr = speech
+    (made,) = pipeline.continue_speech(wav, sr, 1.0, max_new_units=9, temperature=0.7, top_k=5, seed=4)
+    units = pipeline.ulm.generate([made.prompt], 9, temperature=0.7, top_k=5, seed=4).units[0]
+    assert torch.equal(made.units, units)
+
+
+def test_continuation_from_nothing(pipeline):
+    (made,) = pipeline.continue_speech(max_new_units=8, seed=1)
+    assert len(made.prompt) == 0
+    assert 1 <= len(made.units) <= 8
+    assert torch.isfinite(made.speech.wav).all()
+
+
+def test_continuation_refuses(pipeline, speech):
+    with pytest.raises(ValueError, match="both"):
+        pipeline.continue_speech(speech[0])
+    with pytest.raises(ValueError, match="prompt_seconds"):
+        pipeline.continue_speech(*speech, -1)
+    with pytest.raises(ValueError, match="max_new_units"):
+        pipeline.continue_speech(*speech, 1.0, max_new_units=0)

@@ -1,0 +1,72 @@
+"""What the benchmarks share: interleaved timing, the machine, and where results go."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def interleaved(cases: dict[str, Callable[[], object]], runs: int = 7, warm_up: int = 1) -> dict[str, float]:
+    """Median seconds of each case. The cases take turns, so that a drift of the machine's speed meets all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in cases}
+    for turn in range(warm_up + runs):
+        for name, case in cases.items():
+            seconds = timed(case)
+            if turn >= warm_up:
+                taken[name].append(seconds)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def timed(case: Callable[[], object]) -> float:
+    """Seconds of one call, the device's work included."""
+    _wait()
+    began = time.perf_counter()
+    case()
+    _wait()
+    return time.perf_counter() - began
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def write(subject: str, results: dict[str, Any]) -> Path:
+    """Results with the machine as `results/<subject>-<cpu or gpu>.json`."""
+    place = "gpu" if torch.cuda.is_available() else "cpu"
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{subject}-{place}.json"
+    path.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
+    print(path.read_text())
+    return path

@@ -1,0 +1,61 @@
+"""The floors of the building: imports only ever point down, and nothing reaches outside where it must not."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SYSTEMS = {"wavlm_codebooks", "dpdp", "mistral_ulm", "ellav", "wavtokenizer"}
+MAY_IMPORT = {"slmcore": {"slmcore"}, **{s: {s, "slmcore"} for s in SYSTEMS}, "slmzoo": {"slmzoo", "slmcore"} | SYSTEMS}
+OURS = set(MAY_IMPORT)
+FILES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
+MOST_LINES = 400
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    package = path.relative_to(ROOT).parts[0]
+    assert imported(path) & OURS <= MAY_IMPORT[package]
+
+
+def test_layers_stand_on_nothing_but_errors():
+    for path in (ROOT / "slmcore" / "layers").rglob("*.py"):
+        names = re.findall(r"from (slmcore[\w.]*)", path.read_text(encoding="utf-8"))
+        assert all(name.startswith("slmcore.layers") or name == "slmcore.errors" for name in names), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_module_says_what_it_is_for_and_stays_readable(path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= MOST_LINES
+
+
+def test_pickles_are_only_read_as_plain_weights():
+    for path in FILES:
+        for call in re.findall(r"torch\.load\([^)]*\)", path.read_text(encoding="utf-8")):
+            assert "weights_only=True" in call, path
+
+
+def test_the_repository_stays_small():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout: which files belong to the repository is not known")
+    sizes = {name: (ROOT / name).stat().st_size for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+    assert sum(sizes.values()) < 25e6
+    assert sum(size for name, size in sizes.items() if name.endswith(".safetensors")) < 20e6
