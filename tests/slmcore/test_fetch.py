@@ -9,6 +9,7 @@ import resource
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -27,7 +28,8 @@ from tests.reference.web import Reply, Web
 CONTENT = np.random.default_rng(7).bytes(300_000)
 OTHER = np.random.default_rng(8).bytes(300_000)
 DIGITS = hashlib.sha256(CONTENT).hexdigest()
-QUICK = Policy(connect_timeout=2, read_timeout=0.5, attempts=3, backoff=0.01, longest_wait=2, chunk=4096)
+# Patient with a loaded machine, quick to try again.
+QUICK = Policy(connect_timeout=20, read_timeout=20, attempts=3, backoff=0.01, longest_wait=2, chunk=4096)
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 FORK = multiprocessing.get_context("fork")
 
@@ -174,12 +176,12 @@ def test_a_busy_server_is_asked_again(web, code, caplog):
 
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_obeyed(web, as_date):
+    start = time.monotonic()
     # A date has whole seconds, and the wait ends between one and two seconds from now.
     when = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True) if as_date else "1"
     web.script = [Reply(status=429, body=b"slow down", headers={"Retry-After": when})]
-    start = time.monotonic()
     get(row(web))
-    assert time.monotonic() - start > 0.7
+    assert time.monotonic() - start > 0.9
 
 
 def test_a_wait_that_is_too_long_is_not_sat_out(web):
@@ -191,7 +193,9 @@ def test_a_wait_that_is_too_long_is_not_sat_out(web):
 @pytest.mark.parametrize("cut", [0, 50_000])
 def test_a_server_that_stalls(web, cut):
     web.script = [Reply(cut=cut, stall=1.5)]
-    assert get(row(web)).read_bytes() == CONTENT
+    impatient = replace(QUICK, read_timeout=0.5, attempts=50)
+    assert fetch(row(web), progress=False, policy=impatient).read_bytes() == CONTENT
+    assert len(web.requests) >= 2
 
 
 @pytest.mark.parametrize(
@@ -304,7 +308,7 @@ def test_processes_that_start_together_download_once(web):
     children = [FORK.Process(target=_fetch_together, args=(row(web), barrier, results)) for _ in range(4)]
     for child in children:
         child.start()
-    assert [results.get(timeout=20) for _ in children] == [True] * 4
+    assert [results.get(timeout=120) for _ in children] == [True] * 4
     for child in children:
         child.join()
     # One download, in two requests since the first was broken off.
@@ -317,7 +321,7 @@ def test_a_killed_download_is_taken_up_by_the_next_process(web):
     child = FORK.Process(target=fetch, args=(row(web),), kwargs={"progress": False, "policy": slow})
     child.start()
     part = cache_folder() / ".model.bin.part"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     while not (part.exists() and part.stat().st_size > 100_000) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(child.pid or 0, signal.SIGKILL)
@@ -341,7 +345,7 @@ def _in_child(call):
     results = FORK.Queue()
     child = FORK.Process(target=_report, args=(call, results))
     child.start()
-    answer = results.get(timeout=20)
+    answer = results.get(timeout=120)
     child.join()
     return answer
 

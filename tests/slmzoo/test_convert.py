@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import ellav
+import mistral_ulm
+import wavtokenizer
+from slmcore.checkpoint import read
+from slmcore.digests import sha256_of
+from slmcore.errors import CheckpointError
+from slmcore.registry import Row
+from slmzoo.convert import convert
+from wavlm_codebooks import codebook, wavlm
+
+PACKAGES = {
+    "wavlm.pt": wavlm,
+    "codebook.pt": codebook,
+    "ulm.pt": mistral_ulm,
+    "ellav.pt": ellav,
+    "wavtokenizer.ckpt": wavtokenizer,
+}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize("told", [False, True])
+def test_both_files_load_equal(registry, tmp_path, name, told):
+    source, target = registry.parent / name, tmp_path / "m.safetensors"
+    kind = name.split(".", maxsplit=1)[0]
+    assert convert(source, target, kind if told else None) == kind
+    one, other = (PACKAGES[name].load(file).checkpoint() for file in (source, target))
+    assert one.state.keys() == other.state.keys()
+    assert all(torch.equal(tensor, other.state[key]) for key, tensor in one.state.items())
+    assert (one.config, one.tokenizer) == (other.config, other.tokenizer)
+    provenance = read(target, kind, lambda _: other).provenance
+    assert provenance == {"converted_from": name, "sha256": sha256_of(source)}
+
+
+def test_a_file_of_the_table_brings_its_operating_point(registry, tmp_path, monkeypatch):
+    digits = sha256_of(registry.parent / "ulm.pt")[:8]
+    known = Row(
+        zoo="dp-slm", kind="ulm", url="https://x.org/ulm.pt", k=20, lmbda=4, sha256=digits, licence="MIT", origin="them"
+    )
+    monkeypatch.setattr("slmzoo.convert.registry.rows", lambda: (known,))
+    convert(registry.parent / "ulm.pt", tmp_path / "m.safetensors")
+    model = mistral_ulm.load(tmp_path / "m.safetensors")
+    assert model.operating_point == known.operating_point
+    provenance = read(tmp_path / "m.safetensors", "ulm", mistral_ulm.published).provenance
+    assert (provenance["licence"], provenance["origin"]) == ("MIT", "them")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "kind", "message"),
+    [
+        ("ulm.pt", "m.pt", None, "`target` must be a .safetensors file"),
+        ("ulm.pt", "none/m.safetensors", None, "existing folder"),
+        ("ulm.pt", "m.safetensors", "vocoder", "`kind` must be one of wavlm, codebook"),
+        ("ulm.pt", "m.safetensors", "codebook", "not a published checkpoint of kind 'codebook'"),
+        ("m.safetensors", "n.safetensors", None, "safetensors already"),
+    ],
+)
+def test_wrong_arguments(registry, tmp_path, source, target, kind, message):
+    with pytest.raises(ValueError, match=message):
+        convert(registry.parent / source, tmp_path / target, kind)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [{"weights": 1}, [1], torch.zeros(2)])
+def test_a_file_of_no_known_format_leaves_nothing(tmp_path, content):
+    torch.save(content, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"wavlm: cfg, model; codebook: codebook"):
+        convert(tmp_path / "m.pt", tmp_path / "m.safetensors")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pt"]
+    (tmp_path / "json.pt").write_text(json.dumps({"codebook": [1]}))
+    with pytest.raises(CheckpointError):
+        convert(tmp_path / "json.pt", tmp_path / "m.safetensors")
+    with pytest.raises(FileNotFoundError):
+        convert(tmp_path / "none.pt", tmp_path / "m.safetensors")
