@@ -11,8 +11,7 @@ def all_optimal(distances: np.ndarray, lmbda: float) -> tuple[float, list[tuple[
     """The lowest objective of all K^T paths, and the paths that reach it (exactly: give integers)."""
     frames, k = distances.shape
     values = {
-        path: sum(float(distances[t, u]) for t, u in enumerate(path))
-        - lmbda * sum(a == b for a, b in pairwise(path))
+        path: sum(float(distances[t, u]) for t, u in enumerate(path)) - lmbda * sum(a == b for a, b in pairwise(path))
         for path in product(range(k), repeat=frames)
     }
     lowest = min(values.values())
