@@ -14,11 +14,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from slmzoo.weights import quantized
+
 from benchmarks.common import interleaved, timed, write
 from benchmarks.published_loop import generate
 from ellav import EllaV, EllaVTokenizer
 from slmcore.layers.transformer import TransformerConfig
-from slmzoo.weights import quantized
 from wavtokenizer import CONFIGS, WavTokenizer
 
 UNITS_A_SECOND, CAP = 12, 10
@@ -111,7 +112,9 @@ def on_gpu() -> dict[str, Any]:
         }
         seconds = interleaved(cases, runs=3)
         tokens = tokens_of(model, prompts, 800)
-        results[f"batch_{batch}"] = {name: {"seconds": s, "codec_tokens_per_s": tokens / s} for name, s in seconds.items()}
+        results[f"batch_{batch}"] = {
+            name: {"seconds": s, "codec_tokens_per_s": tokens / s} for name, s in seconds.items()
+        }
     return results
 
 

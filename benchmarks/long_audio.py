@@ -1,6 +1,6 @@
 """What windows cost in accuracy: features and units of long speech in windows of 30 s against those of one pass.
 
-    python benchmarks/long_audio.py AUDIO [AUDIO ...]      files that are joined to 120 s of speech
+python benchmarks/long_audio.py AUDIO [AUDIO ...]      files that are joined to 120 s of speech
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import numba
 import numpy as np
@@ -21,22 +22,24 @@ __all__ = ["advance", "backtrack", "limit"]
 _EXACT = {"nnan", "nsz"}
 
 
-def _takes_tensors(compiled: Callable[..., None]) -> Callable[..., None]:
-    """Hand CPU tensors to numba as the arrays they are."""
+def _compile(signature: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Compile for arrays, keep the result on disk where a folder for it can be written, and take CPU tensors."""
 
-    def call(*arguments: object) -> None:
-        compiled(*(x.numpy() if isinstance(x, Tensor) else x for x in arguments))
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        try:
+            compiled = numba.njit(signature, nogil=True, cache=True, **options)(function)
+        except (RuntimeError, OSError):  # neither this folder nor the user's cache can be written
+            compiled = numba.njit(signature, nogil=True, **options)(function)
 
-    return wraps(compiled)(call)
+        def call(*arguments: object) -> None:
+            compiled(*(x.numpy() if isinstance(x, Tensor) else x for x in arguments))
+
+        return wraps(function)(call)
+
+    return decorate
 
 
-@_takes_tensors
-@numba.njit(
-    "void(float32[:, ::1], float32, float32[::1], int32[::1], int64, int32[::1], int32[::1])",
-    nogil=True,
-    cache=True,
-    fastmath=_EXACT,
-)
+@_compile("void(float32[:, ::1], float32, float32[::1], int32[::1], int64, int32[::1], int32[::1])", fastmath=_EXACT)
 def advance(costs, lmbda, lead, start, first, best, since):
     """Run the recursion over `costs`; see `dpdp.fallback.advance`."""
     frames, k = costs.shape
@@ -61,8 +64,7 @@ def advance(costs, lmbda, lead, start, first, best, since):
         lead[i] -= lowest
 
 
-@_takes_tensors
-@numba.njit("void(int32[::1], int32[::1], int64[::1])", nogil=True, cache=True)
+@_compile("void(int32[::1], int32[::1], int64[::1])")
 def backtrack(best, since, units):
     """Follow the segments from the last frame to the first; see `dpdp.fallback.backtrack`."""
     end = len(best)
@@ -85,8 +87,7 @@ def _keep(row, highest, surplus):
         i -= 1
 
 
-@_takes_tensors
-@numba.njit("void(float32[:, ::1], int64)", nogil=True, cache=True, fastmath=_EXACT)
+@_compile("void(float32[:, ::1], int64)", fastmath=_EXACT)
 def limit(costs, n):
     """Set all but the `n` lowest of each row to infinity, a tie for the last place going to the lower index."""
     frames, k = costs.shape

@@ -43,7 +43,7 @@ class Options:
     """Folder that the corpus was written to."""
     runs: Path
     """Folder for checkpoints and logs; a stopped run goes on from there."""
-    steps: int = 5500
+    steps: int = 5200
     """Optimiser steps; encoder and codebook are final after 2800 of them."""
     batch: int = 10
     """Crops of a second in a step."""

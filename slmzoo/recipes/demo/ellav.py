@@ -31,9 +31,9 @@ class Options:
     """Folder that the corpus and its units were written to."""
     runs: Path
     """Folder for checkpoints and logs; a stopped run goes on from there."""
-    steps: int = 2000
+    steps: int = 1100
     """Optimiser steps."""
-    batch: int = 12
+    batch: int = 8
     """Utterances a step."""
     voice: str = "slt"
     """The voice it speaks with."""
@@ -50,8 +50,8 @@ def main() -> None:
         check_durations(utterance, tokenizer)
     torch.manual_seed(7)
     config = TransformerConfig(
-        dim=160, n_layers=4, head_dim=32, hidden_dim=320, n_heads=5, n_kv_heads=5, vocab_size=tokenizer.vocab_size,
-        dropout=0.1, output_bias=True,
+        dim=128, n_layers=3, head_dim=32, hidden_dim=320, n_heads=4, n_kv_heads=4, vocab_size=tokenizer.vocab_size,
+        output_bias=True,
     )  # fmt: skip
     model = EllaV(config, tokenizer, point)
 
@@ -59,8 +59,8 @@ def main() -> None:
         ids, mask = sample_batch(utterances, tokenizer, options.batch, generator(5, step))
         return masked_loss(model, ids, mask), {}
 
-    schedule = Schedule(steps=options.steps, lr=2e-3, warmup=150)
-    fit(model, loss, schedule, options.runs / "ellav")
+    schedule = Schedule(steps=options.steps, lr=3e-3, warmup=60)
+    fit(model, loss, schedule, options.runs / "ellav", save_every=100)
     made = provenance("ellav", steps=options.steps, utterances=len(utterances), voice=options.voice)
     save(DEMO / "ellav.safetensors", model.checkpoint(made), torch.float16)
 

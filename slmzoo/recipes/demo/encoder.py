@@ -6,16 +6,17 @@ on where it stopped, and writes `slmzoo/demo/wavlm.safetensors` when it is done.
 
 from __future__ import annotations
 
-import argparse
-import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from simple_parsing import parse
 from torch import Tensor
 
 from slmcore import audio
 from slmcore.checkpoint import save
 from slmcore.units import OperatingPoint
+from slmzoo.recipes.demo.common import DEMO, provenance
 from slmzoo.training.encoder import EncoderObjective, EncoderTrainer, cepstra
 from slmzoo.training.loop import Schedule, fit
 from wavlm_codebooks import WavLM, WavLMConfig, kmeans
@@ -35,36 +36,35 @@ CONFIG = WavLMConfig(
     max_distance=160,
 )
 OBJECTIVE = EncoderObjective(crop=100, batch=8)
-SCHEDULE = Schedule(steps=3000, lr=1.5e-3, warmup=200)
+SCHEDULE = Schedule(steps=2000, lr=1.5e-3, warmup=200)
 CLUSTERS = 100
 _CLUSTERED_FRAMES = 60_000
-_PROVENANCE = {
-    "recipe": "slmzoo.recipes.demo.encoder",
-    "data": "sentences of slmzoo.recipes.demo.sentences spoken by flite's voices slt, rms, awb and kal16",
-    "licence": "MIT",
-    "note": "A demo: small, trained for minutes on synthetic speech.",
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train the demo's encoder on every voice of the corpus."""
+
+    data: Path
+    """Folder of the corpus."""
+    runs: Path
+    """Folder for checkpoints and logs; a stopped run goes on from there."""
 
 
 def main() -> None:
-    """Train with the paths given on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the corpus")
-    parser.add_argument("--runs", type=Path, required=True, help="folder for the state of the run")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "demo" / "wavlm.safetensors")
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO)
-    train(options.data, options.runs, options.out)
+    """Train and write the demo's weights."""
+    options = parse(Options)
+    encoder = train(options.data, options.runs)
+    save(DEMO / "wavlm.safetensors", encoder.checkpoint(provenance("encoder", steps=SCHEDULE.steps)), torch.float16)
 
 
-def train(data: Path, runs: Path, out: Path, schedule: Schedule = SCHEDULE) -> WavLM:
-    """Train on every voice of `data`, with the state under `runs`, and write the encoder to `out` in half precision."""
+def train(data: Path, runs: Path) -> WavLM:
+    """Train on every voice of `data`, with the state under `runs`."""
     wavs = [_samples(path) for path in audio.find(data / "wavs" / "train")]
     torch.manual_seed(OBJECTIVE.seed)
     encoder = WavLM(CONFIG, OperatingPoint(zoo="demo", encoder=ENCODER))
     trainer = EncoderTrainer(encoder, wavs, targets(wavs, runs / "targets.pt"), CLUSTERS, OBJECTIVE)
-    fit(trainer, trainer.loss, schedule, runs / "encoder")
-    save(out, encoder.checkpoint(_PROVENANCE), torch.float16)
+    fit(trainer, trainer.loss, SCHEDULE, runs / "encoder")
     return encoder
 
 

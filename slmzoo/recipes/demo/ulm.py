@@ -30,11 +30,11 @@ class Options:
     """Folder that the corpus and its units were written to."""
     runs: Path
     """Folder for checkpoints and logs; a stopped run goes on from there."""
-    steps: int = 2500
+    steps: int = 900
     """Optimiser steps."""
-    batch: int = 16
+    batch: int = 10
     """Chunks a step."""
-    length: int = 160
+    length: int = 128
     """Ids a chunk."""
 
 
@@ -56,14 +56,7 @@ def main() -> None:
         chapters.append(chapter([utterances[i] for i in order], tokenizer))
     torch.manual_seed(7)
     config = TransformerConfig(
-        dim=128,
-        n_layers=3,
-        head_dim=32,
-        hidden_dim=320,
-        n_heads=4,
-        n_kv_heads=4,
-        vocab_size=tokenizer.vocab_size,
-        dropout=0.1,
+        dim=128, n_layers=3, head_dim=32, hidden_dim=320, n_heads=4, n_kv_heads=4, vocab_size=tokenizer.vocab_size
     )
     model = UnitLM(config, point)
 
@@ -71,7 +64,7 @@ def main() -> None:
         chunks = sample_chunks(chapters, options.length, options.batch, generator(3, step))
         return chunk_loss(model, chunks), {}
 
-    schedule = Schedule(steps=options.steps, lr=2e-3, warmup=100, weight_decay=0.05)
+    schedule = Schedule(steps=options.steps, lr=2e-3, warmup=60, weight_decay=0.05)
     fit(model, loss, schedule, options.runs / "ulm")
     units = sum(len(c) for c in chapters)
     save(

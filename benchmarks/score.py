@@ -1,0 +1,105 @@
+"""Scoring speed: log-likelihoods of many unit sequences. `python benchmarks/score.py [--device cuda]`.
+
+The full-size language model with random weights, beside one sequence at a time, transformers' Mistral of the same size
+with padding (where transformers is installed), and the time of the matrix products alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.common import interleaved, write
+from mistral_ulm import UnitLM
+from mistral_ulm.scoring import batches
+from slmcore.layers.transformer import TransformerConfig
+
+K = 500
+CONFIG = TransformerConfig(
+    dim=1024, n_layers=12, head_dim=64, hidden_dim=4096, n_heads=16, n_kv_heads=16, vocab_size=K + 1
+)  # fmt: skip
+
+
+def sequences(count: int, shortest: int, longest: int, device: str) -> list[Tensor]:
+    """Ids of so many units, BOS first."""
+    torch.manual_seed(1)
+    lengths = torch.randint(shortest, longest + 1, (count,)).tolist()
+    return [torch.cat([torch.zeros(1, dtype=torch.int64), torch.randint(1, K + 1, (n,))]).to(device) for n in lengths]
+
+
+def mistral(device: str, dtype: torch.dtype) -> Callable[[Sequence[Tensor], int], None] | None:
+    """Padded scoring by transformers, in batches of so many sequences in the order given."""
+    if importlib.util.find_spec("transformers") is None:
+        return None
+    from transformers import MistralConfig, MistralForCausalLM
+
+    sizes = {"vocab_size": K + 1, "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 12}
+    heads = {"num_attention_heads": 16, "num_key_value_heads": 16, "sliding_window": None, "head_dim": 64}
+    model = MistralForCausalLM(MistralConfig(**sizes, **heads)).to(device, dtype).eval()
+
+    @torch.inference_mode()
+    def run(ids: Sequence[Tensor], batch: int) -> None:
+        for first in range(0, len(ids), batch):
+            some = list(ids[first : first + batch])
+            padded = torch.nn.utils.rnn.pad_sequence(some, batch_first=True)
+            mask = torch.arange(padded.shape[1], device=device) < torch.tensor([[len(s)] for s in some], device=device)
+            logits = model(padded, attention_mask=mask.long()).logits[:, :-1].float()
+            logits.log_softmax(-1).gather(2, padded[:, 1:, None]).squeeze(2).mul(mask[:, 1:]).sum(1).tolist()
+
+    return run
+
+
+def products_alone(ids: Sequence[Tensor], rows: int = 1024) -> float:
+    """Seconds that the matrix products of all tokens need at the rate measured for `rows` rows, attention included."""
+    c = CONFIG
+    shapes = [(c.dim, c.dim)] * 4 + [(c.dim, c.hidden_dim)] * 2 + [(c.hidden_dim, c.dim)]
+    operands = [(torch.randn(rows, i), torch.randn(i, o)) for i, o in shapes]
+    seconds = interleaved({"gemm": lambda: [a @ b for a, b in operands]}, runs=7, warm_up=2)["gemm"]
+    rate = 2 * rows * sum(i * o for i, o in shapes) / seconds
+    lengths = [len(s) - 1 for s in ids]
+    linear = 2 * sum(lengths) * (c.n_layers * sum(i * o for i, o in shapes) + c.dim * c.vocab_size)
+    attention = sum(4 * n * n * c.dim for n in lengths) * c.n_layers / 2
+    return (linear + attention) / rate
+
+
+def run(device: str) -> dict[str, Any]:
+    """All rows for one device."""
+    cuda = device == "cuda"
+    dtype = torch.bfloat16 if cuda else torch.float32
+    torch.manual_seed(0)
+    ulm = UnitLM(CONFIG).to(device, dtype).eval()
+    ids = sequences(2000, 200, 200, device) if cuda else sequences(300, 20, 300, device)
+    few = ids[:200] if cuda else ids[:60]
+    cases: dict[str, Callable[[], object]] = {"batched": lambda: ulm.loglikelihoods(ids)}
+    theirs = mistral(device, dtype)
+    if theirs is not None:
+        cases["transformers_padded"] = lambda: theirs(ids, 64 if cuda else 8)
+    seconds = interleaved(cases, runs=3)
+    single = interleaved({"single": lambda: [ulm.loglikelihood(s) for s in few]}, runs=2)["single"]
+    share = sum(map(len, ids)) / sum(map(len, few))
+    padded = sum(len(b) * max(len(ids[i]) for i in b) for b in batches([len(s) for s in ids], 2048))
+    results = {
+        "sequences": len(ids),
+        "units": sum(len(s) - 1 for s in ids),
+        "seconds": {**seconds, "one_at_a_time": single * share},
+        "padding_share": 1 - sum(map(len, ids)) / padded,
+    }
+    if not cuda:
+        bound = products_alone(ids)
+        results |= {"matrix_products_alone_s": bound, "batched_over_products": seconds["batched"] / bound}
+    return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    write("score", run(parser.parse_args().device))
