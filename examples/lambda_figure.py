@@ -21,7 +21,7 @@ from slmzoo import hub
 from slmzoo.figures import spectrogram
 
 ROOT = Path(__file__).parents[1]
-RATES = (16.0, 12.5, 10.0, 7.0)
+RATES = (20.0, 15.0, 12.5, 9.0)
 
 
 def main() -> None:
