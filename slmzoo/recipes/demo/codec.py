@@ -1,6 +1,7 @@
 """The demo's codec, of one voice: `python -m slmzoo.recipes.demo.codec --data DIR --runs DIR`.
 
-The shipped weights come from a run whose schedule was shortened twice while it ran; another run ends near them.
+The shipped weights are step 5000 of a run whose schedule was shortened four times while it ran, to 5500 in the end:
+another run will differ. Of 50 held-out sentences pocketsphinx gets 21 % of the words wrong, and 82 % of their copies.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Options:
     """Folder that the corpus was written to."""
     runs: Path
     """Folder for checkpoints and logs; a stopped run goes on from there."""
-    steps: int = 5200
+    steps: int = 5000
     """Optimiser steps; encoder and codebook are final after 2800 of them."""
     batch: int = 10
     """Crops of a second in a step."""
