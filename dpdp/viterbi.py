@@ -26,7 +26,7 @@ from dpdp.distances import Codes, check_squares
 
 __all__ = ["CpuSearch", "decode", "loops"]
 
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 4 << 20  # what a core keeps near itself
 _LIMIT_TASK_FRAMES = 256
 
 
