@@ -1,4 +1,6 @@
-"""Decoding speed: ELLA-V, the bare forward pass of a token, and the codec. `python benchmarks/decode.py [--device cuda]`.
+"""Decoding speed: ELLA-V, the bare forward pass of a token, and the codec.
+
+    python benchmarks/decode.py [--device cuda]
 
 Full-size models with random weights. The baseline is `published_loop.py`.
 """
@@ -14,7 +16,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from slmzoo.weights import quantized
 
 from benchmarks.common import interleaved, timed, write
 from benchmarks.published_loop import generate
@@ -74,7 +75,6 @@ def tokens_of(model: EllaV, prompts: list[list[str]], steps: int) -> int:
 def on_cpu() -> dict[str, Any]:
     """The CPU rows."""
     variants = {"float32": ellav(torch.float32, "cpu"), "bfloat16": ellav(torch.bfloat16, "cpu")}
-    variants |= {mode: quantized(ellav(torch.float32, "cpu"), mode) for mode in ("int8", "int8-weight-only")}
     bare = interleaved({name: forward_of_a_token(model) for name, model in variants.items()}, runs=15, warm_up=3)
     speech = prompt(10)
     loops: dict[str, float] = {}

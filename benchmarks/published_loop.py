@@ -1,6 +1,6 @@
 """The baseline: ELLA-V's published way of decoding, re-implemented plainly on torch's attention.
 
-Each step builds its mask from Python lists, asks the device for every token, walks over the batch to apply the rule, and
+Each step builds its mask from Python lists, asks the device for every token, walks over the batch to apply the rule and
 forwards one token of each sequence, forced or not.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,16 @@ class UnitLM(nn.Module):
         ids: int64 (n + 1,), BOS first (`tokenizer.encode` makes them). Raises a ValueError otherwise.
         """
         return float(sequence_logprobs(self.transformer, [self._check(ids)])[0].sum(dtype=torch.float64))
+
+    @overload
+    def loglikelihoods(
+        self, sequences: Sequence[Tensor], reduction: str = ..., per_token: Literal[False] = ..., progress: bool = ...
+    ) -> list[float]: ...
+
+    @overload
+    def loglikelihoods(
+        self, sequences: Sequence[Tensor], reduction: str = ..., *, per_token: Literal[True], progress: bool = ...
+    ) -> list[Tensor]: ...
 
     @torch.inference_mode()
     def loglikelihoods(

@@ -96,7 +96,7 @@ class Synthesizer(nn.Module):
         )
         wavs = self.codec.decode_batch(codes)
         parts = zip(wavs, codes, finished, durations, strict=True)
-        return [Speech(wav[None], self.codec.sample_rate, *rest) for wav, *rest in parts]
+        return [Speech(wav[None], self.codec.sample_rate, ids, done, spans) for wav, ids, done, spans in parts]
 
 
 class Pipeline(nn.Module):

@@ -18,7 +18,7 @@ class Float32(nn.Module):
     so that a whole model can be run in double precision as its own reference.
     """
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:  # noqa: ANN401 (as in torch)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         def keep(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             half = moved.is_floating_point() and moved.itemsize < 4
