@@ -13,7 +13,7 @@ install: .venv/.installed
 	touch $@
 
 demo: install
-	OMP_NUM_THREADS= $(BIN)/slmzoo resynth examples/sample.wav --zoo demo --out demo-out
+	env -u OMP_NUM_THREADS $(BIN)/slmzoo resynth examples/sample.wav --zoo demo --out demo-out
 
 test: install
 	$(BIN)/ruff check .
