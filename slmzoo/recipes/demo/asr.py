@@ -24,7 +24,7 @@ from slmzoo.recipes.demo.sentences import vocabulary
 if TYPE_CHECKING:
     import pocketsphinx
 
-__all__ = ["normalise", "transcribe", "unknown_words", "word_error_rate"]
+__all__ = ["normalise", "references", "transcribe", "unknown_words", "word_error_rate"]
 
 _SAMPLE_RATE = 16000
 
@@ -96,8 +96,9 @@ def _heard(paths: list[Path], jobs: int) -> list[str]:
         return list(pool.map(_heard_in, paths, chunksize=4))
 
 
-def _references(data: Path, split: str) -> dict[str, str]:
-    rows = (data / "text" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+def references(data: Path, split: str, most: int | None = None) -> dict[str, str]:
+    """Sentences of a split by their ids, in the corpus's order; the first `most` of them if given."""
+    rows = (data / "text" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[:most]
     return dict(row.split("\t", 1) for row in rows)
 
 
@@ -112,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     unknown = unknown_words(vocabulary())
     folder = args.wavs or args.data / "wavs" / args.split / args.voice
-    row = {"folder": str(folder), **word_error_rate(_references(args.data, args.split), folder, args.jobs)}
+    row = {"folder": str(folder), **word_error_rate(references(args.data, args.split), folder, args.jobs)}
     sys.stdout.write(json.dumps({**row, "unknown_words": unknown}) + "\n")
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from slmcore import audio
 from slmcore.checkpoint import save
-from slmzoo.recipes.demo.asr import word_error_rate
+from slmzoo.recipes.demo.asr import references, word_error_rate
 from slmzoo.recipes.demo.common import DEMO, provenance, write_report
 from slmzoo.training.codec import CodecObjective, CodecTrainer
 from slmzoo.training.loop import Schedule, fit
@@ -72,8 +72,7 @@ def main() -> None:
 def measure(options: Options) -> dict[str, float]:
     """Word error rates of held-out sentences and of their copies through the codec, and how much of it they use."""
     codec = load(DEMO / "wavtokenizer.safetensors")
-    rows = (options.data / "text" / "test.tsv").read_text(encoding="utf-8").splitlines()[: options.sentences]
-    sentences = dict(row.split("\t", 1) for row in rows)
+    sentences = references(options.data, "test", options.sentences)
     originals, copies = options.data / "wavs" / "test" / options.voice, options.runs / "codec" / "copies"
     copies.mkdir(parents=True, exist_ok=True)
     counts = torch.zeros(codec.num_codes)

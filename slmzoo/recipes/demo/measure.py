@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmzoo import hub
-from slmzoo.recipes.demo.asr import word_error_rate
+from slmzoo.recipes.demo.asr import references, word_error_rate
 from slmzoo.recipes.demo.common import write_report
 
 __all__ = ["main"]
@@ -37,8 +37,7 @@ def main() -> None:
     """Resynthesise greedily, and write the figures."""
     options = parse(Options)
     pipeline = hub.pipeline(zoo="demo")
-    rows = (options.data / "text" / f"{options.split}.tsv").read_text(encoding="utf-8").splitlines()
-    sentences = dict(row.split("\t", 1) for row in rows[: options.sentences])
+    sentences = references(options.data, options.split, options.sentences)
     originals = options.data / "wavs" / options.split / options.voice
     made = options.runs / "resynthesis" / options.split
     made.mkdir(parents=True, exist_ok=True)
