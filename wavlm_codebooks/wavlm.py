@@ -19,7 +19,7 @@ from slmcore.errors import CheckpointError, must
 from slmcore.layers.precision import LayerNorm32
 from slmcore.units import OperatingPoint
 from wavlm_codebooks.features import Windows, collate, prepare, windowed
-from wavlm_codebooks.layers import Block, PositionBias, PositionConv, frontend
+from wavlm_codebooks.layers import Block, Frontend, PositionBias, PositionConv
 
 __all__ = ["WavLM", "WavLMConfig", "load", "published"]
 
@@ -85,7 +85,7 @@ class WavLM(nn.Module):
         super().__init__()
         self.config, self.operating_point = config, operating_point
         channels = config.conv_layers[-1][0]
-        self.frontend = frontend(config.conv_layers)
+        self.frontend = Frontend(config.conv_layers, config.hop, config.field)
         self.input_norm = LayerNorm32(channels)
         self.input_proj = nn.Linear(channels, config.dim)
         self.mask_embedding = nn.Parameter(torch.empty(config.dim).uniform_())

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference.wavlm import gated_bias, relative_bucket
-from wavlm_codebooks.layers import Attention, PositionBias, PositionConv, strided_conv
+from wavlm_codebooks import layers
+from wavlm_codebooks.layers import Attention, Frontend, PositionBias, PositionConv, strided_conv
 
 
 @given(kernel=st.integers(1, 12), stride=st.integers(1, 6), channels=st.sampled_from([1, 3]), extra=st.integers(0, 40))
@@ -49,3 +50,24 @@ def test_a_frame_of_the_position_conv_sees_half_a_kernel_to_each_side() -> None:
     touched = (conv(x) != conv(moved)).any(-1)[0].nonzero()[:, 0].tolist()
     assert touched == list(range(8, 14))
     assert conv(x).shape == x.shape
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("samples", [30, 49, 50, 777])
+def test_the_frontend_in_pieces_is_the_stack_of_its_layers(
+    batch: int, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Frontend(((6, 10, 5), (6, 3, 2), (4, 2, 2)), hop=20, field=30)
+    x = torch.randn(batch, samples, 1)
+    whole = torch.nn.Sequential(*model)(x)
+    monkeypatch.setattr(layers, "_CACHED", 3 * 6 * 4)  # three frames a piece
+    torch.testing.assert_close(model(x), whole, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_a_few_heads_at_a_time_is_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x, bias = Attention(24, 6), torch.randn(2, 5, 24), torch.randn(1, 6, 5, 5)
+    padding = torch.arange(5) >= torch.tensor([[5], [3]])
+    whole = model(x, bias, padding)
+    for heads in (1, 4):
+        monkeypatch.setattr(layers, "_CACHED", heads * 2 * 5**2)
+        torch.testing.assert_close(model(x, bias, padding), whole)
