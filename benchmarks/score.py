@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import interleaved, write
 from mistral_ulm import UnitLM
-from mistral_ulm.scoring import batches
+from mistral_ulm.scoring import TOKENS_AT_ONCE, batches
 from slmcore.layers.transformer import TransformerConfig
 
 K = 500
@@ -88,7 +88,7 @@ def run(device: str) -> dict[str, Any]:
     seconds = interleaved(cases, **turns)
     single = interleaved({"single": lambda: [ulm.loglikelihood(s) for s in few]}, **turns)["single"]
     share = sum(map(len, ids)) / sum(map(len, few))
-    padded = sum(len(b) * max(len(ids[i]) for i in b) for b in batches([len(s) for s in ids], 2048))
+    padded = sum(len(b) * max(len(ids[i]) for i in b) for b in batches([len(s) for s in ids], TOKENS_AT_ONCE[device]))
     results = {
         "sequences": len(ids),
         "units": sum(len(s) - 1 for s in ids),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from slmcore.layers.cache import Slots
+from slmcore.layers.int8 import together
 
 __all__ = ["Attention", "attend", "rotary", "rotate", "xformers_works"]
 
@@ -80,7 +81,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], slots: Slots | None, layer: int) -> Tensor:
         """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to."""
-        q, k, v = (w(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for w in (self.wq, self.wk, self.wv))
+        heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(x, self.wq, self.wk, self.wv))
+        q, k, v = (y.transpose(1, 2) for y in heads)
         q, k = rotate(q, angles), rotate(k, angles)
         mask = None
         if slots is not None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from slmcore.errors import must
 
-__all__ = ["Scheme", "quantize_linears"]
+__all__ = ["Scheme", "quantize_linears", "together"]
 
 Scheme = Literal["int8", "int8-weight-only"]
 """int8: what a layer reads is rounded to a byte too, vector by vector. int8-weight-only: it is computed in bfloat16."""
@@ -34,6 +34,14 @@ def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
                 setattr(parent, name, made(child))
 
 
+def together(x: Tensor, *layers: nn.Module) -> list[Tensor]:
+    """What each of several linear layers gives for x (..., in); rounding x, where they do, is shared."""
+    if not all(isinstance(layer, Int8Linear) for layer in layers):
+        return [layer(x) for layer in layers]
+    vectors = _bytes(x.flatten(0, -2))
+    return [layer.finish(layer.multiply(*vectors), x) for layer in layers if isinstance(layer, Int8Linear)]
+
+
 class _Rounded(nn.Module, ABC):
     """What both schemes share: weights (out, in) rounded to -127..127 with a scale for each output."""
 
@@ -53,9 +61,12 @@ class _Rounded(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), in the dtype of x."""
-        if x.device.type != "cpu":
-            raise ValueError(must("weights", "None for a model that leaves the CPU", "int8", "Load it anew with None."))
-        y = self._product(x.flatten(0, -2)).to(x.dtype).unflatten(0, x.shape[:-1])
+        return self.finish(self._product(x.flatten(0, -2)), x)
+
+    def finish(self, y: Tensor, x: Tensor) -> Tensor:
+        """Products (n, out) with their bias, in the shape and dtype of the layer's input x (..., in)."""
+        y = y if y.dtype == x.dtype else y.to(x.dtype)
+        y = y.unflatten(0, x.shape[:-1])
         return y if self.bias is None else y + self.bias
 
     @abstractmethod
@@ -80,12 +91,21 @@ class Int8Linear(_Rounded):
         del self.rounded  # its bytes are in the packed weights
 
     def _product(self, x: Tensor) -> Tensor:
-        x = x.float()
-        scale = torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True).clamp_(min=1e-30).div_(127)
-        # Rounded, and shifted from -127..127 to unsigned bytes, which the processor multiplies faster.
-        rounded = (x / scale).add_(128.5).to(torch.uint8)
+        return self.multiply(*_bytes(x))
+
+    def multiply(self, rounded: Tensor, scale: Tensor) -> Tensor:
+        """Rounded vectors (n, in) and their scales (n, 1), from `_bytes`, to float32 (n, out)."""
         given = (rounded, 1.0, 128, self._packed, self.scale, self._zeros, None)
         return torch.ops.onednn.qlinear_pointwise(*given, 1.0, 0, torch.float32, "none", [], "").mul_(scale)
+
+
+def _bytes(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors (n, in) rounded to bytes, and the scale of each (n, 1)."""
+    _check_on_cpu(x)
+    x = x.float()
+    scale = torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True).clamp_(min=1e-30).div_(127)
+    # Rounded, and shifted from -127..127 to unsigned bytes, which the processor multiplies faster.
+    return (x / scale).add_(128.5).to(torch.uint8), scale
 
 
 class WeightOnlyLinear(_Rounded):
@@ -96,7 +116,13 @@ class WeightOnlyLinear(_Rounded):
         self.scale = self.scale.bfloat16()
 
     def _product(self, x: Tensor) -> Tensor:
+        _check_on_cpu(x)
         x = x.bfloat16()
         if len(x) <= _FEW_ROWS:
             return torch.ops.aten._weight_int8pack_mm(x, self.rounded, self.scale)
         return (x @ self.rounded.T.bfloat16()) * self.scale
+
+
+def _check_on_cpu(x: Tensor) -> None:
+    if x.device.type != "cpu":
+        raise ValueError(must("weights", "None for a model that leaves the CPU", "int8", "Load it anew with None."))

@@ -13,6 +13,7 @@ from torch.nn.functional import dropout, silu
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.attention import Attention, rotary
 from slmcore.layers.cache import KVCache, Slots
+from slmcore.layers.int8 import together
 from slmcore.layers.precision import RMSNorm
 
 __all__ = ["Transformer", "TransformerConfig"]
@@ -74,7 +75,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to (..., dim)."""
-        return self.w2(silu(self.w1(x)) * self.w3(x))
+        gate, value = together(x, self.w1, self.w3)
+        return self.w2(silu(gate) * value)
 
 
 class Block(nn.Module):

@@ -71,7 +71,7 @@ def test_scores_do_not_depend_on_batch_size_or_order(model, convention, monkeypa
     again = loglikelihoods(model, UnitTokenizer(K), [sequences[i] for i in order], convention)
     assert again == pytest.approx([first[i] for i in order], abs=1e-4)
     for budget in (1, 97, 100_000):
-        monkeypatch.setattr(scoring, "_TOKENS_AT_ONCE", {"cpu": budget})
+        monkeypatch.setattr(scoring, "TOKENS_AT_ONCE", {"cpu": budget})
         assert loglikelihoods(model, UnitTokenizer(K), sequences, convention) == pytest.approx(first, abs=1e-4)
 
 
