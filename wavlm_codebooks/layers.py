@@ -114,7 +114,7 @@ class Attention(nn.Module):
         q, k, v = (self._split(proj(x)) for proj in (self.q_proj, self.k_proj, self.v_proj))
         few = self.heads if x.is_cuda else max(1, _CACHED // (batch * frames**2))
         parts = zip(*(each.split(few, dim=1) for each in (q, k, v, gate, bias)), strict=True)
-        y = torch.cat([self._attend(*part, padding) for part in parts], dim=1)
+        y = torch.cat([_attend(q, k, v, gate * bias, padding) for q, k, v, gate, bias in parts], dim=1)
         return self.out_proj(y.transpose(1, 2).reshape(batch, frames, dim))
 
     def gate(self, x: Tensor) -> Tensor:
@@ -125,15 +125,14 @@ class Attention(nn.Module):
         a, b = F.linear(self._split(x), weight, bias).float().sigmoid().chunk(2, dim=-1)
         return a * (b * self.gate_scale.float() - 1) + 2
 
-    @staticmethod
-    def _attend(q: Tensor, k: Tensor, v: Tensor, gate: Tensor, bias: Tensor, padding: Tensor | None) -> Tensor:
-        gated = gate * bias
-        if padding is not None:
-            gated = gated.masked_fill(padding[:, None, None], -math.inf)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=gated.to(q.dtype))
-
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, padding: Tensor | None) -> Tensor:
+    if padding is not None:
+        bias = bias.masked_fill(padding[:, None, None], -math.inf)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
 
 
 class Block(nn.Module):

@@ -19,20 +19,22 @@ logger = logging.getLogger(__name__)
 
 
 def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles, (B, 1, T, head_dim / 2) each, for positions (B, T) of any size.
+    """Cosines and signed sines of the rotary angles, (B, 1, T, head_dim) each, for positions (B, T) of any size.
 
-    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2.
+    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2, equation 34.
     """
     pairs = torch.arange(0, head_dim, 2, device=positions.device, dtype=dtype)
     angles = positions[:, None, :, None].to(dtype) * theta ** (-pairs / head_dim)
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([cos, cos], dim=-1).flatten(-2), torch.stack([-sin, sin], dim=-1).flatten(-2)
 
 
 def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
     """Turn adjacent pairs of the last axis of (B, H, T, head_dim): the complex, not the half-split layout."""
     cos, sin = angles
-    even, odd = x.to(cos.dtype).unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2).to(x.dtype)
+    wide = x.to(cos.dtype)
+    swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
@@ -70,6 +72,8 @@ def _xformers(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
 
 class Attention(nn.Module):
     """Multi-head attention whose `n_kv_heads` keys and values serve `n_heads` queries."""
+
+    read_alike = ("wq", "wk", "wv")
 
     def __init__(self, dim: int, n_heads: int, n_kv_heads: int, head_dim: int, dropout: float) -> None:
         super().__init__()

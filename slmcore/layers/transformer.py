@@ -67,6 +67,8 @@ class TransformerConfig:
 class FeedForward(nn.Module):
     """SwiGLU: w2(silu(w1 x) * w3 x) (Shazeer 2020, arXiv 2002.05202, eq. 6)."""
 
+    read_alike = ("w1", "w3")
+
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__()
         self.w1 = nn.Linear(dim, hidden_dim, bias=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from slmcore.layers.int8 import Scheme, quantize_linears
+from slmcore.layers.int8 import Scheme, quantize_linears, together
 from slmcore.layers.transformer import Transformer, TransformerConfig
 
 SCHEMES: tuple[Scheme, ...] = ("int8", "int8-weight-only")
@@ -83,6 +83,20 @@ def test_a_transformer_stays_close_to_itself(scheme: Scheme) -> None:
         assert not any(isinstance(module, nn.Linear) for module in model.modules())
         error = (model(ids) - exact).norm() / exact.norm()
     assert 0 < error < 0.03
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_layers_that_read_alike_are_one_product_with_the_same_results(scheme: Scheme) -> None:
+    torch.manual_seed(0)
+    attention, x = Transformer(CONFIG).layers[0].attention, torch.randn(2, 3, 64)
+    names = ("wq", "wk", "wv")
+    apart = [quantized(attention.get_submodule(name), scheme) for name in names]
+    quantize_linears(attention, scheme)
+    parts = [attention.get_submodule(name) for name in names]
+    assert len({id(part.product) for part in parts}) == 1
+    for found, part, alone in zip(together(x, *parts), parts, apart, strict=True):
+        assert torch.equal(found, alone(x))
+        assert torch.equal(part(x), alone(x))
 
 
 def test_what_cannot_be_is_said() -> None:
