@@ -21,6 +21,7 @@ from slmzoo.training.run import Run
 from slmzoo.training.running import RunningCodebook
 from slmzoo.training.settings import TrainSettings
 from slmzoo.training.spectral import SpectralLoss
+from slmzoo.training.start import start_from
 from slmzoo.training.task import Figures, Moment, Part, Task
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
 
@@ -55,7 +56,8 @@ class CodecSettings(TrainSettings):
     samples: int = 3
     """Held-out recordings that are written out."""
     quantize_from: int = 400
-    """Step at which the codebook starts as the k-means of the latents; until then the latents pass unquantised."""
+    """Step at which the codebook starts as the k-means of the latents; until then the latents pass unquantised. With
+    --init it is there from the start."""
     start_crops: int = 512
     """Items whose latents that k-means sees."""
     mel: float = 1.0
@@ -143,6 +145,9 @@ class CodecTask(Task):
         torch.manual_seed(settings.seed)
         self.codec = WavTokenizer(settings.sizes)
         self.means = RunningCodebook(settings.codebook_size, settings.dimension)
+        if settings.init is not None:
+            start_from(settings.init, self.codec)
+            self.means.go_on(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
         self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
         self.settings = settings
@@ -212,7 +217,7 @@ class CodecTask(Task):
             self.codec.encoder.stem.requires_grad_(False)
             self.codec.encoder.stages[:2].requires_grad_(False)
         latents = self.codec.encoder(wav)
-        if moment.step < rules.quantize_from:
+        if moment.step < rules.quantize_from and not self.means.started:
             return latents, wav.new_zeros(()), wav.new_zeros(0, dtype=torch.int64)
         embed = self.codec.quantizer.embed
         if not self.means.started:

@@ -20,6 +20,7 @@ from slmzoo.training.fit import fit, provenance, publish
 from slmzoo.training.material import UnitSource
 from slmzoo.training.partners import Utterance, encoded, partners, utterances
 from slmzoo.training.run import Run
+from slmzoo.training.start import start_from
 from slmzoo.training.task import Figures, Moment, Part, Task
 from slmzoo.training.unit_settings import UnitSettings
 from wavtokenizer import WavTokenizer
@@ -84,6 +85,7 @@ def train(settings: EllavSettings) -> dict[str, Any]:
     learnt, held_out = (utterances(said[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
     torch.manual_seed(settings.seed)
     model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point)
+    start_from(settings.init, model)
     run, task = Run.open(settings), EllavTask(model, learnt, held_out, settings)
     fit(task, settings, run)
     reached = run.reached(task.monitor)

@@ -22,6 +22,7 @@ from slmzoo.training.frames import Features, encoder_features
 from slmzoo.training.recordings import Recordings
 from slmzoo.training.run import Run
 from slmzoo.training.settings import TrainSettings
+from slmzoo.training.start import start_from
 from slmzoo.training.targets import make_targets, read_targets
 from slmzoo.training.task import Figures, Moment, Part, Task, generator
 from wavlm_codebooks import WavLM, WavLMConfig, wavlm
@@ -174,7 +175,8 @@ class EncoderTask(Task):
         super().__init__()
         torch.manual_seed(settings.seed)
         self.encoder = WavLM(settings.sizes, OperatingPoint(zoo=settings.zoo, encoder=settings.name))
-        if settings.filterbank:
+        start_from(settings.init, self.encoder)
+        if settings.filterbank and settings.init is None:
             start_as_filterbank(self.encoder)
         self.head = nn.Linear(self.encoder.dim, settings.clusters)
         self.settings = settings

@@ -35,6 +35,11 @@ class RunningCodebook(nn.Module):
         seed = int(torch.randint(1 << 31, (), generator=draw))
         found = kmeans.fit(latents.float(), len(embed), iterations=_ITERATIONS, tolerance=1e-4, seed=seed)
         embed.copy_(_of_first(found))
+        self.go_on(embed)
+
+    @torch.no_grad()
+    def go_on(self, embed: Tensor) -> None:
+        """Take a codebook (K, D) as it is, each code with a count of one."""
         self.counts.fill_(1)
         self.sums.copy_(embed)
         self.started.fill_(True)

@@ -78,6 +78,8 @@ class RunSettings:
 class TrainSettings(RunSettings):
     """What every command takes that trains by gradients."""
 
+    init: str | None = None
+    """Model file, published or of the project, whose weights are the start; of the same sizes as the options say."""
     steps: int
     """Steps of the optimiser in all."""
     batch: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from slmcore.errors import must
 from slmzoo.training.fit import fit, provenance, publish
 from slmzoo.training.material import Spoken, UnitSource
 from slmzoo.training.run import Run
+from slmzoo.training.start import start_from
 from slmzoo.training.task import Figures, Moment, Part, Task
 from slmzoo.training.unit_settings import UnitSettings
 from slmzoo.training.warm_start import from_text_model
@@ -41,14 +43,15 @@ class UlmSettings(UnitSettings):
     chunk: int = 1024
     """Ids that an item of a batch predicts; an item runs over the utterances of a chapter."""
     init: str | None = None
-    """hf:NAME starts from the body of a Llama- or Mistral-type text model, of the hub or a folder; its sizes hold."""
+    """A model file of the same sizes, or hf:NAME for the body of a Llama- or Mistral-type text model, of the hub or a
+    folder, whose sizes hold."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.chunk < 2:
             raise ValueError(must("chunk", "a whole number >= 2", self.chunk))
-        if self.init is not None and not self.init.startswith("hf:"):
-            raise ValueError(must("init", "hf: and the name of a text model", self.init))
+        if self.init is not None and not (self.init.startswith("hf:") or Path(self.init).is_file()):
+            raise ValueError(must("init", "a model file, or hf: and the name of a text model", self.init))
 
 
 def train(settings: UlmSettings) -> dict[str, Any]:
@@ -71,8 +74,10 @@ def train(settings: UlmSettings) -> dict[str, Any]:
 
 def _model(settings: UlmSettings, k: int) -> UnitLM:
     vocab_size = UnitTokenizer(k).vocab_size
-    if settings.init is None:
-        return UnitLM(settings.transformer(vocab_size, output_bias=False))
+    if settings.init is None or not settings.init.startswith("hf:"):
+        model = UnitLM(settings.transformer(vocab_size, output_bias=False))
+        start_from(settings.init, model)
+        return model
     body = from_text_model(settings.init.removeprefix("hf:"), vocab_size, settings.dropout)
     with torch.device("meta"):
         model = UnitLM(body.config)
