@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import interleaved, write
 from mistral_ulm import UnitLM, UnitTokenizer
-from mistral_ulm.scoring import batches
+from slmcore.batching import batches
 from slmzoo import hub
 from slmzoo.evaluation.abx import Item, cells, error_rate, tables
 from slmzoo.evaluation.conventions import PRESETS, loglikelihoods

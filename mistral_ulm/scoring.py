@@ -1,8 +1,8 @@
-"""Log-probabilities of many sequences at the cost of their tokens: like lengths side by side."""
+"""Log-probabilities of many sequences at the cost of their tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,24 +10,13 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
+from slmcore.batching import batches
 from slmcore.layers.transformer import Transformer
 
-__all__ = ["TOKENS_AT_ONCE", "batches", "sequence_logprobs"]
+__all__ = ["TOKENS_AT_ONCE", "sequence_logprobs"]
 
 TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65536}
 """Padded tokens of a batch. More than 1024 are no faster on a CPU, whose cache they leave."""
-
-
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices of all sequences, shortest first, in batches of at most `budget` padded tokens (or one sequence)."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[index] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def sequence_logprobs(model: Transformer, sequences: Sequence[Tensor], progress: bool = False) -> list[Tensor]:

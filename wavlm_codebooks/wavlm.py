@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slmcore.batching import batches
 from slmcore.checkpoint import Checkpoint, build, fold_weight_norm, read
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.precision import LayerNorm32
@@ -126,17 +127,23 @@ class WavLM(nn.Module):
         return self.features_batch([wav], sr, layer)[0]
 
     @torch.no_grad()
-    def features_batch(self, wavs: Sequence[Tensor], sr: int, layer: int | None = None) -> list[Tensor]:
-        """Features of several utterances in one padded batch; each gets what `features` gives it alone."""
+    def features_batch(
+        self, wavs: Sequence[Tensor], sr: int, layer: int | None = None, seconds: float = math.inf
+    ) -> list[Tensor]:
+        """Features of several utterances in padded batches; each gets what `features` gives it alone.
+
+        `seconds`: most audio of a batch, padding included, or one utterance; like lengths share a batch.
+        """
         self._check_layer(layer)
         ready = [prepare(wav, sr, self.sample_rate).to(self._device) for wav in wavs]
         long = {i for i, wav in enumerate(ready) if len(wav) > self.windows.whole * self.sample_rate}
         found = {i: self._long_features(ready[i], layer) for i in long}
         short = [i for i in range(len(ready)) if i not in long]
-        if short:
-            batch, lengths = collate([ready[i] for i in short])
-            out = self(batch, lengths if len(short) > 1 else None, layer).float()
-            found |= {i: x[: self.num_frames(len(ready[i]))] for i, x in zip(short, out, strict=True)}
+        for group in batches([len(ready[i]) for i in short], seconds * self.sample_rate):
+            chosen = [short[i] for i in group]
+            batch, lengths = collate([ready[i] for i in chosen])
+            out = self(batch, lengths if len(chosen) > 1 else None, layer).float()
+            found |= {i: x[: self.num_frames(len(ready[i]))] for i, x in zip(chosen, out, strict=True)}
         return [found[i] for i in range(len(ready))]
 
     def forward(

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from dpdp import sweep
+from slmcore.batching import batches
 from slmcore.digests import sha256_of
 from slmcore.errors import must
 from slmcore.units import OperatingPoint, Units
 from slmzoo import __version__, hub
 from slmzoo.pipeline import Pipeline
 
-__all__ = ["Models", "Settings", "batches"]
+__all__ = ["Models", "Settings"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # On a CPU batches only pay for utterances that are too short to keep a core busy, padding costs all others.
@@ -78,7 +79,7 @@ class Models:
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Which wavs to encode together, given their samples."""
         most = _SECONDS_A_BATCH[self.settings.device_type] * self.encoder.sample_rate
-        return batches(lengths, most)
+        return list(batches(lengths, most))
 
     def provenance(self) -> list[dict[str, str]]:
         """How the units of each point are made, as `slmcore.shards` wants to know it."""
@@ -103,17 +104,6 @@ class Models:
         for i, quantizer in enumerate(self.quantizers):
             found.setdefault((self.points[i].k, quantizer.num_neighbors), []).append(i)
         return list(found.values())
-
-
-def batches(lengths: Sequence[int], most: float) -> list[list[int]]:
-    """Indices of wavs of like length together, padded at most `most` samples; a longer one is alone."""
-    found: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if found and (len(found[-1]) + 1) * lengths[i] <= most:
-            found[-1].append(i)
-        else:
-            found.append([i])
-    return found
 
 
 def _on_cpu(units: Units, point: OperatingPoint) -> Units:

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from ellav import EllaV, EllaVTokenizer
-from mistral_ulm.scoring import batches
+from slmcore.batching import batches
 from slmcore.errors import must
 from slmzoo import hub
 from slmzoo.training.fit import fit, provenance, publish

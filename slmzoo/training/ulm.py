@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mistral_ulm import UnitLM, UnitTokenizer
-from mistral_ulm.scoring import batches, sequence_logprobs
+from mistral_ulm.scoring import sequence_logprobs
+from slmcore.batching import batches
 from slmcore.errors import must
 from slmzoo.training.fit import fit, provenance, publish
 from slmzoo.training.material import Spoken, UnitSource

@@ -4,11 +4,8 @@ import json
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
-from mistral_ulm.scoring import batches
 from slmcore.errors import CheckpointError
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
@@ -45,13 +42,6 @@ def test_loglikelihoods_do_not_depend_on_the_batch(ulm):
     assert [float(x.sum()) for x in per_token] == pytest.approx(expected, rel=1e-9)
     assert [len(x) for x in per_token] == lengths
     assert ulm.loglikelihoods([]) == []
-
-
-@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 100))
-def test_batches_hold_each_sequence_once_within_the_budget(lengths, budget):
-    found = list(batches(lengths, budget))
-    assert sorted(i for batch in found for i in batch) == list(range(len(lengths)))
-    assert all(len(b) == 1 or max(lengths[i] for i in b) * len(b) <= budget for b in found)
 
 
 def test_generation_does_not_depend_on_the_batch(ulm):

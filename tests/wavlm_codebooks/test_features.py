@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -21,11 +22,15 @@ def spread(x: torch.Tensor, y: torch.Tensor) -> float:
     return float((x - y).abs().max() / y.std())
 
 
-@given(lengths=st.lists(st.integers(320, 9000), min_size=1, max_size=5), layer=st.sampled_from([None, 1, 4]))
+@given(
+    lengths=st.lists(st.integers(320, 9000), min_size=1, max_size=5),
+    layer=st.sampled_from([None, 1, 4]),
+    seconds=st.sampled_from([math.inf, 1.0, 0.1]),
+)
 @settings(max_examples=30, deadline=None)
-def test_a_batch_gives_each_what_it_gets_alone(lengths: list[int], layer: int | None) -> None:
+def test_batches_give_each_what_it_gets_alone(lengths: list[int], layer: int | None, seconds: float) -> None:
     wavs = [noise(length, seed) for seed, length in enumerate(lengths)]
-    together = MODEL.features_batch(wavs, 16000, layer)
+    together = MODEL.features_batch(wavs, 16000, layer, seconds)
     assert [len(x) for x in together] == [length // 320 for length in lengths]
     for wav, found in zip(wavs, together, strict=True):
         assert spread(found, MODEL.features(wav, 16000, layer)) < 2e-5

@@ -33,7 +33,7 @@ REFERENCE = "slt"
 """The voice that speaks all that others share, that the codec codes and ELLA-V speaks with."""
 _SHARED = range(700)
 _TRAIN = {
-    REFERENCE: [range(2000), range(5000, 8000)],
+    REFERENCE: [range(2000), range(5000, 8000), range(11_000, 21_000)],
     "rms": [_SHARED, range(2000, 3000), range(8000, 9000)],
     "awb": [_SHARED, range(3000, 4000), range(9000, 10_000)],
     "kal16": [_SHARED, range(4000, 5000), range(10_000, 11_000)],

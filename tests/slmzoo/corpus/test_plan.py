@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from slmzoo.corpus import plan
 from slmzoo.corpus.items import Item
-from slmzoo.corpus.models import batches
 
 lengths = st.lists(st.floats(0, 2000).map(lambda x: round(x, 2)), min_size=1, max_size=60)
 
@@ -37,13 +36,3 @@ def test_shards_grow_with_the_corpus(tmp_path):
 def test_unknown_lengths_do_not_make_one_shard_of_all(tmp_path):
     plan.write_manifest(tmp_path / "m", (Item(id=str(i), audio="x") for i in range(5000)))
     assert len(plan.cut(tmp_path / "m", 1e9)) == 3
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(1, 500), max_size=40), st.integers(1, 1000))
-def test_batches_hold_each_wav_once_and_pad_no_further_than_allowed(values, most):
-    found = batches(values, most)
-    assert sorted(i for batch in found for i in batch) == list(range(len(values)))
-    assert all(len(batch) == 1 or len(batch) * max(values[i] for i in batch) <= most for batch in found)
-    longest = [max(values[i] for i in batch) for batch in found]
-    assert longest == sorted(longest)
