@@ -63,11 +63,20 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def written(subject: str) -> dict[str, Any]:
+    """What `write` wrote last on such a device, or nothing."""
+    path = _path(subject)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _path(subject: str) -> Path:
+    return RESULTS / f"{subject}-{'gpu' if torch.cuda.is_available() else 'cpu'}.json"
+
+
 def write(subject: str, results: dict[str, Any]) -> Path:
     """Results with the machine as `results/<subject>-<cpu or gpu>.json`."""
-    place = "gpu" if torch.cuda.is_available() else "cpu"
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{subject}-{place}.json"
-    path.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
+    path = _path(subject)
+    path.write_text(json.dumps({**results, "machine": machine()}, indent=1) + "\n")
     print(path.read_text())
     return path

@@ -1,8 +1,10 @@
-"""Corpora to units: what a batch job and Ray cost beside the models alone, and what each stage costs.
+"""Corpora to units: WavLM alone, half precision, a batch job and Ray beside the models alone, and each stage's cost.
 
-python benchmarks/encode.py [batch] [ray] [cost] [--zoo demo] [--quick]
+python benchmarks/encode.py [wavlm] [half] [batch] [ray] [cost] [--zoo demo] [--quick]
+python benchmarks/encode.py half --zoo dp-slm --speech FOLDER      # with the published weights
 
-All rows without names. --quick rehearses on little speech and writes no results. On CUDA the models run there.
+All rows without names; the results of others stay as they are. --quick rehearses on little speech and writes no
+results. On CUDA the models run there.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import interleaved, machine, timed, write
+from benchmarks import wavlm
+from benchmarks.common import interleaved, machine, timed, write, written
 from dpdp import sweep
 from slmcore import audio
 from slmzoo.corpus import cluster, plain
@@ -45,6 +48,8 @@ class Load:
     longest: float = 20.0
     lengths: Sequence[float] = (2.0, 5.0, 10.0, 20.0, 30.0)
     """Seconds of single utterances."""
+    speech: str = str(SPEECH)
+    """Files of the row on half precision."""
     runs: int = 5
     shard_seconds: float = 60.0
 
@@ -105,6 +110,39 @@ def batch_job(models: Models, load: Load) -> dict[str, Any]:
         "job_over_best_single_length": round(whole["job"] / max(single.values()), 3),
         "job_over_same_utterances_without_a_job": round(whole["job"] / whole["same utterances without a job"], 3),
     }
+
+
+def half_precision(models: Models, load: Load) -> dict[str, Any]:
+    """Share of frames that keep their nearest code, and their unit under DPDP, with the encoder in half precision.
+
+    `--speech` says on which files; without it, the sample.
+    """
+    wavs = [audio.resample(*audio.load(file), RATE) for file in audio.find(load.speech)]
+    kept: dict[str, Any] = {"seconds_of_speech": round(sum(wav.shape[1] for wav in wavs) / RATE, 1)}
+    exact = _codes(models, wavs)
+    for dtype in ("bfloat16", "float16"):
+        rounded = _codes(Models(replace(models.settings, dtype=dtype)), wavs)
+        same = {name: torch.cat(codes) == torch.cat(rounded[name]) for name, codes in exact.items()}
+        kept[dtype] = {name: round(float(x.double().mean()), 5) for name, x in same.items()}
+    return kept
+
+
+def _codes(models: Models, wavs: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+    """Of each wav the nearest code and the unit of each frame."""
+    found: dict[str, list[Tensor]] = {"nearest_code": [], "unit": []}
+    quantizer = models.quantizers[0]
+    for wav in wavs:
+        [features] = models.features([wav])
+        found["nearest_code"].append(torch.cdist(features, quantizer.codebook).argmin(1).cpu())
+        found["unit"].append(quantizer(features)[1].cpu())
+    return found
+
+
+def wavlm_large(models: Models, load: Load) -> dict[str, Any]:
+    """WavLM large beside other implementations; nothing of the zoo."""
+    if models.settings.device_type == "cuda":
+        return wavlm.on_gpu(2.0 if load is QUICK else 15.0, load.runs)
+    return wavlm.on_cpu(2.0 if load is QUICK else 30.0, load.runs)
 
 
 def job(out: Path, folder: Path, models: Models, load: Load, workers: int, engine: Any = plain.run) -> None:
@@ -208,6 +246,8 @@ def quantising(models: Models, load: Load) -> dict[str, float]:
 
 
 ROWS: dict[str, Callable[[Models, Load], dict[str, Any]]] = {
+    "wavlm": wavlm_large,
+    "half": half_precision,
     "batch": batch_job,
     "ray": ray_engine,
     "cost": cost_model,
@@ -218,6 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--zoo", default="demo")
+    parser.add_argument("--speech", default=str(SPEECH), help="file, folder or pattern, for the row `half`")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     wrong = set(arguments.rows) - set(ROWS)
@@ -225,8 +266,8 @@ def main() -> None:
         parser.error(f"no such row: {', '.join(sorted(wrong))}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models = Models(Settings(zoo=arguments.zoo, device=device))
-    load = QUICK if arguments.quick else Load()
-    results: dict[str, Any] = {"zoo": arguments.zoo}
+    load = QUICK if arguments.quick else Load(speech=arguments.speech)
+    results: dict[str, Any] = {**written("encode"), "zoo": arguments.zoo}
     for row in arguments.rows or ROWS:
         results[row] = {}
         seconds = timed(lambda row=row: results[row].update(ROWS[row](models, load)))

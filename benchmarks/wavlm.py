@@ -1,13 +1,11 @@
-"""WavLM large to layer 11 on 30 s of audio: ours beside transformers' and torchaudio's, and its matrix products alone.
+"""WavLM large to layer 11: ours beside transformers' and torchaudio's, and its matrix products alone.
 
-    python benchmarks/wavlm.py [--device cuda]
-
-Random weights of the full size. On a GPU: batches of 64 x 15 s, beside one at a time and transformers' batch.
+Random weights of the full size. `python benchmarks/encode.py wavlm` measures them: on a CPU 30 s of audio; on a GPU
+batches of 64 x 15 s, beside one at a time and transformers' batch.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import interleaved, write
+from benchmarks.common import interleaved
 from wavlm_codebooks import WavLM, WavLMConfig
 
 LAYER = 11
@@ -119,15 +117,3 @@ def on_gpu(seconds: float, runs: int) -> dict[str, Any]:
     taken = interleaved(cases, runs, warm_up=2)
     best = taken["bfloat16, batch of 64"]
     return {"audio_seconds": 64 * seconds, "seconds": taken, "over": {name: s / best for name, s in taken.items()}}
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--quick", action="store_true", help="a rehearsal on 2 s that writes nothing")
-    options = parser.parse_args()
-    measure = on_gpu if options.device == "cuda" else on_cpu
-    if options.quick:
-        print(measure(2.0, 2))
-    else:
-        write("wavlm", measure(15.0 if options.device == "cuda" else 30.0, 7))

@@ -129,8 +129,8 @@ def train(settings: CodecSettings) -> dict[str, Any]:
     """
     learnt = Recordings(settings.audio, settings.sample_rate, settings.crop)
     held_out = Recordings(settings.validation, settings.sample_rate)
-    run = Run.open(settings)
     task = CodecTask(settings, learnt, held_out)
+    run = Run.open(settings)
     fit(task, settings, run)
     made = provenance(settings, "train codec", hours=round(learnt.hours, 3), recordings=len(learnt))
     publish(settings, task.codec.checkpoint(made), sample_rate=task.codec.sample_rate, frame_rate=task.codec.frame_rate)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from slmcore import audio
+from slmcore.checkpoint import save
 from slmzoo import hub
 from slmzoo.cli import main
 from slmzoo.training import discriminators
@@ -65,6 +66,21 @@ def test_a_batch_holds_pieces_of_the_recordings_and_their_places(tmp_path: Path,
     assert set(batch["places"][:, 0].tolist()) == {0, 1, 2}
     assert batch["places"][:, 1].max() > 20
     assert all(torch.equal(batch[name], model.batch(generator(0, 0))[name]) for name in batch)
+
+
+def test_with_a_codec_to_start_from_its_codebook_is_there_from_the_first_step(tmp_path: Path, tones: Path) -> None:
+    first = task(settings(tmp_path / "first", tones))
+    torch.nn.init.normal_(first.codec.quantizer.embed)
+    save(tmp_path / "codec.safetensors", first.codec.checkpoint())
+    model = task(settings(tmp_path / "second", tones, seed=1, init=str(tmp_path / "codec.safetensors"), freeze_from=0))
+    batch = model.batch(generator(1, 0))
+    found = model.loss("codec", batch, Moment(0, generator(2, 0)))
+    assert found is not None
+    assert found[1]["batch_codes"] > 0
+    assert torch.equal(model.codec.quantizer.embed, first.codec.quantizer.embed)
+    with pytest.raises(ValueError, match=r"`init` .*'n_fft': 1000"):
+        train(settings(tmp_path / "third", tones, init=str(tmp_path / "codec.safetensors"), n_fft=1000))
+    assert not (tmp_path / "third").exists()
 
 
 def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(tmp_path: Path, tones: Path) -> None:
