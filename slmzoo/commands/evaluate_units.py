@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from slmcore import audio
+from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation import abx
@@ -20,6 +21,7 @@ from slmzoo.evaluation.results import Problems, insist
 from slmzoo.evaluation.textgrid import Phone, phones
 from slmzoo.evaluation.unit_scores import cost, discriminability, joined, phonetic
 from slmzoo.evaluation.unitstore import units_in, units_of
+from slmzoo.pipeline import Pipeline
 
 __all__ = ["Abx", "OnUnits", "UnitScores", "alignments_in", "matched", "shown"]
 
@@ -157,7 +159,7 @@ class Abx(OnUnits):
         files, problems = found_in(self.data)
         pipeline = self.pipeline(with_ulm=False, with_speech=False)
         point = pipeline.operating_point
-        layer = self.layer or (point.layer if point else None)
+        layer = self._layer(pipeline)
         frames: dict[str, Tensor] = {}
         failed: list[str] = []
         for name in tqdm(sorted(files.keys() & set(wanted)), desc="features", unit="file", disable=None):
@@ -168,6 +170,14 @@ class Abx(OnUnits):
         problems = {**problems, "unreadable": failed}
         conventions, models = {"zoo": self.zoo, "layer": layer}, self.models(point, "wavlm")
         return _Frames(frames, pipeline.encoder.frame_rate, list(files), problems, models, conventions)
+
+    def _layer(self, pipeline: Pipeline) -> int | None:
+        point, highest = pipeline.operating_point, pipeline.encoder.num_layers
+        if self.layer is None:
+            return point.layer if point else None
+        if not 1 <= self.layer <= highest:
+            raise ValueError(must("layer", f"a block number from 1 to {highest}", self.layer, "Leave it out."))
+        return self.layer
 
 
 @dataclass(frozen=True)

@@ -144,5 +144,12 @@ def test_what_holds_nothing_is_refused(data, capsys):
     assert "--on units" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("layer", [0, -1, 99])
+def test_a_layer_that_the_encoder_does_not_have_is_refused(data, capsys, layer):
+    assert run("abx", data / "wavs", "--item", data / "tri.item", "--layer", layer, "--out", data / "out") == 2
+    assert f"`layer` must be a block number from 1 to 4, but is {layer}" in capsys.readouterr().err
+    assert not (data / "out" / "abx.json").exists()
+
+
 def test_alignments_are_read_as_they_stand(data):
     assert [phone.label for phone in phones(data / "aligned" / "c0.TextGrid")] == ["a", "b", "sil"]
