@@ -1,63 +1,126 @@
-"""What the demo can do on held-out sentences: `python -m slmzoo.recipes.demo.measure --data DIR --runs DIR`."""
+"""How well the demo's speech is understood, and how fast it is made.
+
+`python -m slmzoo.recipes.demo.measure --data DIR --runs DIR` takes held-out sentences of the voice that ELLA-V speaks
+with, and compares the originals with copies through the codec and with greedy resynthesis at lambda = 0 and at the
+demo's.
+"""
 
 from __future__ import annotations
 
+import logging
 import statistics
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from simple_parsing import parse
+from torch import Tensor
 from tqdm import tqdm
 
+from dpdp import DPDPQuantizer, bits_per_second
 from slmcore import audio
+from slmcore.units import Units
 from slmzoo import hub
+from slmzoo.pipeline import Pipeline
 from slmzoo.recipes.demo.asr import references, word_error_rate
 from slmzoo.recipes.demo.common import write_report
+from slmzoo.recipes.demo.corpus import REFERENCE
 
-__all__ = ["main"]
+__all__ = ["main", "measure"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Resynthesise held-out sentences of the voice that ELLA-V speaks with, and listen to them."""
+    """Copy and resynthesise held-out sentences, and listen to them."""
 
     data: Path
     """Folder of the corpus."""
     runs: Path
-    """Folder for the resyntheses and `resynthesis.json`."""
+    """Folder for what is made and `speech.json`."""
     split: str = "plain"
     """Which sentences: plain (everyday ones, by hand) or test (of the training's grammar)."""
     sentences: int = 50
     """Most sentences."""
-    voice: str = "slt"
-    """Which voice."""
+
+
+@dataclass
+class Made:
+    """What a way from speech to speech made of the sentences."""
+
+    units: list[Units] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    """Length beside the original's."""
+    spent: float = 0.0
+    """Seconds that it took."""
+    heard: float = 0.0
+    """Seconds of the originals."""
+
+    def figures(self) -> dict[str, float]:
+        """Bit rate where there are units, lengths, and the real-time factor."""
+        rates = {}
+        if self.units:
+            units = sum(map(len, self.units)) / sum(u.seconds for u in self.units)
+            rates = {"units_per_second": units, "bits_per_second": bits_per_second(self.units)}
+        near = statistics.mean(abs(ratio - 1) <= 0.25 for ratio in self.ratios)
+        return {**rates, "duration_within_25_percent": near, "real_time_factor": self.spent / self.heard}
+
+
+Way = Callable[[Tensor, int], tuple[Tensor, int, Units | None]]
+
+
+def ways(pipeline: Pipeline) -> dict[str, Way]:
+    """From speech (1, samples) at a rate to speech, its rate, and the units that it went through."""
+    frames = DPDPQuantizer(pipeline.quantizer.codebook, 0.0)
+
+    def copy(wav: Tensor, sr: int) -> tuple[Tensor, int, None]:
+        if pipeline.synthesizer is None:
+            raise ValueError("The demo has no codec.")
+        codec = pipeline.synthesizer.codec
+        return *codec.decode(codec.encode(wav, sr)), None
+
+    def resynthesis(quantizer: DPDPQuantizer) -> Way:
+        def way(wav: Tensor, sr: int) -> tuple[Tensor, int, Units]:
+            point = pipeline.operating_point
+            units = quantizer.segment(pipeline.encoder.features(wav, sr, point.layer if point else None))
+            speech = pipeline.resynthesize(wav, sr, units=units, top_p=0)[0]
+            return speech.wav, speech.sample_rate, units
+
+        return way
+
+    return {"copy": copy, "resynthesis, lambda 0": resynthesis(frames), "resynthesis": resynthesis(pipeline.quantizer)}
+
+
+def measure(pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path) -> dict[str, Any]:
+    """Word error rate and more of each way; what was made lies in `out`."""
+    found: dict[str, Any] = {"sentences": len(sentences), "original": word_error_rate(dict(sentences), originals)}
+    for name, way in ways(pipeline).items():
+        folder, made = out / name.replace(", lambda ", "-"), Made()
+        folder.mkdir(parents=True, exist_ok=True)
+        for sentence in tqdm(sentences, desc=name):
+            wav, sr = audio.load(originals / f"{sentence}.wav")
+            began = time.perf_counter()
+            speech, rate, units = way(wav, sr)
+            made.spent += time.perf_counter() - began
+            made.heard += wav.shape[1] / sr
+            made.ratios.append(speech.shape[1] / rate / (wav.shape[1] / sr))
+            made.units += [] if units is None else [units]
+            audio.write(folder / f"{sentence}.wav", speech, rate)
+        found[name] = {**word_error_rate(dict(sentences), folder), **made.figures()}
+    return found
 
 
 def main() -> None:
-    """Resynthesise greedily, and write the figures."""
+    """Write the figures and show them."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
     options = parse(Options)
-    pipeline = hub.pipeline(zoo="demo")
     sentences = references(options.data, options.split, options.sentences)
-    originals = options.data / "wavs" / options.split / options.voice
-    made = options.runs / "resynthesis" / options.split
-    made.mkdir(parents=True, exist_ok=True)
-    ratios, rates = [], []
-    for name in tqdm(sentences, desc="resynthesis"):
-        wav, sr = audio.load(originals / f"{name}.wav")
-        units = pipeline.units(wav, sr)
-        speech = pipeline.resynthesize(wav, sr, top_p=0)[0]
-        audio.write(made / f"{name}.wav", speech.wav, speech.sample_rate)
-        ratios.append(speech.seconds / (wav.shape[1] / sr))
-        rates.append(len(units) / units.seconds)
-    figures = {
-        "sentences": len(sentences),
-        "units_per_second": statistics.mean(rates),
-        "duration_ratio_median": statistics.median(ratios),
-        "duration_within_25_percent": sum(abs(r - 1) <= 0.25 for r in ratios) / len(ratios),
-        "wer_original": word_error_rate(sentences, originals)["wer"],
-        "wer_resynthesis": word_error_rate(sentences, made)["wer"],
-    }
-    write_report(options.runs / f"resynthesis-{options.split}.json", figures)
+    originals = options.data / "wavs" / options.split / REFERENCE
+    out = options.runs / f"speech-{options.split}"
+    found = measure(hub.pipeline(zoo="demo"), originals, sentences, out)
+    write_report(out / "speech.json", found)
+    logging.getLogger(__name__).info((out / "speech.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ def make(data: Path, runs: Path) -> None:
     """Train, measure on held-out sentences, and write the demo's weights."""
     point, units, run = demo_point(), data / "units", runs / "ulm"
     made_at = {n: getattr(point, n) for n in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
-    size = {"dim": 128, "n_layers": 3, "head_dim": 32, "hidden_dim": 320, "n_heads": 4, "n_kv_heads": 4, "dropout": 0.1}
-    rate = {"steps": 2500, "batch": 10, "accumulate": 1, "lr": 2e-3, "warmup": 60, "betas": (0.9, 0.99)}
+    size = {"dim": 192, "n_layers": 4, "head_dim": 32, "hidden_dim": 512, "n_heads": 6, "n_kv_heads": 6, "dropout": 0.1}
+    rate = {"steps": 5000, "batch": 10, "accumulate": 1, "lr": 2e-3, "warmup": 60, "betas": (0.9, 0.99)}
     where = {"train": units / "train", "validation": units / "test"}
     train(UlmSettings(run=run, resume=True, **where, **made_at, **size, **rate, chunk=128))
     ship(run, "ulm.safetensors", steps=rate["steps"])

@@ -10,10 +10,12 @@ from slmcore import audio
 from slmcore.checkpoint import read, save
 from slmcore.units import OperatingPoint
 from slmcore.zoofile import add_row
+from slmzoo import hub
 from slmzoo.recipes.demo import __main__ as whole
-from slmzoo.recipes.demo import codebook, codec, common, encoder
+from slmzoo.recipes.demo import codebook, codec, common, encoder, measure
 from slmzoo.training.targets import read_targets
 from wavlm_codebooks import Codebook, wavlm
+from wavtokenizer import model as wavtokenizer
 
 
 @pytest.fixture
@@ -53,20 +55,23 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
     asked, shipped = {}, {}
     for stage in (encoder, codebook, codec):
         name = stage.__name__.rpartition(".")[2]
-        monkeypatch.setattr(stage, "train", lambda settings, name=name: asked.update({name: settings}))
+        monkeypatch.setattr(stage, "train", lambda settings, name=name: asked.setdefault(name, []).append(settings))
         monkeypatch.setattr(stage, "ship", lambda run, file, **more: shipped.update({run.name: file}))
-    monkeypatch.setattr(codec, "measure", lambda *_: {"wer_copy": 0.5})
     monkeypatch.setattr(encoder, "CLUSTERS", 6)
-    (data / "runs").mkdir()
+    (data / "runs" / "codec-spectra").mkdir(parents=True)
+    add_row(data / "runs" / "codec-spectra" / "zoo.json", "mine", {"kind": "wavtokenizer", "file": "c.safetensors"})
     for stage in (encoder, codebook, codec):
         stage.make(data, data / "runs")
     demo = wavlm.load(common.DEMO / "wavlm.safetensors")
-    assert asked["encoder"].sizes.dim == demo.dim
-    assert len(asked["encoder"].audio) == 4
-    assert (asked["codebook"].voice_directions, asked["codebook"].k, asked["codebook"].half) == (1, (100,), True)
-    assert asked["codec"].judge_from is None
-    assert asked["codec"].sizes.hop == 400
-    assert all(settings.resume for settings in asked.values())
+    [[encoding], [clustering], [by_spectra, judged]] = asked.values()
+    assert encoding.sizes.dim == demo.dim
+    assert len(encoding.audio) == 4
+    assert (clustering.voice_directions, clustering.k, clustering.half) == (1, (100,), True)
+    assert by_spectra.judge_from is None
+    assert judged.judge_from == judged.freeze_from == 0
+    assert Path(judged.init) == data / "runs" / "codec-spectra" / "c.safetensors"
+    assert by_spectra.sizes == judged.sizes == wavtokenizer.load(common.DEMO / "wavtokenizer.safetensors").config
+    assert all(settings.resume for settings in (encoding, clustering, by_spectra, judged))
     assert shipped == {
         "encoder": "wavlm.safetensors", "codebook": "codebook.safetensors", "codec": "wavtokenizer.safetensors",
     }  # fmt: skip
@@ -108,3 +113,18 @@ def test_stages_go_in_order_and_unknown_ones_are_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr("sys.argv", [*arguments, "codek"])
     with pytest.raises(SystemExit, match="no stage codek"):
         whole.main()
+
+
+def test_speech_is_measured_on_every_way_through_the_demo(tmp_path: Path, monkeypatch) -> None:
+    listened: list[Path] = []
+    monkeypatch.setattr(measure, "word_error_rate", lambda said, folder: listened.append(folder) or {"wer": 0.0})
+    wav, sr = audio.load(Path(__file__).parents[3] / "examples" / "sample.wav")
+    audio.write(tmp_path / "a.wav", wav[:, :sr], sr)
+    found = measure.measure(hub.pipeline(zoo="demo"), tmp_path, {"a": "my neighbor"}, tmp_path / "out")
+    assert list(found) == ["sentences", "original", "copy", "resynthesis, lambda 0", "resynthesis"]
+    assert found["copy"].keys() == {"wer", "duration_within_25_percent", "real_time_factor"}
+    assert found["copy"]["duration_within_25_percent"] == 1
+    every, some = (found[name]["units_per_second"] for name in ("resynthesis, lambda 0", "resynthesis"))
+    assert every > some > 5
+    assert [folder.name for folder in listened[1:]] == ["copy", "resynthesis-0", "resynthesis"]
+    assert all((folder / "a.wav").is_file() for folder in listened)
