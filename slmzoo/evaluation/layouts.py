@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from slmcore.errors import must
@@ -49,24 +49,24 @@ def salmon(folder: Path) -> Benchmark:
 
 
 def slamkit(folder: Path, separator: str = "_", name: str = "pairs") -> Benchmark:
-    """slamkit's folders: sorted by the number before `separator`, the first of every two is right.
+    """slamkit's folders: of two numbers (before `separator`) that follow each other, 0 and 1 say, the first is right.
 
-    Each sub-folder with recordings is a set of its own (in-vocabulary words, or a speaker, say), and a column. Equal
-    numbers are ordered by the rest of the name, so that `correct` comes before `incorrect`.
+    Each sub-folder with recordings is a set of its own (in-vocabulary words, or a speaker, say), and a column. Where
+    numbers come twice, the two are a pair, ordered by the rest of the name: `correct` comes before `incorrect`.
     """
     files, problems = found_in(folder, deep=True)
     sets: dict[str, list[str]] = defaultdict(list)
     odd: list[str] = []
     for file in files:
         path = Path(file)
-        target = sets[path.parent.as_posix()] if path.name.split(separator)[0].isdigit() else odd
+        target = sets[path.parent.as_posix()] if path.name.split(separator)[0].isdecimal() else odd
         target.append(file)
     pairs: list[Pair] = []
     for part, names in sorted(sets.items()):
-        ordered = sorted(names, key=lambda n: (int(Path(n).name.split(separator)[0]), n))
-        odd += ordered[len(ordered) // 2 * 2 :]
+        groups = _in_twos({name: int(Path(name).name.split(separator)[0]) for name in names})
+        odd += [name for group in groups if len(group) != 2 for name in group]
         column = {} if part == "." else {"set": part}
-        two = zip(ordered[::2], ordered[1::2], strict=False)
+        two = (group for group in groups if len(group) == 2)
         pairs += [Pair(item=right, positive=right, negative=wrong, columns=column) for right, wrong in two]
     by = ("set",) if any(pair.columns for pair in pairs) else ()
     return Benchmark(name=name, pairs=pairs, files=files, by=by, problems={**problems, "unpaired": sorted(odd)})
@@ -98,6 +98,23 @@ def csv_of_pairs(path: Path, audio: Path | None = None, by: Sequence[str] = ()) 
     named = {name: root / name for pair in pairs for name in (pair.positive, pair.negative)}
     files = {name: file for name, file in named.items() if file.is_file()}
     return Benchmark(name=path.stem, pairs=pairs, files=files, by=tuple(by))
+
+
+def _in_twos(numbers: Mapping[str, int]) -> list[list[str]]:
+    """Names in groups, which are pairs if none is lost: of a number that comes twice, or of 0 and 1, 2 and 3, ...
+
+    Or of 1 and 2, 3 and 4, ... where that leaves fewer alone.
+    """
+
+    def groups(key: Callable[[int], int]) -> list[list[str]]:
+        found: dict[int, list[str]] = defaultdict(list)
+        for name in sorted(numbers, key=lambda n: (numbers[n], n)):
+            found[key(numbers[name])].append(name)
+        return list(found.values())
+
+    if len(set(numbers.values())) < len(numbers):
+        return groups(lambda n: n)
+    return max(groups(lambda n: n // 2), groups(lambda n: (n + 1) // 2), key=lambda g: sum(len(two) == 2 for two in g))
 
 
 def _by_name(name: str, folder: Path, form: re.Pattern[str], key: str, by: tuple[str, ...]) -> Benchmark:

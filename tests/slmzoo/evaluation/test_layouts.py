@@ -62,6 +62,30 @@ def test_slamkit_pairs_neighbours_by_their_number(tmp_path):
     assert slamkit(tmp_path).problems["unpaired"] == ["11_e", "x"]
 
 
+@pytest.mark.parametrize(
+    ("there", "pairs", "alone"),
+    [
+        ([0, 2, 3, 5], [(2, 3)], [0, 5]),
+        ([1, 2, 3, 4, 5], [(2, 3), (4, 5)], [1]),
+        ([0, 1, 2], [(0, 1)], [2]),
+        ([4, 5, 10, 11], [(4, 5), (10, 11)], []),
+        ([1, 2, 5, 6, 7], [(1, 2), (5, 6)], [7]),
+    ],
+)
+def test_slamkit_pairs_no_strangers_where_one_is_lost(tmp_path, there, pairs, alone):
+    touch(tmp_path, *(f"{i}_x.wav" for i in there))
+    found = slamkit(tmp_path)
+    assert [(p.positive, p.negative) for p in found.pairs] == [(f"{a}_x", f"{b}_x") for a, b in pairs]
+    assert found.problems["unpaired"] == [f"{i}_x" for i in alone]
+
+
+def test_slamkit_names_each_of_a_number_without_its_second(tmp_path):
+    touch(tmp_path, "3_x_correct.wav", "4_x_correct.wav", "5_x_correct.wav", "5_x_incorrect.wav")
+    found = slamkit(tmp_path)
+    assert paired(found) == [("5_x_correct", "5_x_correct", "5_x_incorrect")]
+    assert found.problems["unpaired"] == ["3_x_correct", "4_x_correct"]
+
+
 def test_slamkit_sets_are_scored_apart(tmp_path):
     touch(tmp_path, "IV/1+a.wav", "IV/2+b.wav", "OOV/1+a.wav", "OOV/2+b.wav")
     found = slamkit(tmp_path, "+", "sblimp")
