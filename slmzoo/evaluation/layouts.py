@@ -31,7 +31,7 @@ _SIDES = {"correct": "positive", "0": "positive", "incorrect": "negative", "1": 
 
 
 def storycloze(folder: Path) -> Benchmark:
-    """tStoryCloze or sStoryCloze, `<file>_<prefix>_{correct,incorrect}.wav`, in sub-folders or not.
+    """tStoryCloze or sStoryCloze, `<file>_<prefix>_{correct,incorrect}.wav`; sub-folders are voices of the stories.
 
     Mostafazadeh et al. (2016) as spoken by TWIST (Hassid et al., arXiv 2305.13009).
     """
@@ -129,7 +129,12 @@ def _by_name(name: str, folder: Path, form: re.Pattern[str], key: str, by: tuple
         else:
             groups[path.parent.as_posix(), match[key]][_SIDES[match["side"]]] = file
     pairs = [
-        Pair(item=f"{part}/{item}" if part != "." else item, **sides, columns={"task": part} if by else {})
+        Pair(
+            item=f"{part}/{item}" if by else item,
+            voice="" if by or part == "." else part,
+            columns={"task": part} if by else {},
+            **sides,
+        )
         for (part, item), sides in sorted(groups.items())
         if len(sides) == 2
     ]

@@ -28,8 +28,11 @@ def test_storycloze_pairs_by_name_in_folders_or_not(tmp_path):
     found = storycloze(tmp_path)
     assert paired(found) == [
         ("7_0", "7_0_correct", "7_0_incorrect"),
-        ("s1/7_0", "s1/7_0_correct", "s1/7_0_incorrect"),
+        ("7_0", "s1/7_0_correct", "s1/7_0_incorrect"),
     ]
+    assert [pair.voice for pair in found.pairs] == ["", "s1"]
+    rows = accuracy(found.pairs, {**dict.fromkeys(found.files, 0.0), "7_0_correct": 1.0})
+    assert rows == [{"item": "7_0", "value": 0.75, "pairs": 2}]
     assert not any(found.problems.values())
     touch(tmp_path, "8_0_correct.wav", "notes.wav", "7_0_correct.mp3")
     assert {k: v for k, v in storycloze(tmp_path).problems.items() if v} == {
