@@ -6,6 +6,7 @@ import csv
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slmcore.errors import must
@@ -27,6 +28,8 @@ SALMON = (
 
 _STORY = re.compile(r"(?P<story>.+)_(?P<side>correct|incorrect)")
 _SALMON = re.compile(r"sample_(?P<index>\d+)_(?P<side>\d+)")
+_OF_PAIRS = ("item", "positive", "negative", "voice")
+_OF_RESULTS = ("value", "weight", "pairs")
 _SIDES = {"correct": "positive", "0": "positive", "incorrect": "negative", "1": "negative"}
 
 
@@ -76,28 +79,47 @@ def csv_of_pairs(path: Path, audio: Path | None = None, by: Sequence[str] = ()) 
     """A csv with `positive` and `negative` (paths below `audio`, or beside the csv), `item` and `voice` where given.
 
     The csv's stem is the benchmark's name. Rows of one item are pairs of it in several voices. `by` names further
-    columns whose values have a score of their own; all columns are kept.
+    columns whose values have a score of their own; all columns are kept. Rows that repeat another one, and rows with
+    one recording on both sides, are problems. Raises ValueError for a csv without a column that is needed, or with one
+    whose name is that of a result's.
     """
     root = audio or path.parent
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    lacking = [name for name in ("positive", "negative", *by) if not rows or name not in rows[0]]
+    named = list(rows[0]) if rows else []
+    _check_columns(path, named, by)
+    more = [name for name in named if name not in _OF_PAIRS]
+    pairs: dict[tuple[str, str, str], Pair] = {}
+    repeated: list[str] = []
+    same: list[str] = []
+    for number, row in enumerate(rows, 1):
+        item, right, wrong = row.get("item") or row["positive"], row["positive"], row["negative"]
+        if right == wrong:
+            same.append(f"row {number}: {right}")
+        elif (item, right, wrong) in pairs:
+            repeated.append(f"row {number}: {right}, {wrong}")
+        else:
+            columns = {name: row[name] or "" for name in more}
+            pair = Pair(item=item, positive=right, negative=wrong, voice=row.get("voice") or "", columns=columns)
+            pairs[item, right, wrong] = pair
+    benchmark = Benchmark(name=path.stem, pairs=list(pairs.values()), files={}, by=tuple(by))
+    files = {name: root / name for name in benchmark.ids if (root / name).is_file()}
+    return replace(benchmark, files=files, problems={"repeated": repeated, "same on both sides": same})
+
+
+def _check_columns(path: Path, named: Sequence[str], by: Sequence[str]) -> None:
+    lacking = [name for name in ("positive", "negative") if name not in named]
     if lacking:
-        wanted = f"a csv with the columns {', '.join(['positive', 'negative', *by])}"
+        wanted = "a csv with the columns positive, negative"
         raise ValueError(must(str(path), wanted, f"a csv without {', '.join(lacking)}"))
-    pairs = [
-        Pair(
-            item=row.get("item") or row["positive"],
-            positive=row["positive"],
-            negative=row["negative"],
-            voice=row.get("voice") or "",
-            columns={k: v or "" for k, v in row.items() if k not in ("item", "positive", "negative", "voice", "value")},
-        )
-        for row in rows
-    ]
-    named = {name: root / name for pair in pairs for name in (pair.positive, pair.negative)}
-    files = {name: file for name, file in named.items() if file.is_file()}
-    return Benchmark(name=path.stem, pairs=pairs, files=files, by=tuple(by))
+    taken = [name for name in named if name in _OF_RESULTS]
+    if taken:
+        wanted = f"a csv without columns named {', '.join(_OF_RESULTS)}"
+        raise ValueError(must(str(path), wanted, f"a csv with {', '.join(taken)}", "Give them another name."))
+    more = [name for name in named if name not in _OF_PAIRS]
+    unknown = [name for name in by if name not in more]
+    if unknown:
+        raise ValueError(must("by", f"of {path}'s columns ({', '.join(more) or 'none but those of pairs'})", unknown))
 
 
 def _in_twos(numbers: Mapping[str, int]) -> list[list[str]]:

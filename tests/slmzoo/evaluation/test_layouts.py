@@ -109,8 +109,31 @@ def test_any_csv_of_pairs(tmp_path):
     (tmp_path / "q.csv").write_text("positive,negative\na.wav,b.wav\n")
     (pair,) = csv_of_pairs(tmp_path / "q.csv").pairs
     assert (pair.item, pair.voice, pair.columns) == ("a.wav", "", {})
-    with pytest.raises(ValueError, match="a csv without kind"):
-        csv_of_pairs(tmp_path / "q.csv", by=["kind"])
+    (tmp_path / "r.csv").write_text("positive\na.wav\n")
+    with pytest.raises(ValueError, match="a csv without negative"):
+        csv_of_pairs(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize("by", ["voice", "item", "speed"])
+def test_a_csv_is_grouped_only_by_columns_of_its_own(tmp_path, by):
+    (tmp_path / "p.csv").write_text("positive,negative,voice,kind,length\na.wav,b.wav,v,short,3\n")
+    with pytest.raises(ValueError, match=rf"`by` must be .*\(kind, length\), but is \['{by}'\]"):
+        csv_of_pairs(tmp_path / "p.csv", by=["kind", by])
+
+
+@pytest.mark.parametrize("name", ["weight", "pairs", "value"])
+def test_a_csv_does_not_take_the_names_of_results(tmp_path, name):
+    (tmp_path / "p.csv").write_text(f"positive,negative,{name}\na.wav,b.wav,3\n")
+    with pytest.raises(ValueError, match=rf"without columns named value, weight, pairs, but is a csv with {name}\."):
+        csv_of_pairs(tmp_path / "p.csv")
+
+
+def test_rows_of_a_csv_that_tell_nothing_new_are_named(tmp_path):
+    rows = ["a.wav,b.wav,1", "c.wav,c.wav,1", "a.wav,b.wav,1", "a.wav,b.wav,2"]
+    (tmp_path / "p.csv").write_text("\n".join(["positive,negative,item", *rows]))
+    found = csv_of_pairs(tmp_path / "p.csv")
+    assert paired(found) == [("1", "a.wav", "b.wav"), ("2", "a.wav", "b.wav")]
+    assert found.problems == {"repeated": ["row 3: a.wav, b.wav"], "same on both sides": ["row 2: c.wav"]}
 
 
 @settings(deadline=None, max_examples=60)
