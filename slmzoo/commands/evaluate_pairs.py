@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from simple_parsing import field as option
 
 from mistral_ulm import UnitLM, UnitTokenizer
+from slmcore import audio
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation import layouts, zerospeech
@@ -50,7 +51,7 @@ class PairsEvaluation(Evaluation):
     eos: Literal["default", "yes", "no"] = "default"
     """Whether the end is scored; by default the convention's."""
     units: Path | None = None
-    """Shards with the units of the recordings, in place of their audio."""
+    """Shards with the units of the recordings, in place of their audio; ids may lack the extension."""
     scores: Path | None = None
     """A file of `<recording> <score>` lines in place of models."""
 
@@ -114,7 +115,8 @@ class PairsEvaluation(Evaluation):
     ) -> tuple[dict[str, Units], dict[str, str]]:
         point = pipeline.operating_point
         if self.units is not None:
-            units = units_in(self.units)
+            called = {_plain(name): name for name in benchmark.ids} | {name: name for name in benchmark.ids}
+            units = {called.get(name, name): each for name, each in units_in(self.units).items()}
             for of in units.values():
                 if point is not None:
                     point.check_compatible(of.operating_point, f"{self.units} and the language model")
@@ -203,3 +205,9 @@ class Pairs(PairsEvaluation):
         if self.data.is_dir():
             return layouts.slamkit(self.data)
         return layouts.csv_of_pairs(self.data, self.audio, self.by)
+
+
+def _plain(name: str) -> str:
+    """The id of a recording as shards of `slmzoo units` have it, without an extension."""
+    path = Path(name)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in audio.EXTENSIONS else name

@@ -140,3 +140,13 @@ def test_units_on_disk_take_the_place_of_audio(run, tmp_path, pipeline):
     lacking = [Record(r.id, r.units, r.samples, r.sample_rate) for r in records[1:]]
     shards.write(tmp_path / "own.parquet", lacking, {})
     assert run("--units", tmp_path / "own.parquet", out="more") == 2
+
+
+def test_units_are_found_by_names_without_an_extension(run, tmp_path):
+    assert run() == 0
+    kept = [r for shard in (tmp_path / "out" / "units").iterdir() for r in shards.read(shard)]
+    bare = [Record(r.id.removesuffix(".wav"), r.units, r.samples, r.sample_rate) for r in kept]
+    shards.write(tmp_path / "bare.parquet", bare, {})
+    assert run("--units", tmp_path / "bare.parquet", out="again") == 0
+    for name in ("pairs.accuracy.csv", LIKELIHOODS):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
