@@ -23,6 +23,8 @@ from slmzoo.pipeline import Pipeline
 
 __all__ = ["Pairs", "PairsEvaluation", "Salmon", "Sblimp", "StoryCloze", "Swuggy"]
 
+_TOO_SHORT = "too short to score, unless one unit is by --bos yes"
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Scored:
@@ -98,14 +100,15 @@ class PairsEvaluation(Evaluation):
         pipeline = self.pipeline(with_speech=False)
         models = self.models(pipeline.operating_point, "wavlm", "codebook", "ulm")
         units, failed = self._units(benchmark, pipeline, models)
-        wanted = [name for name in benchmark.ids if name in units]
+        made = [name for name in benchmark.ids if name in units]
+        wanted = [name for name in made if self.chosen.scores(len(units[name]))]
         sequences = [units[name] for name in wanted]
         ulm, tokenizer = cast("UnitLM", pipeline.ulm), cast("UnitTokenizer", pipeline.tokenizer)
         values = loglikelihoods(ulm, tokenizer, sequences, self.chosen, progress=sys.stderr.isatty())
         return _Scored(
             scores=dict(zip(wanted, values, strict=True)),
             there={*(benchmark.files if self.units is None else units), *failed},
-            problems={"unreadable": list(failed)},
+            problems={"unreadable": list(failed), _TOO_SHORT: sorted(set(made) - set(wanted))},
             conventions={**self.chosen.describe(), "units": str(self.units or "of the audio")},
             models=models,
         )

@@ -37,11 +37,15 @@ class Convention:
         known = [name for name, preset in PRESETS.items() if preset == self]
         return {**asdict(self), "deduplicated": True, "same_as": known}
 
+    def scores(self, units: int) -> bool:
+        """Whether anything is scored of so many units. Of a single one there is nothing without BOS and EOS."""
+        return units + self.bos + self.eos >= 2
+
     def frame(self, ids: Tensor) -> Tensor:
         """Ids (n,), BOS first, as they are read: all but the first are scored. Raises ValueError if none is."""
         framed = torch.cat([ids, ids[:1]]) if self.eos else ids
         framed = framed if self.bos else framed[1:]
-        if len(framed) < 2:
+        if not self.scores(len(ids) - 1):
             raise ValueError(must("units", "at least two without BOS", f"a sequence of {len(ids) - 1}", "Score BOS."))
         return framed
 

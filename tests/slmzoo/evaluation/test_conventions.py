@@ -84,6 +84,7 @@ def test_units_and_their_tensors_score_alike(model):
 def test_nothing_to_score_is_refused(model):
     single = [torch.tensor([3])]
     assert len(loglikelihoods(model, UnitTokenizer(K), single, PRESETS["dpslm"])) == 1
+    assert [PRESETS[name].scores(1) for name in ("dpslm", "twist")] == [True, False]
     with pytest.raises(ValueError, match="at least two without BOS"):
         loglikelihoods(model, UnitTokenizer(K), single, PRESETS["twist"])
     with pytest.raises(ValueError, match="reduction"):

@@ -10,6 +10,7 @@ import torch
 
 from slmcore import audio, shards
 from slmcore.shards import Record
+from slmcore.units import Units
 from slmzoo.cli import main
 from slmzoo.evaluation import unitstore
 from slmzoo.evaluation.conventions import PRESETS, loglikelihoods
@@ -140,6 +141,21 @@ def test_units_on_disk_take_the_place_of_audio(run, tmp_path, pipeline):
     lacking = [Record(r.id, r.units, r.samples, r.sample_rate) for r in records[1:]]
     shards.write(tmp_path / "own.parquet", lacking, {})
     assert run("--units", tmp_path / "own.parquet", out="more") == 2
+
+
+def test_a_recording_of_one_unit_is_named_where_nothing_of_it_is_scored(run, tmp_path, capsys):
+    made = [Units(torch.tensor(u), torch.ones(len(u), dtype=torch.int64), 50.0) for u in ([7], *[[1, 2, 3]] * 7)]
+    shards.write(tmp_path / "own.parquet", [Record(f"{i}", u, 8000, 16000) for i, u in enumerate(made)], {})
+    own = ("--units", tmp_path / "own.parquet", "--convention", "twist")
+    assert run(*own) == 2
+    assert "1 too short to score, unless one unit is by --bos yes (0.wav)" in capsys.readouterr().err
+    assert run(*own, "--allow-missing") == 0
+    content = read(tmp_path / "out" / "pairs.json")
+    assert list(content["problems"].values()) == [["0.wav"]]
+    assert [row["item"] for row in items_of(tmp_path / "out" / "pairs.json", "loglikelihood")] == [
+        f"{i}.wav" for i in range(1, 8)
+    ]
+    assert run(*own, "--bos", "yes") == 0
 
 
 def test_units_are_found_by_names_without_an_extension(run, tmp_path):
