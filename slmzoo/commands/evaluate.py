@@ -122,7 +122,8 @@ class Compare(ResultsCommand):
 def _row(found: Difference) -> dict[str, Any]:
     comparison = asdict(found.comparison)
     span = comparison.pop("difference")
-    shown = {"metric": found.metric, "subset": dict(found.subset), "first": found.first, "second": found.second}
+    scores = {name: comparison.pop(name) for name in ("first", "second")}
+    shown = {"metric": found.metric, "subset": dict(found.subset), **scores}
     return {**shown, "difference": span["value"], "low": span["low"], "high": span["high"], **comparison}
 
 

@@ -17,12 +17,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from slmcore.errors import must
 from slmzoo.evaluation.dtw import warp
-from slmzoo.evaluation.statistics import Statistic
+from slmzoo.evaluation.statistics import Statistic, mean_of_means
 
 __all__ = ["Cell", "Item", "cells", "cut", "error_rate", "frames", "read_items", "resampled", "tables"]
 
@@ -166,14 +165,7 @@ def resampled(table: Mapping[tuple[str, str], Mapping[str, float]], speakers: Se
     """`error_rate` as a function of how often each of `speakers` is drawn."""
     errors = np.array([[of.get(speaker, 0.0) for of in table.values()] for speaker in speakers])
     there = np.array([[speaker in of for of in table.values()] for speaker in speakers], np.float64)
-
-    def of(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        weight = drawn @ there
-        of_pairs = np.divide(drawn @ errors, weight, out=np.zeros_like(weight), where=weight > 0)
-        pairs = (weight > 0).sum(1)
-        return np.divide(of_pairs.sum(1), pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
-
-    return of
+    return mean_of_means(errors, there)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from slmzoo.evaluation.results import items_of, read
+from slmzoo.evaluation.results import CLUSTER, GROUP, items_of, read
 from slmzoo.evaluation.statistics import Bootstrap, Comparison, compare
 
 __all__ = ["Difference", "compare_results"]
@@ -19,15 +19,14 @@ class Difference:
 
     metric: str
     subset: Mapping[str, str]
-    first: float | None
-    second: float | None
     comparison: Comparison
 
 
 def compare_results(first: str | Path, second: str | Path, bootstrap: Bootstrap | None = None) -> list[Difference]:
     """Each score that both results have, compared over the items that both have. Raises ValueError if there is none.
 
-    The scores shown are those over the shared items; `comparison.items` says how many these are.
+    The scores are those over the shared items. What the metric draws together, as its csv says, is drawn together
+    here; `comparison.items` says how many are drawn.
     """
     one, other = read(first), read(second)
     metrics = [metric for metric in one["csv"] if metric in other["csv"]]
@@ -51,16 +50,7 @@ def _difference(
 ) -> Difference:
     chosen = [(a, b) for a, b in pairs if all(a[c] == b[c] == v for c, v in subset.items())]
     first, second = ([float(pair[side]["value"]) for pair in chosen] for side in (0, 1))
-    weights = [[float(pair[side].get("weight") or 1) for pair in chosen] for side in (0, 1)]
-    return Difference(
-        metric=metric,
-        subset=subset,
-        first=_mean(first, weights[0]),
-        second=_mean(second, weights[1]),
-        comparison=compare(first, second, (weights[0], weights[1]), bootstrap),
-    )
-
-
-def _mean(values: list[float], weights: list[float]) -> float | None:
-    total = sum(weights)
-    return sum(v * w for v, w in zip(values, weights, strict=True)) / total if total else None
+    weights = tuple([float(pair[side].get("weight") or 1) for pair in chosen] for side in (0, 1))
+    clusters, groups = ([row[column] for row, _ in chosen if column in row] for column in (CLUSTER, GROUP))
+    found = compare(first, second, (weights[0], weights[1]), bootstrap, clusters, groups)
+    return Difference(metric=metric, subset=subset, comparison=found)

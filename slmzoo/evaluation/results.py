@@ -1,8 +1,9 @@
 """What an evaluation leaves behind: one JSON with all that a reader must know, and a csv of the items of each metric.
 
 `OUT/<task>.json` holds scores with intervals, conventions, versions, digests of the models and the command;
-`OUT/<task>.<metric>.csv` one row an independent item (`item`, `value`, `weight`, and what it is grouped by). The JSON
-is written last, so that where it is everything is. Nothing in it depends on the time of day.
+`OUT/<task>.<metric>.csv` one row an item (`item`, `value`, `weight`, and what it is grouped by). Items that agree in
+`resampled_by` are drawn together; where there is `averaged_by`, the score is the mean of its values' means. The JSON is
+written last, so that where it is everything is. Nothing in it depends on the time of day.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from slmzoo.evaluation.statistics import Bootstrap, Interval
 from slmzoo.tables import columns
 
 __all__ = [
+    "CLUSTER",
+    "GROUP",
     "Problems",
     "Result",
     "Row",
@@ -43,6 +46,9 @@ __all__ = [
 Row = Mapping[str, Any]
 Problems = Mapping[str, Sequence[str]]
 """What is wrong ("missing", "extra", "duplicated", ...), and the names of all that it is wrong with."""
+
+CLUSTER, GROUP = "resampled_by", "averaged_by"
+"""Columns of a csv: what is drawn together, and what is averaged before the rest."""
 
 _FORMAT, _VERSION = "slmzoo-evaluation", 1
 _NAMED = 5

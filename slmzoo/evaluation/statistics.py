@@ -6,7 +6,7 @@ The bootstrap is Efron's (1979, doi 10.1214/aos/1176344552), by percentiles or b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from slmcore.errors import must
 
-__all__ = ["Bootstrap", "Comparison", "Interval", "Method", "Statistic", "compare", "kinds", "mcnemar", "ratio"]
+__all__ = [
+    "Bootstrap",
+    "Comparison",
+    "Interval",
+    "Method",
+    "Statistic",
+    "clustered",
+    "compare",
+    "kinds",
+    "mcnemar",
+    "mean_of_means",
+    "ratio",
+]
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """From how often each of n items was drawn, float64 (resamples, n), to the score of each resample, (resamples,)."""
@@ -94,25 +106,56 @@ class Comparison:
 
     difference: Interval
     """The second system's score less the first's."""
+    first: float | None
+    """The first system's score on these items."""
+    second: float | None
     bootstrap_p: float | None
     """Two-sided: twice the share of resamples in which the difference has not the sign that it has."""
     mcnemar_p: float | None
-    """Exact McNemar test; None unless every value is 0 or 1."""
+    """Exact McNemar test; None unless every value is 0 or 1 and every item is drawn alone."""
     items: int
+    """How many are drawn independently: the clusters, where items come in such."""
 
 
 def ratio(values: ArrayLike, weights: ArrayLike | None = None) -> Statistic:
     """The weighted mean of values (n,), such as an accuracy, or errors a word weighted by the words of each file."""
-    value = np.asarray(values, np.float64)
-    weight = np.ones_like(value) if weights is None else np.asarray(weights, np.float64)
-    if value.shape != weight.shape or value.ndim != 1 or not np.isfinite(value).all() or not (weight >= 0).all():
-        raise ValueError("`values` and `weights` must be finite (n,) of one length, weights >= 0, but are not.")
+    value, weight = _checked(values, weights)
 
     def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         total = counts @ weight
         return np.divide(counts @ (value * weight), total, out=np.full(len(counts), np.nan), where=total > 0)
 
     return of
+
+
+def mean_of_means(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> Statistic:
+    """The mean over groups of their weighted means; `sums`, `weights`: what each cluster adds, (clusters, groups).
+
+    A group of which nothing was drawn does not count.
+    """
+
+    def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = counts @ weights
+        means = np.divide(counts @ sums, total, out=np.zeros_like(total), where=total > 0)
+        there = (total > 0).sum(1)
+        return np.divide(means.sum(1), there, out=np.full(len(there), np.nan), where=there > 0)
+
+    return of
+
+
+def clustered(
+    values: ArrayLike, clusters: Sequence[Hashable], weights: ArrayLike | None = None, groups: Sequence[Hashable] = ()
+) -> tuple[Statistic, int]:
+    """The weighted mean of values (n,), those of one cluster drawn together; and how many clusters there are.
+
+    `groups`, (n,) if given: the score is the mean over groups of the weighted mean in each.
+    """
+    value, weight = _checked(values, weights)
+    rows, columns = _numbered(clusters), _numbered(groups or [None] * len(value))
+    sums, totals = np.zeros((2, max(rows, default=-1) + 1, max(columns, default=-1) + 1))
+    np.add.at(sums, (rows, columns), value * weight)
+    np.add.at(totals, (rows, columns), weight)
+    return mean_of_means(sums, totals), len(sums)
 
 
 def kinds(*columns: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -130,28 +173,43 @@ def compare(
     second: Sequence[float],
     weights: tuple[Sequence[float], Sequence[float]] | None = None,
     bootstrap: Bootstrap | None = None,
+    clusters: Sequence[Hashable] = (),
+    groups: Sequence[Hashable] = (),
 ) -> Comparison:
     """Paired bootstrap of the difference (second less first) on the same items, and McNemar's test where it applies.
 
-    `first`, `second`: values (n,) of the items in one order; `weights`: those of each system, 1 if left out.
+    `first`, `second`: values (n,) of the items in one order; `weights`: those of each system, 1 if left out;
+    `clusters`, `groups`: as in `clustered`, for items that are not independent.
     """
     if len(first) != len(second):
         raise ValueError(must("second", f"as long as first ({len(first)})", len(second)))
     bootstrap = bootstrap or Bootstrap()
     ones = [1.0] * len(first)
-    rows, counts = kinds(first, second, *(weights or (ones, ones)))
-    one, other = ratio(rows[0], rows[2]), ratio(rows[1], rows[3])
+    weights = weights or (ones, ones)
+    if clusters or groups:
+        drawn_by = clusters or range(len(first))
+        (one, n), (other, _) = (
+            clustered(v, drawn_by, w, groups) for v, w in zip((first, second), weights, strict=True)
+        )
+        counts = np.ones(n, np.int64)
+    else:
+        rows, counts = kinds(first, second, *weights)
+        one, other = ratio(rows[0], rows[2]), ratio(rows[1], rows[3])
 
     def difference(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
         return other(drawn) - one(drawn)
 
     interval = bootstrap.interval(difference, counts)
-    binary = bool(len(first)) and set(first) | set(second) <= {0.0, 1.0}
+    items = int(counts.sum())
+    binary = items > 0 and items == len(first) and not groups and set(first) | set(second) <= {0.0, 1.0}
+    whole = counts[None].astype(np.float64)
     return Comparison(
         difference=interval,
+        first=_known(float(one(whole)[0])) if items else None,
+        second=_known(float(other(whole)[0])) if items else None,
         bootstrap_p=_two_sided(bootstrap.draws(difference, counts)) if interval.low is not None else None,
         mcnemar_p=mcnemar(first, second) if binary else None,
-        items=len(first),
+        items=items,
     )
 
 
@@ -169,6 +227,20 @@ def mcnemar(first: Sequence[float], second: Sequence[float]) -> float:
 
 def _counts(items: Items) -> NDArray[np.int64]:
     return np.ones(items, np.int64) if isinstance(items, int) else items
+
+
+def _checked(values: ArrayLike, weights: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    value = np.asarray(values, np.float64)
+    weight = np.ones_like(value) if weights is None else np.asarray(weights, np.float64)
+    if value.shape != weight.shape or value.ndim != 1 or not np.isfinite(value).all() or not (weight >= 0).all():
+        raise ValueError("`values` and `weights` must be finite (n,) of one length, weights >= 0, but are not.")
+    return value, weight
+
+
+def _numbered(names: Sequence[Hashable]) -> list[int]:
+    """Each name as its number in the order in which they first come."""
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return [numbers[name] for name in names]
 
 
 def _two_sided(drawn: NDArray[np.float64]) -> float:

@@ -12,7 +12,7 @@ from slmcore.units import Units
 from slmzoo.evaluation import abx, bitrate
 from slmzoo.evaluation.abx import Item
 from slmzoo.evaluation.phones import boundaries, joint
-from slmzoo.evaluation.results import Row, Score, score_items
+from slmzoo.evaluation.results import CLUSTER, GROUP, Row, Score, score_items
 from slmzoo.evaluation.statistics import Bootstrap, Interval, Method, Statistic
 from slmzoo.evaluation.textgrid import Phone
 
@@ -94,7 +94,7 @@ def discriminability(
 ) -> Found:
     """ABX error rate under the metric `name`; speakers are resampled. `task`: the options of `abx.cells`.
 
-    A row holds the error rate of a pair of phones.
+    A row holds the error rate of a pair of phones for one speaker of A and B.
     """
     table = abx.tables(abx.cells(pieces, items, **task))
     speakers = sorted({speaker for errors in table.values() for speaker in errors})
@@ -102,7 +102,8 @@ def discriminability(
     interval = bootstrap.interval(abx.resampled(table, speakers), len(speakers))
     score = Score(metric=name, interval=interval, items=len(speakers), unit="error rate")
     rows = [
-        {"item": "/".join(pair), "value": abx.error_rate({pair: errors}), "speakers": len(errors)}
+        {"item": f"{'/'.join(pair)} {speaker}", "value": error, CLUSTER: speaker, GROUP: "/".join(pair)}
         for pair, errors in sorted(table.items())
+        for speaker, error in sorted(errors.items())
     ]
     return [score], {name: rows}

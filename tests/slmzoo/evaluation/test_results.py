@@ -122,7 +122,8 @@ def test_compare_pairs_by_item_and_names_what_it_is_made_of(tmp_path):
     first = result([1, 0, 0, 1]).save(tmp_path / "a")
     second = result([1, 1, 1, 1]).save(tmp_path / "b")
     everything, two, ten = compare_results(first, second, BOOTSTRAP)
-    assert (everything.first, everything.second, everything.comparison.difference.value) == (0.5, 1.0, 0.5)
+    found = everything.comparison
+    assert (found.first, found.second, found.difference.value) == (0.5, 1.0, 0.5)
     assert everything.comparison.mcnemar_p == 0.5
     assert (dict(two.subset), two.comparison.items, two.comparison.difference.value) == ({"length": "2"}, 2, 1.0)
     assert (ten.comparison.items, ten.comparison.difference.value) == (1, 0.0)

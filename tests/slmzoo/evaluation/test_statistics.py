@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from slmzoo.evaluation import statistics
 from slmzoo.evaluation.bitrate import entropy
-from slmzoo.evaluation.statistics import Bootstrap, compare, mcnemar, ratio
+from slmzoo.evaluation.statistics import Bootstrap, clustered, compare, mcnemar, ratio
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
@@ -141,3 +141,29 @@ def test_values_and_weights_belong_together():
         ratio([1.0, float("nan")])
     with pytest.raises(ValueError, match="second"):
         compare([1.0], [1.0, 2.0])
+
+
+def test_what_is_drawn_together_is_one_item():
+    """Ten copies of each value say no more than the value itself."""
+    random = np.random.default_rng(9)
+    values, clusters = random.random(30), [i // 10 for i in range(300)]
+    apart = Bootstrap().mean(values.tolist())
+    together = Bootstrap().interval(*clustered(np.repeat(values, 10), clusters))
+    assert together.value == pytest.approx(apart.value)
+    assert together.high - together.low == pytest.approx(apart.high - apart.low, rel=0.1)
+    copied = compare(np.repeat(values, 10).tolist(), np.repeat(values[::-1], 10).tolist(), clusters=clusters)
+    single = compare(values.tolist(), values[::-1].tolist())
+    assert (copied.items, copied.first) == (30, pytest.approx(single.first))
+    assert copied.difference.low == pytest.approx(single.difference.low, rel=0.1)
+
+
+def test_the_mean_of_the_means_of_groups():
+    """Groups x: 1, 3 with weights 3, 1; y: 5. A draw without the second cluster has no y."""
+    score, n = clustered([1, 3, 5], ["a", "b", "b"], [3, 1, 2], ["x", "x", "y"])
+    assert n == 2
+    assert score(np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 2.0]])).tolist() == [(1.5 + 5) / 2, 1.0, 4.0]
+
+
+def test_items_that_are_drawn_together_have_no_mcnemar():
+    found = compare([0.0, 1.0, 1.0], [1.0, 1.0, 1.0], clusters=["a", "a", "b"])
+    assert (found.mcnemar_p, found.items) == (None, 2)

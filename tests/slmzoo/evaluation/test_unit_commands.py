@@ -10,6 +10,7 @@ from dpdp import bits_per_second
 from slmcore import audio, shards
 from slmzoo.cli import main
 from slmzoo.evaluation.abx import cells, cut, error_rate, read_items, tables
+from slmzoo.evaluation.compare import compare_results
 from slmzoo.evaluation.textgrid import phones
 
 TEXTGRID = '"ooTextFile" "TextGrid" 0 {end} <exists> 1 "IntervalTier" "phones" 0 {end} 3 {rows}'
@@ -103,7 +104,10 @@ def test_abx_is_that_of_the_frames(data, pipeline, on):
         expected = error_rate(tables(cells(pieces, items, speaker=speaker, distance=distance)))
         assert scores[f"abx_{speaker}"]["value"] == pytest.approx(expected)
         assert scores[f"abx_{speaker}"]["items"] == 2
-    assert [row["item"] for row in rows(data / "out" / "abx.abx_across.csv")] == ["a/b", "b/a"]
+    found = rows(data / "out" / "abx.abx_across.csv")
+    assert [row["item"] for row in found] == ["a/b s0", "a/b s1", "b/a s0", "b/a s1"]
+    whole, _ = compare_results(*[data / "out" / "abx.json"] * 2)
+    assert (whole.comparison.items, whole.comparison.first) == (2, pytest.approx(scores[whole.metric]["value"]))
     assert content["conventions"]["distance"] == distance
 
 
