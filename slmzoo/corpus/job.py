@@ -117,7 +117,7 @@ def begin(
         if any(name.endswith(".parquet") for name in places.names(out)):
             raise ValueError(f"{out} holds shards, but no {_JOB} says what they are. Use another --out.")
         plan.write_manifest(manifest, sources.items(corpus))
-        earlier = {**wish, "roots": sources.roots(corpus)}
+        earlier = {**wish, "roots": sources.roots(corpus, plan.items(manifest))}
         places.write_bytes(places.join(out, _JOB), (json.dumps(earlier, indent=1) + "\n").encode())
     folders = _folders(out, provenance)
     for folder in (*folders, str(places.join(out, _FAILURES))):

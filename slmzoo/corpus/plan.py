@@ -13,7 +13,7 @@ from slmcore import places
 from slmcore.places import Place
 from slmzoo.corpus.items import Item
 
-__all__ = ["Planned", "cut", "items_of", "write_manifest"]
+__all__ = ["Planned", "cut", "items", "items_of", "write_manifest"]
 
 SHORTEST_SHARD, LONGEST_SHARD = 120.0, 3600.0
 _SHARDS_OF_A_SMALL_CORPUS = 64
@@ -61,6 +61,12 @@ def cut(place: Place, seconds: float | None = None) -> list[Planned]:
             found.append(Planned(number=len(found), first_byte=first, size=size, items=items, seconds=held))
             first, size, items, held = first + size, 0, 0, 0.0
     return found
+
+
+def items(place: Place) -> Iterator[Item]:
+    """All items of a manifest."""
+    with places.open_file(place) as file:
+        yield from map(Item.from_json, file)
 
 
 def items_of(place: Place, shard: Planned) -> list[Item]:

@@ -7,6 +7,7 @@ folders that fsspec knows, such as `s3://bucket/folder`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from glob import glob
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ _READERS: dict[str, Callable[[Place], Iterator[Item]]] = {
     ".jsonl": manifests.lhotse,
     ".jsonl.gz": manifests.lhotse,
 }
+_MANIFESTS = (manifests.fairseq, manifests.csv_rows, manifests.lhotse)
 
 
 def items(corpus: Iterable[str]) -> Iterator[Item]:
@@ -37,10 +39,20 @@ def items(corpus: Iterable[str]) -> Iterator[Item]:
     return named_apart(item for source in corpus for item in _items(source))
 
 
-def roots(corpus: Iterable[str]) -> list[str]:
-    """Folders that must be there while the corpus is read: of each source itself, or that which it lies in."""
-    here = [s for s in corpus if not s.startswith(huggingface.PREFIX) and not places.is_remote(s)]
-    return sorted({str(source if Path(source).is_dir() else _fixed_part(source)) for source in here})
+def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
+    """Folders that must be there while the corpus, with these `items`, is read.
+
+    Of a folder or pattern it is that folder or what all matches lie in; of a manifest's files that which they have in
+    common, on each disk.
+    """
+    here = [source for source in corpus if _is_local(source) and _reader(source) not in _MANIFESTS]
+    found = {str(source if Path(source).is_dir() else _fixed_part(source)) for source in here}
+    folders = {os.path.dirname(item.audio) for item in items if item.row is None and _is_local(item.audio)}  # noqa: PTH120
+    disks: dict[tuple[int, bool], list[str]] = {}
+    for folder in folders:
+        if not any(Path(folder).is_relative_to(root) for root in found) and Path(folder).is_dir():
+            disks.setdefault((Path(folder).stat().st_dev, Path(folder).is_absolute()), []).append(folder)
+    return sorted(found | {os.path.commonpath(on_disk) or "." for on_disk in disks.values()})
 
 
 def _items(source: str) -> Iterator[Item]:
@@ -95,6 +107,10 @@ def _item(place: str, name: str, size: int) -> Item:
 
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
     return next((reader for suffix, reader in _READERS.items() if source.lower().endswith(suffix)), None)
+
+
+def _is_local(source: str) -> bool:
+    return not source.startswith(huggingface.PREFIX) and not places.is_remote(source)
 
 
 def _fixed_part(source: str) -> Path:

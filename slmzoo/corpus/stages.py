@@ -85,12 +85,16 @@ class Target:
 def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads: Executor) -> Heard:
     """Decode and resample. What is no speech is noted, and the others go on.
 
-    Raises OSError if the inputs as a whole are gone: one of their folders, or all items with an error of the device.
+    Raises OSError if the inputs as a whole are gone: one of their folders, each of several files, or all items with an
+    error of the device.
     """
     outcomes = list(threads.map(lambda item: _tried(lambda: _heard(item, sample_rate)), items))
     errors = [error for error in outcomes if isinstance(error, OSError)]
     if errors:
         _check_still_there(roots)
+        if len(items) > 1 and all(isinstance(outcome, FileNotFoundError) for outcome in outcomes):
+            told = f"The inputs are gone: none of {len(items)} files is there, {items[0].audio} is the first."
+            raise FileNotFoundError(f"{told} Run again when they are, or use another --out for another list.")
         if len(errors) == len(items) and not any(isinstance(error, _OF_THE_FILE) for error in errors):
             raise OSError(errors[0].errno, f"The inputs cannot be read ({errors[0]}). Run again when they can.")
     pairs = list(zip(items, outcomes, strict=True))

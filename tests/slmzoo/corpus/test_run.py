@@ -297,6 +297,49 @@ def test_a_vanished_disk_stops_the_job(whole, models, speech_folder, tmp_path, r
     assert rows(out) == rows(whole)
 
 
+def listed(folder: Path, lists: Path, kind: str) -> Path:
+    """A manifest of the audio in a folder, that lies elsewhere."""
+    files = audio.find(folder)
+    recordings = [{"id": f.stem, "duration": 0.5, "sources": [{"type": "file", "source": str(f)}]} for f in files]
+    text = {
+        "tsv": f"{folder}\n" + "".join(f"{f.relative_to(folder)}\t8000\n" for f in files),
+        "csv": "path,seconds\n" + "".join(f"{f},0.3\n" for f in files),
+        "jsonl": "".join(json.dumps(row) + "\n" for row in recordings),
+    }
+    lists.mkdir()
+    (lists / f"list.{kind}").write_text(text[kind])
+    return lists / f"list.{kind}"
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl"])
+@pytest.mark.parametrize("mount_point_stays", [False, True])
+def test_a_vanished_disk_of_a_manifest_stops_the_job(models, speech_folder, tmp_path, kind, mount_point_stays):
+    folder, away, out = tmp_path / "disk" / "84", tmp_path / "away", tmp_path / "out"
+    shutil.copytree(speech_folder / "84", folder)
+    manifest = listed(folder, tmp_path / "lists", kind)
+    assert job(out, models, manifest).failed == 0
+    for shard in ("shard-000000.parquet", "shard-000003.parquet"):
+        (out / shard).unlink()
+    folder.rename(away)
+    if mount_point_stays:
+        folder.mkdir()
+    with pytest.raises(FileNotFoundError, match="The inputs are gone"):
+        job(out, models, manifest)
+    assert not list((out / "failed").iterdir())
+    if mount_point_stays:
+        folder.rmdir()
+    away.rename(folder)
+    assert job(out, models, manifest).failed == 0
+
+
+def test_a_disk_that_never_was_there_stops_the_job(models, speech_folder, tmp_path):
+    manifest = listed(speech_folder, tmp_path / "lists", "tsv")
+    manifest.write_text(manifest.read_text().replace(str(speech_folder), str(tmp_path / "not mounted"), 1))
+    with pytest.raises(FileNotFoundError, match="none of 12 files is there"):
+        job(tmp_path / "out", models, manifest, shard_seconds=None)
+    assert not list((tmp_path / "out" / "failed").iterdir())
+
+
 def test_a_device_that_gives_no_file_stops_the_job(models, speech_folder, tmp_path, monkeypatch):
     def broken(item):
         raise OSError(5, "Input/output error")

@@ -227,7 +227,11 @@ def test_datasets_need_their_library(monkeypatch):
 
 def test_roots(speech_folder, tmp_path):
     corpus = [speech_folder, speech_folder / "84" / "*" / "*.wav", tmp_path / "x.tsv", "huggingface:a:b", "s3://a/b"]
-    assert sources.roots([str(s) for s in corpus]) == sorted([str(speech_folder), f"{speech_folder}/84", str(tmp_path)])
+    lists = [Item(id=str(i), audio=str(speech_folder / "84" / f"12{i}" / "x.wav")) for i in range(2)]
+    elsewhere = [Item(id="r", audio="a:b", row=1), Item(id="u", audio="s3://a/b/c.wav"), Item(id="gone", audio="/no/x")]
+    found = sources.roots([str(s) for s in corpus], lists + elsewhere)
+    assert found == sorted([str(speech_folder), f"{speech_folder}/84"])
+    assert sources.roots([str(tmp_path / "x.tsv")], lists + elsewhere) == [f"{speech_folder}/84"]
 
 
 def test_items_survive_their_line():
