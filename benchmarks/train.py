@@ -99,7 +99,7 @@ def framework(chosen: UlmSettings, warm: int) -> float:
 def plain(chosen: UlmSettings) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trained = task(chosen).to(device).train()
-    o = chosen.optimization
+    o = chosen
     optimizer = torch.optim.AdamW(trained.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
     warm, began = chosen.log_every, 0.0
     for step in range(chosen.steps):

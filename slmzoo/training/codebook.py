@@ -99,6 +99,7 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     features = encoder_features(encoder, settings.layer)
     how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
+    run.keep(settings)
     voices = [file.parent.name for file in files]
     frames = VoiceFree(blocks, voices, counts, settings.voice_directions) if settings.voice_directions else blocks
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}

@@ -140,6 +140,8 @@ def train(settings: CodecSettings) -> dict[str, Any]:
 class CodecTask(Task):
     """A codec with its codebook's means, its losses and, if there are to be any, its judges."""
 
+    freezes = True
+
     def __init__(self, settings: CodecSettings, learnt: Recordings, held_out: Recordings) -> None:
         super().__init__()
         torch.manual_seed(settings.seed)
@@ -156,8 +158,8 @@ class CodecTask(Task):
 
     def parts(self) -> Mapping[str, Part]:
         """The judges, then the codec, which they have judged."""
-        codec = {"codec": Part(self.codec.parameters(), self.settings.optimization)}
-        judges = {} if self.judges is None else {"judges": Part(self.judges.parameters(), self.settings.optimization)}
+        codec = {"codec": Part(self.codec.parameters(), self.settings)}
+        judges = {} if self.judges is None else {"judges": Part(self.judges.parameters(), self.settings)}
         return {**judges, **codec}
 
     def to_compile(self) -> Sequence[nn.Module]:

@@ -119,7 +119,7 @@ class EllavTask(Task):
 
     def parts(self) -> Mapping[str, Part]:
         """The model alone."""
-        return {"model": Part(self.model.parameters(), self.settings.optimization)}
+        return {"model": Part(self.model.parameters(), self.settings)}
 
     def to_compile(self) -> Sequence[nn.Module]:
         """The transformer's layers; the head sees only the targets that count."""

@@ -188,7 +188,7 @@ class EncoderTask(Task):
 
     def parts(self) -> Mapping[str, Part]:
         """All in one."""
-        return {"encoder": Part(self.parameters(), self.settings.optimization)}
+        return {"encoder": Part(self.parameters(), self.settings)}
 
     def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
         """Pieces of recordings drawn in proportion to their length, each warped and disturbed."""

@@ -35,6 +35,8 @@ def fit(task: Task, settings: TrainSettings, run: Run) -> None:
 
     module = Module(task, settings, run)
     module.restore()
+    if not rank():
+        run.keep(settings)
     if not module.done:
         for part in task.to_compile() if settings.compile else ():
             part.compile()
@@ -42,7 +44,7 @@ def fit(task: Task, settings: TrainSettings, run: Run) -> None:
             accelerator={"cuda": "gpu"}.get(settings.device, settings.device),
             devices=settings.devices,
             num_nodes=settings.nodes,
-            strategy="auto" if len(task.parts()) == 1 else _strategy_of_several(settings),
+            strategy=_strategy(settings, task),
             precision=_precision(settings),
             max_epochs=1,
             logger=_tracker(settings),
@@ -110,8 +112,9 @@ def _uninterrupted(trainer: Any, module: Any) -> None:
         raise
 
 
-def _strategy_of_several(settings: TrainSettings) -> str:
-    return "ddp_find_unused_parameters_true" if settings.devices * settings.nodes > 1 else "auto"
+def _strategy(settings: TrainSettings, task: Task) -> str:
+    resting = task.freezes or len(task.parts()) > 1
+    return "ddp_find_unused_parameters_true" if resting and settings.devices * settings.nodes > 1 else "auto"
 
 
 def _precision(settings: TrainSettings) -> Any:

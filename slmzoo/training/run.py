@@ -64,10 +64,15 @@ class Run:
             shutil.rmtree(path)
         if taken and settings.resume:
             run._tell_differences(settings)
-        with run.writing("No checkpoint was written"):
-            path.mkdir(parents=True, exist_ok=True)
-            write_bytes(path / _SETTINGS, yaml.safe_dump(settings.kept(), sort_keys=False).encode())
+        else:
+            run.keep(settings)
         return run
+
+    def keep(self, settings: RunSettings) -> None:
+        """Write down what the run is; one that goes on does so once its checkpoint turns out to fit."""
+        with self.writing("No checkpoint was written"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.path / _SETTINGS, yaml.safe_dump(settings.kept(), sort_keys=False).encode())
 
     def load(self, name: str) -> dict[str, Any] | None:
         """What `save` wrote as `name`, on the CPU; None if there is none. A CheckpointError if it is damaged."""
@@ -98,8 +103,10 @@ class Run:
         """Turn what goes wrong with the disk into one message."""
         try:
             yield
-        # torch's own writer reports a full disk as a RuntimeError.
         except (OSError, RuntimeError) as error:
+            # torch's own writer reports a full disk as a RuntimeError.
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise
             raise OSError(
                 f"Could not write to {self.path}: {error}. {kept}. Make room on the disk and give --resume."
             ) from error

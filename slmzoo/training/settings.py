@@ -75,33 +75,15 @@ class RunSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(RunSettings):
+class TrainSettings(RunSettings, Optimization):
     """What every command takes that trains by gradients."""
 
     init: str | None = None
     """Model file, published or of the project, whose weights are the start; of the same sizes as the options say."""
-    steps: int
-    """Steps of the optimiser in all."""
     batch: int
     """Items in a batch: what a device computes at once."""
     accumulate: int = 1
     """Batches in a step, shared out over the devices: a multiple of their number. A run is the same on any of these."""
-    lr: float
-    """Highest learning rate."""
-    first_lr: float = 1e-7
-    """Learning rate of the first step."""
-    last_lr: float = 1e-5
-    """Learning rate of the last step."""
-    warmup: int = 0
-    """Steps in which the learning rate rises to its highest; it then falls along a cosine."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's two decay rates."""
-    eps: float = 1e-8
-    """AdamW's term for numerical stability."""
-    weight_decay: float = 0.01
-    """AdamW's weight decay."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
     precision: Literal["auto", "32", "bf16"] = "auto"
     """Mixed bfloat16 or float32; auto takes bfloat16 on CUDA."""
     devices: int = 1
@@ -135,11 +117,6 @@ class TrainSettings(RunSettings):
             raise ValueError(
                 must("accumulate", f"a multiple of all devices ({self.devices * self.nodes})", self.accumulate)
             )
-
-    @property
-    def optimization(self) -> Optimization:
-        """The optimiser and its schedule."""
-        return Optimization(**{f.name: getattr(self, f.name) for f in fields(Optimization)})
 
 
 def _check(settings: object, least: int, *names: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Optimization:
     """AdamW with a linear warm-up and a cosine decay."""
 
     steps: int
-    """Steps after which the learning rate stays at `last_lr`."""
+    """Steps of the optimiser in all."""
     lr: float
     """Highest learning rate."""
     first_lr: float = 1e-7
@@ -31,10 +32,13 @@ class Optimization:
     last_lr: float = 1e-5
     """Learning rate of the last step."""
     warmup: int = 0
-    """Steps from `first_lr` to `lr`."""
+    """Steps in which the learning rate rises to its highest; it then falls along a cosine."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's two decay rates."""
     eps: float = 1e-8
+    """AdamW's term for numerical stability."""
     weight_decay: float = 0.01
+    """AdamW's weight decay."""
     clip: float = 1.0
     """Largest norm of the gradient."""
 
@@ -64,7 +68,7 @@ class Moment:
     """What is random in the loss beyond dropout is drawn from this, on the CPU."""
 
 
-class Task(nn.Module):
+class Task(nn.Module, ABC):
     """A model with its data and its objective.
 
     What it holds as parameters and buffers is kept in checkpoints; data must be neither. Nothing but the arguments and
@@ -74,24 +78,27 @@ class Task(nn.Module):
     monitor: ClassVar[str | None] = None
     """The figure of `figures` whose lowest value marks the weights that the run ends with; None: the last weights."""
 
+    freezes: ClassVar[bool] = False
+    """Whether some of its parameters rest in some steps, which several devices want to know."""
+
+    @abstractmethod
     def parts(self) -> Mapping[str, Part]:
         """The optimisers, in the order in which they move in a step. The names are those that `loss` gets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, draw: torch.Generator) -> Any:
         """One batch on the CPU, drawn with `draw`: tensors in tuples, lists or dicts. May run in another process."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, part: str, batch: Any, moment: Moment) -> tuple[Tensor, Figures] | None:
         """The loss of a batch for one of the parts, and figures to log; None if that part rests at this step."""
-        raise NotImplementedError
 
     def validation(self) -> Sequence[Any]:
         """The batches of the held-out data, always the same; none by default."""
         return ()
 
     def validate(self, batch: Any) -> Figures:
-        """Sums over a held-out batch."""
+        """Sums over a held-out batch; of use where `validation` has some."""
         raise NotImplementedError
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:

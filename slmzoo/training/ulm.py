@@ -166,7 +166,7 @@ class UlmTask(Task):
 
     def parts(self) -> Mapping[str, Part]:
         """The model alone."""
-        return {"model": Part(self.model.parameters(), self.settings.optimization)}
+        return {"model": Part(self.model.parameters(), self.settings)}
 
     def to_compile(self) -> Sequence[nn.Module]:
         """The transformer."""

@@ -18,7 +18,7 @@ class Line(Task):
     def __init__(self, settings: TrainSettings, rival: bool = False, width: int = 8) -> None:
         super().__init__()
         torch.manual_seed(settings.seed)
-        self.optimization, self.size, self.rival_plays = settings.optimization, settings.batch, rival
+        self.optimization, self.size, self.rival_plays = settings, settings.batch, rival
         self.model = nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Dropout(0.2), nn.Linear(width, 1))
         self.rival = nn.Linear(3, 1)
         self.shown: list[int] = []
