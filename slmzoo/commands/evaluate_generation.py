@@ -61,7 +61,7 @@ class Generation(Evaluation):
         wavs += [(ORIGINAL, path.stem, path) for path in prompts]
         heard = self._heard([path for _, _, path in wavs])
         made = zip(wavs, heard, strict=True)
-        spoken = [Utterance(item=item, temperature=at, text=text) for (at, item, _), text in made]
+        spoken = [Utterance(item=path.stem, prompt=of, temperature=at, text=text) for (at, of, path), text in made]
         scores, tables = evaluate(spoken, model, self.order, self.bootstrap)
         conventions = {
             "asr": self.asr,
@@ -88,7 +88,7 @@ class Generation(Evaluation):
         write_atomically(path, text)
 
     def _generated(self, pipeline: Pipeline, prompts: Sequence[Path]) -> Iterator[tuple[str, str, Path]]:
-        """Temperature, item and wav of each utterance; makes those that are not there."""
+        """Temperature, prompt and wav of each utterance; makes those that are not there."""
         sources = list(prompts) or [None]
         for temperature in tqdm(self.temperatures, desc="temperatures", disable=None):
             folder = self.out / "generated" / f"{temperature:g}"
@@ -98,7 +98,7 @@ class Generation(Evaluation):
                 paths = [folder / f"{stem}-{i}.wav" for i in range(self.num_samples)]
                 if not all(path.exists() for path in paths):
                     self._continue(pipeline, source, temperature, self.seed + index, paths)
-                yield from ((f"{temperature:g}", path.stem, path) for path in paths)
+                yield from ((f"{temperature:g}", source.stem if source else "", path) for path in paths)
 
     def _continue(
         self, pipeline: Pipeline, source: Path | None, temperature: float, seed: int, paths: Sequence[Path]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slmzoo.evaluation.diversity import auto_bleu, self_bleus
-from slmzoo.evaluation.results import Score, score_items
-from slmzoo.evaluation.statistics import Bootstrap, ratio
+from slmzoo.evaluation.results import CLUSTER, Score, score_items
+from slmzoo.evaluation.statistics import Bootstrap, clustered
 from slmzoo.evaluation.textmodels import TextModel
 
 __all__ = ["ORIGINAL", "Utterance", "evaluate"]
@@ -23,6 +23,7 @@ ORIGINAL = "original"
 """In place of a temperature: speech that was not generated."""
 
 _ITEMS = {"log_perplexity": "nats/token", "auto_bleu": "", "self_bleu": "", "heard": "share"}
+_MEANS = ("log_perplexity", "auto_bleu", "self_bleu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Utterance:
 
     item: str
     """Name of its prompt and its number."""
+    prompt: str = ""
+    """What it goes on from; utterances of one prompt are resampled together. Empty if it began from nothing."""
     temperature: str
     text: str
     """What the recogniser heard."""
@@ -42,7 +45,8 @@ def evaluate(
     """Scores for each temperature, and the rows of each metric.
 
     `perplexity`: exp of the mean negative log-likelihood of a token; `auto_bleu`, `self_bleu` and `vert`: 0..1, low is
-    diverse; `heard`: the share of utterances with a word. The others are over utterances with a word.
+    diverse; `heard`: the share of utterances with a word. The others are over utterances with a word. Prompts are
+    resampled with all that was made of them; how much a text is like all the others stays what it is.
     """
     bootstrap = bootstrap or Bootstrap()
     scores: list[Score] = []
@@ -77,15 +81,17 @@ def _rows(utterances: Sequence[Utterance], model: TextModel, order: int) -> dict
 
 def _named(utterance: Utterance) -> dict[str, Any]:
     item = f"{utterance.temperature}/{utterance.item}"
-    return {"item": item, "temperature": utterance.temperature}
+    return {"item": item, "temperature": utterance.temperature, CLUSTER: utterance.prompt or utterance.item}
 
 
 def _derived(
     rows: Mapping[str, Sequence[Mapping[str, Any]]], subset: Mapping[str, str], bootstrap: Bootstrap
 ) -> list[Score]:
     """Perplexity and VERT: functions of means, which are drawn together."""
-    logs = ratio([r["value"] for r in rows["log_perplexity"]], [r["weight"] for r in rows["log_perplexity"]])
-    own, other = (ratio([r["value"] for r in rows[name]]) for name in ("auto_bleu", "self_bleu"))
+    prompts = [row[CLUSTER] for row in rows["auto_bleu"]]
+    tokens = {"log_perplexity": [row["weight"] for row in rows["log_perplexity"]]}
+    means = [clustered([r["value"] for r in rows[n]], prompts, tokens.get(n)) for n in _MEANS]
+    (logs, items), (own, _), (other, _) = means
 
     def perplexity(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.exp(logs(counts))
@@ -93,7 +99,6 @@ def _derived(
     def vert(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.sqrt(own(counts) * other(counts))
 
-    items = len(rows["auto_bleu"])
     return [
         Score(metric=name, interval=bootstrap.interval(statistic, items), items=items, unit=unit, subset=subset)
         for name, statistic, unit in (("perplexity", perplexity, "a token"), ("vert", vert, ""))

@@ -23,7 +23,7 @@ from typing import Any
 
 from slmcore.digests import sha256_of, write_atomically
 from slmcore.errors import must
-from slmzoo.evaluation.statistics import Bootstrap, Interval
+from slmzoo.evaluation.statistics import Bootstrap, Interval, clustered
 from slmzoo.tables import columns
 
 __all__ = [
@@ -139,7 +139,7 @@ def score_items(
     """The weighted mean of all items with its interval, and that of each value of the columns `by`.
 
     `rows`: `item` (unique), `value`, `weight` (1 if left out), and the columns. An empty column is unknown, and makes
-    no subset.
+    no subset. Rows that agree in `resampled_by` are drawn together, and count as one item.
     """
     bootstrap = bootstrap or Bootstrap()
     twice = [name for name, times in Counter(str(row["item"]) for row in rows).items() if times > 1]
@@ -147,8 +147,11 @@ def score_items(
         raise ValueError(must("item", "another one in each row of a metric", twice))
 
     def score(some: Sequence[Row], subset: Mapping[str, str]) -> Score:
-        found = bootstrap.mean([float(r["value"]) for r in some], [float(r.get("weight", 1)) for r in some])
-        return Score(metric=metric, interval=found, items=len(some), unit=unit, subset=subset)
+        values, weights = [float(r["value"]) for r in some], [float(r.get("weight", 1)) for r in some]
+        clusters = [r[CLUSTER] for r in some if CLUSTER in r]
+        statistic = clustered(values, clusters, weights) if clusters else None
+        found = bootstrap.interval(*statistic) if statistic else bootstrap.mean(values, weights)
+        return Score(metric=metric, interval=found, items=len(set(clusters)) or len(some), unit=unit, subset=subset)
 
     groups = [(column, value) for column in by for value in _values(rows, column)]
     parts = [({c: v}, [row for row in rows if str(row[c]) == v]) for c, v in groups]

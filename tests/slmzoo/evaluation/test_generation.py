@@ -135,6 +135,25 @@ def test_each_temperature_has_its_scores():
     assert [row["item"] for row in tables["heard"]] == [f"{t}/{i}" for t in ("0.5", "1") for i in range(4)]
 
 
+def test_what_one_prompt_gave_is_drawn_together():
+    """Each prompt four times the same text: no more certain than once."""
+    said = ["a b", "c", "a a a", "b c b c", "c c"]
+    model, bootstrap = NGram([["a", "b"], ["c"]]), Bootstrap(resamples=2000)
+    found: dict[int, dict] = {}
+    for copies in (1, 4):
+        spoken = [
+            Utterance(item=f"{p}-{i}", prompt=str(p), temperature="1", text=text)
+            for p, text in enumerate(said)
+            for i in range(copies)
+        ]
+        scores, tables = evaluate(spoken, model, bootstrap=bootstrap)
+        assert {row["resampled_by"] for row in tables["self_bleu"]} == set("01234")
+        found[copies] = {s.metric: (s.items, s.interval.low, s.interval.high) for s in scores}
+    for metric in ("log_perplexity", "perplexity", "auto_bleu"):
+        assert found[4][metric] == pytest.approx(found[1][metric])
+    assert found[4]["self_bleu"][0] == found[4]["vert"][0] == 5
+
+
 def test_silence_has_no_perplexity():
     scores, _ = evaluate([Utterance(item="0", temperature="1", text="")], NGram([["a"]]))
     found = {s.metric: (s.interval.value, s.items) for s in scores}
