@@ -30,6 +30,7 @@ from slmcore import places, shards
 from slmcore.errors import must
 from slmcore.shards import Record
 from slmcore.units import Units
+from slmzoo.corpus.items import folder_of
 
 __all__ = ["FORMATS", "convert"]
 
@@ -54,7 +55,7 @@ class Format:
             with source.open("rb") as file:
                 for number, line in enumerate(file, 1):
                     name, pairs = _told(self.decode, line, f"{source}, line {number}")
-                    yield _record(name, pairs, frame_rate, None, f"{source}, line {number}")
+                    yield _record(name, pairs, frame_rate, f"{source}, line {number}")
             return
         files = sorted(source.rglob(f"*{self.suffix}"))
         if not files:
@@ -62,7 +63,7 @@ class Format:
         for file in files:
             inside = PurePosixPath(file.relative_to(source).as_posix())
             pairs = _told(self.decode, file.read_bytes(), str(file))
-            yield _record(str(inside.with_suffix("")), pairs, frame_rate, inside.parent.name or None, str(file))
+            yield _record(str(inside.with_suffix("")), pairs, frame_rate, str(file))
 
     def write(self, target: Path, records: Iterable[Record]) -> None:
         """Write all records; a file of lines appears when it is whole."""
@@ -131,20 +132,21 @@ def _told(decode: Callable[[bytes], Any], content: bytes, where: str) -> Any:
         raise ValueError(f"{where} is not what it must be: {error!r}") from error
 
 
-def _record(name: str, pairs: Pairs, frame_rate: float, chapter: str | None, where: str) -> Record:
+def _record(name: str, pairs: Pairs, frame_rate: float, where: str) -> Record:
     try:
         units = Units(*pairs, frame_rate)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Record(name, units, round(units.seconds * _RATE), _RATE, chapter=chapter)
+    return Record(name, units, round(units.seconds * _RATE), _RATE, chapter=folder_of(name))
 
 
 def _inside(record: Record) -> str:
-    """Where an utterance's file goes: as its name says, in the folder of its chapter."""
-    place = PurePosixPath(record.id)
-    if place.is_absolute() or ".." in place.parts or not place.name:
-        raise ValueError(must("id", "a relative path, to become the name of a file", record.id))
-    return str(place if record.chapter in (None, place.parent.name) else place.parent / record.chapter / place.name)
+    """Where an utterance's file goes: in the folder of its chapter, so that training makes the same groups of both."""
+    chapter, place = PurePosixPath(record.chapter or record.speaker or ""), PurePosixPath(record.id)
+    for name, path in (("id", place), ("chapter", chapter)):
+        if path.is_absolute() or ".." in path.parts or not place.name:
+            raise ValueError(must(name, "a relative path, to become the name of a file", str(path)))
+    return str(place if place.parent == chapter else chapter / record.id.replace("/", "%2F"))
 
 
 def _joined(framewise: Iterable[int] | Tensor) -> Pairs:

@@ -6,13 +6,14 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from torch import Tensor
 
 from slmcore import audio, places
 
-__all__ = ["Item", "load", "named_apart", "probable_seconds"]
+__all__ = ["Item", "folder_of", "load", "named_apart", "probable_seconds"]
 
 _BYTES_A_SECOND = {".wav": 32_000, ".aif": 32_000, ".aiff": 32_000, ".flac": 16_000}
 _BYTES_A_SECOND_PACKED = 8_000
@@ -42,6 +43,7 @@ class Item:
     """Which channel it is, from 0; None is their mean."""
     speaker: str | None = None
     chapter: str | None = None
+    """What language models may run over: a folder with all that it lies in, so that no two books share one."""
 
     def to_json(self) -> str:
         """The item as one line, without what is as usual."""
@@ -69,6 +71,12 @@ def load(item: Item) -> tuple[Tensor, int]:
     audio.check(wav, sr, item.audio)
     audio.check_audible(wav, item.audio)
     return wav, sr
+
+
+def folder_of(name: str) -> str | None:
+    """The folder in a relative path, which is the chapter where nothing else is known; None without one."""
+    folder = str(PurePosixPath(name).parent)
+    return None if folder == "." else folder
 
 
 def named_apart(items: Iterable[Item]) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from slmcore import places
 from slmcore.places import Place
-from slmzoo.corpus.items import Item
+from slmzoo.corpus.items import Item, folder_of
 
 __all__ = ["csv_rows", "fairseq", "lhotse"]
 
@@ -26,15 +26,15 @@ def fairseq(place: Place) -> Iterator[Item]:
         if not name or not samples.strip().isdecimal():
             raise ValueError(_wrong(place, number, "`relative/path<TAB>samples`", line))
         inside, seconds = PurePosixPath(name), int(samples) / _FAIRSEQ_RATE
-        chapter = inside.parent.name or None
         file = str(places.join(root, name))
-        yield Item(id=str(inside.with_suffix("")), audio=file, probable=round(seconds, 2), chapter=chapter)
+        yield Item(id=str(inside.with_suffix("")), audio=file, probable=round(seconds, 2), chapter=folder_of(name))
 
 
 def csv_rows(place: Place) -> Iterator[Item]:
     """A csv file with a header: `path`, and as far as there are such columns id, start, seconds, speaker, chapter.
 
-    Paths are relative to the file's folder. The id is otherwise the path without its extension.
+    Paths are relative to the file's folder. The id is otherwise the path without its extension; where neither speaker
+    nor chapter is known, the chapter is the folder in the path.
     """
     for number, row in enumerate(csv.DictReader(_lines(place)), 2):
         if not row.get("path"):
@@ -51,7 +51,7 @@ def csv_rows(place: Place) -> Iterator[Item]:
             start=start,
             seconds=seconds,
             speaker=row.get("speaker") or None,
-            chapter=row.get("chapter") or None,
+            chapter=row.get("chapter") or (None if row.get("speaker") else folder_of(row["path"])),
         )
 
 

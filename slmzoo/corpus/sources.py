@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from slmcore import audio, places
 from slmcore.places import Place
 from slmzoo.corpus import huggingface, manifests, tars
-from slmzoo.corpus.items import Item, named_apart, probable_seconds
+from slmzoo.corpus.items import Item, folder_of, named_apart, probable_seconds
 
 __all__ = ["items", "roots"]
 
@@ -32,11 +32,14 @@ _MANIFESTS = (manifests.fairseq, manifests.csv_rows, manifests.lhotse)
 def items(corpus: Iterable[str]) -> Iterator[Item]:
     """The utterances that `corpus` names, each with a unique name.
 
-    A file of a folder is named after its path inside that folder, without the extension; its chapter is the folder it
-    lies in, and its speaker the one above where the file's name begins with both, as in LibriSpeech.
+    A file of a folder is named after its path inside that folder, without the extension. Its chapter is the path of the
+    folder it lies in, from the one that all folders, patterns and files of the corpus share; its speaker the folder
+    above where the file's name begins with both, as in LibriSpeech.
     Raises FileNotFoundError for what names nothing or holds no audio, ValueError for a manifest that is not right.
     """
-    return named_apart(item for source in corpus for item in _items(source))
+    corpus = list(corpus)
+    shared = os.path.commonpath([_absolute(_top(source)) for source in corpus if not _is_list(source)] or ["/"])
+    return named_apart(item for source in corpus for item in _items(source, shared))
 
 
 def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
@@ -46,7 +49,7 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     common, on each disk.
     """
     here = [source for source in corpus if _is_local(source) and _reader(source) not in _MANIFESTS]
-    found = {str(source if Path(source).is_dir() else _fixed_part(source)) for source in here}
+    found = {_top(source) for source in here}
     folders = {os.path.dirname(item.audio) for item in items if item.row is None and _is_local(item.audio)}  # noqa: PTH120
     disks: dict[tuple[int, bool], list[str]] = {}
     for folder in folders:
@@ -55,9 +58,9 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     return sorted(found | {os.path.commonpath(on_disk) or "." for on_disk in disks.values()})
 
 
-def _items(source: str) -> Iterator[Item]:
+def _items(source: str, shared: str) -> Iterator[Item]:
     dataset = source.removeprefix(huggingface.PREFIX)
-    found = huggingface.items(dataset) if dataset != source else _of_place(source)
+    found = huggingface.items(dataset) if dataset != source else _of_place(source, shared)
     empty = True
     for item in found:
         empty = False
@@ -66,43 +69,42 @@ def _items(source: str) -> Iterator[Item]:
         raise FileNotFoundError(f"{source} holds no audio.")
 
 
-def _of_place(source: str) -> Iterator[Item]:
+def _of_place(source: str, shared: str) -> Iterator[Item]:
     reader = _reader(source)
     if places.is_remote(source):
-        yield from reader(source) if reader else _remote(source)
+        yield from reader(source) if reader else _remote(source, shared)
     elif Path(source).is_dir():
-        yield from _in_folder(Path(source), audio.find(source))
+        for file in audio.find(source):
+            yield _item(str(file), file.relative_to(source).as_posix(), file.stat().st_size, shared)
     elif Path(source).exists():
-        yield from reader(source) if reader else [_item(source, Path(source).stem, Path(source).stat().st_size)]
+        size = Path(source).stat().st_size
+        yield from reader(source) if reader else [_item(source, Path(source).name, size, shared)]
     else:
         # `Path.glob` takes no absolute pattern
         matches = sorted(glob(source, recursive=True))  # noqa: PTH207
         if not matches:
             raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
         for match in matches:
-            yield from _of_place(match)
+            yield from _of_place(match, shared)
 
 
-def _in_folder(folder: Path, files: list[Path]) -> Iterator[Item]:
-    for file in files:
-        inside = PurePosixPath(file.relative_to(folder).as_posix())
-        yield _item(str(file), str(inside.with_suffix("")), file.stat().st_size)
-
-
-def _remote(url: str) -> Iterator[Item]:
+def _remote(url: str, shared: str) -> Iterator[Item]:
     for name, size in places.walk(url):
         place = str(places.join(url, name)) if name else url
         if PurePosixPath(place).suffix.lower() in audio.EXTENSIONS:
-            yield _item(place, str(PurePosixPath(name or place.rpartition("/")[2]).with_suffix("")), size)
+            yield _item(place, name or place.rpartition("/")[2], size, shared)
 
 
-def _item(place: str, name: str, size: int) -> Item:
-    folders = name.split("/")[:-1]
-    chapter = folders[-1] if folders else None
-    speaker = folders[-2] if len(folders) > 1 else None
-    if not name.rpartition("/")[2].startswith(f"{speaker}-{chapter}-"):
-        speaker = None
-    return Item(id=name, audio=place, probable=probable_seconds(place, size), speaker=speaker, chapter=chapter)
+def _item(place: str, name: str, size: int, shared: str) -> Item:
+    file = PurePosixPath(_absolute(place)).relative_to(shared)
+    *_, speaker, folder = ("", "", *file.parent.parts)
+    return Item(
+        id=str(PurePosixPath(name).with_suffix("")),
+        audio=place,
+        probable=probable_seconds(place, size),
+        speaker=speaker if speaker and file.name.startswith(f"{speaker}-{folder}-") else None,
+        chapter=folder_of(str(file)),
+    )
 
 
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
@@ -113,9 +115,21 @@ def _is_local(source: str) -> bool:
     return not source.startswith(huggingface.PREFIX) and not places.is_remote(source)
 
 
-def _fixed_part(source: str) -> Path:
-    """The folder of a file, or the deepest that all matches of a pattern lie in."""
-    folder = Path(source).parent
-    while any(sign in str(folder) for sign in "*?["):
+def _is_list(source: str) -> bool:
+    """Whether it names its utterances itself."""
+    return source.startswith(huggingface.PREFIX) or _reader(source) is not None
+
+
+def _top(source: str) -> str:
+    """The folder that is a source, or holds it; of a pattern the deepest that all matches lie in."""
+    if places.is_remote(source):
+        return source.rpartition("/")[0] if source.lower().endswith(audio.EXTENSIONS) else source
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    while not folder.is_dir() and any(sign in str(folder) for sign in "*?["):
         folder = folder.parent
-    return folder
+    return str(folder)
+
+
+def _absolute(place: str) -> str:
+    """A path from the root, for URLs too, so that all can be compared."""
+    return os.path.normpath(f"/{place}") if places.is_remote(place) else os.path.abspath(place)  # noqa: PTH100

@@ -9,13 +9,15 @@ from typing import Any
 
 from slmcore import audio, places
 from slmcore.places import Place
-from slmzoo.corpus.items import Item, probable_seconds
+from slmzoo.corpus.items import Item, folder_of, probable_seconds
 
 __all__ = ["items"]
 
 
 def items(place: Place) -> Iterator[Item]:
     """The samples of a tar that hold audio, in its order; `speaker` and `chapter` from a sample's `.json`.
+
+    Where neither is known, the chapter is the folder in the sample's name.
 
     Only the headers are read here; the audio is later read from its place in the tar. Raises ValueError for a file
     that is no tar or is cut off, and for a compressed one, in which there are no places.
@@ -52,7 +54,7 @@ def _of_sample(place: Place, tar: tarfile.TarFile, sample: list[tarfile.TarInfo]
             probable=probable_seconds(member.name, member.size),
             offset=member.offset_data,
             size=member.size,
-            **told,
+            **(told or {"chapter": folder_of(_key(member))}),
         )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from slmcore.shards import Record
 from slmcore.units import OperatingPoint, Units
 from slmzoo.cli import main
 from slmzoo.corpus.formats import FORMATS, convert
+from slmzoo.training.material import UnitSource
 
-PER_FILE = [name for name, known in FORMATS.items() if known.suffix]
 utterances = st.lists(st.lists(st.integers(0, 999), min_size=1, max_size=30), min_size=1, max_size=5)
 
 
@@ -22,7 +23,7 @@ def written(folder, framewise, names=None, point=None):
     """Shards of the given units, one a frame."""
     names = names or [f"84/{i}/84-{i}-0001" for i in range(len(framewise))]
     units = [Units.from_framewise(torch.tensor(x, dtype=torch.int64), 50.0, point) for x in framewise]
-    rows = [Record(n, u, round(u.seconds * 16000), 16000, chapter=n.split("/")[-2] if "/" in n else None)
+    rows = [Record(n, u, round(u.seconds * 16000), 16000, chapter=n.rpartition("/")[0] or None)
             for n, u in zip(names, units, strict=True)]  # fmt: skip
     folder.mkdir()
     made = {"frame_rate": "50.0", "operating_point": point.to_json() if point else "null"}
@@ -39,10 +40,7 @@ def test_units_and_durations_survive(tmp_path_factory, rows, name, framewise):
     source = written(folder / "shards", framewise)
     number = convert(source, folder / "other", read_as="shards", write_as=name)
     assert number == convert(folder / "other", folder / "back", read_as=name, write_as="shards") == len(framewise)
-    expected = rows(source)
-    if name not in PER_FILE:
-        expected = [(*row[:6], None) for row in expected]  # their lines have no place for a chapter
-    assert rows(folder / "back") == expected
+    assert rows(folder / "back") == rows(source)
     assert shards.provenance(folder / "back")["converted_from"] == name
 
 
@@ -62,13 +60,26 @@ def test_npy_files_lie_in_the_folder_of_their_chapter(tmp_path):
     folder = tmp_path / "shards"
     folder.mkdir()
     units = Units.from_framewise(torch.tensor([1, 2]), 50.0)
-    names = [("x", "c"), ("c/y", "c"), ("z", None)]
-    records = [Record(n, units, 640, 16000, chapter=chapter) for n, chapter in names]
+    names = [("x", "c", "s"), ("c/y", "c", None), ("z", None, None), ("a/w", "c", None), ("v", None, "s")]
+    records = [Record(n, units, 640, 16000, speaker, chapter) for n, chapter, speaker in names]
     shards.write(folder / "a.parquet", records, {})
     shards.write_index(folder)
     convert(folder, tmp_path / "npy", read_as="shards", write_as="npy")
     found = sorted(str(p.relative_to(tmp_path / "npy")) for p in (tmp_path / "npy").rglob("*.npy"))
-    assert found == ["c/x.npy", "c/y.npy", "z.npy"]
+    assert found == ["c/a%2Fw.npy", "c/x.npy", "c/y.npy", "s/v.npy", "z.npy"]
+    assert groups(tmp_path / "npy") == groups(folder) == [1, 1, 3]
+
+
+def groups(source) -> list[int]:
+    """Sizes of the groups that training makes of units."""
+    return sorted(Counter(spoken.chapter for spoken in UnitSource(source).read(1000)).values())
+
+
+def test_training_never_runs_over_two_books(tmp_path):
+    source = written(tmp_path / "shards", [[1], [2], [3]], ["bookA/01/x", "bookB/01/x", "bookB/01/y"])
+    convert(source, tmp_path / "npy", read_as="shards", write_as="npy")
+    found, expected = ([s.chapter for s in UnitSource(place).read(9)] for place in (tmp_path / "npy", source))
+    assert found == expected == ["bookA/01", "bookB/01", "bookB/01"]
 
 
 def test_codes_of_several_codebooks_give_the_first(tmp_path, rows):

@@ -31,7 +31,7 @@ def wav_bytes(seconds: float = 0.1, rate: int = 8000) -> bytes:
 def test_a_folder(speech_folder):
     found = named(speech_folder)
     assert [item.id for item in found] == [f"84/12{i // 6}/84-12{i // 6}-{i:04d}" for i in range(12)]
-    assert {(item.speaker, item.chapter) for item in found} == {("84", "120"), ("84", "121")}
+    assert {(item.speaker, item.chapter) for item in found} == {("84", "84/120"), ("84", "84/121")}
     wav, sr = items.load(found[3])
     assert (wav.shape, sr) == ((1, 7200), 16000)
     assert found[3].probable == pytest.approx(7200 / 16000, abs=0.01)
@@ -42,9 +42,34 @@ def test_other_folders_tell_the_chapter_only(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(wav_bytes())
     assert [(i.id, i.speaker, i.chapter) for i in named(tmp_path)] == [
-        ("talks/day1/x", None, "day1"),
+        ("talks/day1/x", None, "talks/day1"),
         ("top", None, None),
     ]
+
+
+def test_chapters_of_different_books_stay_apart(tmp_path):
+    for name in ("bookA/01/x.wav", "bookB/01/x.wav", "bookB/y.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(wav_bytes())
+    apart = ["bookA/01", "bookB/01", "bookB"]
+    files = [tmp_path / "bookA/01/x.wav", tmp_path / "bookB/01/x.wav", tmp_path / "bookB/y.wav"]
+    (tmp_path / "a.tsv").write_text(f"{tmp_path}\n" + "".join(f"{f.relative_to(tmp_path)}\t800\n" for f in files))
+    (tmp_path / "a.csv").write_text("path\n" + "".join(f"{f.relative_to(tmp_path)}\n" for f in files))
+    tar_of(tmp_path / "a.tar", {str(f.relative_to(tmp_path)): f.read_bytes() for f in files})
+    lists = ([tmp_path / f"a.{kind}"] for kind in ("tsv", "csv", "tar"))
+    for corpus in ([tmp_path], [tmp_path / "book*"], [tmp_path / "bookA", tmp_path / "bookB"], files, *lists):
+        assert sorted(str(item.chapter) for item in named(*corpus)) == sorted(apart), corpus
+    (tmp_path / "a.csv").write_text("path,speaker,chapter\nbookA/01/x.wav,me,\nbookA/01/x.wav,me,mine\n")
+    assert [(item.speaker, item.chapter) for item in named(tmp_path / "a.csv")] == [("me", None), ("me", "mine")]
+
+
+def test_chapters_of_object_stores_stay_apart():
+    pytest.importorskip("fsspec")
+    url = f"memory://{uuid.uuid4().hex}"
+    for name in ("bookA/01/x.wav", "bookB/01/x.wav"):
+        places.write_bytes(f"{url}/{name}", wav_bytes())
+    for corpus in ([url], [f"{url}/bookA", f"{url}/bookB/"], [f"{url}/bookA/01/x.wav", f"{url}/bookB"]):
+        assert [item.chapter for item in named(*corpus)] == ["bookA/01", "bookB/01"]
 
 
 def test_files_patterns_and_equal_names(speech_folder, tmp_path):
@@ -77,7 +102,7 @@ def test_a_fairseq_manifest(speech_folder, tmp_path):
     found = named(tmp_path / "train.tsv")
     assert [item.id for item in found] == [item.id for item in named(speech_folder)]
     assert items.load(found[0])[0].shape == (1, 4800)
-    assert (found[0].chapter, found[0].probable) == ("120", 0.3)
+    assert (found[0].chapter, found[0].probable) == ("84/120", 0.3)
     (tmp_path / "bad.tsv").write_text(f"{speech_folder}\na.wav 4800\n")
     with pytest.raises(ValueError, match=r"bad\.tsv, line 2, must be `relative/path<TAB>samples`"):
         named(tmp_path / "bad.tsv")
