@@ -36,6 +36,7 @@ __all__ = [
     "codec_with_verbs",
     "ellav",
     "empty_quantizer",
+    "language_model",
     "load_codebook",
     "pipeline",
     "plm",
@@ -235,8 +236,7 @@ def pipeline(
             "A pipeline has several checkpoints. Load its parts, and give them to slmzoo.pipeline.Pipeline."
         )
     where = Source(**source)
-    if where.zoo == "dp-slm" and k is None and lmbda is None:
-        k, lmbda = 500, 4500
+    k, lmbda = _usual(k, lmbda, where)
     if with_ulm or with_speech:
         row = table.find("ulm", zoo=where.zoo, k=k, lmbda=lmbda, registry=where.registry)
         k, lmbda = row.k, row.lmbda
@@ -248,6 +248,28 @@ def pipeline(
         if decoder is not None and weights is not None:
             quantize_linears(decoder.transformer, weights)
     return made
+
+
+def language_model(
+    k: int | None = None,
+    lmbda: float | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+    weights: Scheme | None = None,
+    **source: Any,
+) -> tuple[UnitLM, UnitTokenizer]:
+    """The language model of a `pipeline` and its tokenizer, without what they do not need. Arguments as there."""
+    k, lmbda = _usual(k, lmbda, Source(**source))
+    model, tokenizer = ulm(k=k, lmbda=lmbda, **source)
+    model = model if dtype is None else model.to(dtype)
+    if weights is not None:
+        quantize_linears(model.transformer, weights)
+    return model, tokenizer
+
+
+def _usual(k: int | None, lmbda: float | None, where: Source) -> tuple[int | None, float | None]:
+    """The operating point, or the default of the published zoo where none is named."""
+    return (500, 4500) if where.zoo == "dp-slm" and k is None and lmbda is None else (k, lmbda)
 
 
 def _placed(model: Any, row: Row | None, where: Source, **given: Any) -> Any:

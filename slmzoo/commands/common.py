@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,13 +17,24 @@ from simple_parsing import field
 from torch import Tensor
 from tqdm import tqdm
 
+from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
+from slmcore.rows import check_k, check_lmbda
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline
 
-__all__ = ["AudioCommand", "ModelCommand", "ResultsCommand", "ZooCommand", "complain", "describe", "point_of"]
+__all__ = [
+    "AudioCommand",
+    "ModelCommand",
+    "ResultsCommand",
+    "ZooCommand",
+    "complain",
+    "describe",
+    "parse_point",
+    "point_of",
+]
 
 Made = TypeVar("Made")
 Finish = Callable[[list[Made]], list[dict[str, Any]]]
@@ -77,20 +89,18 @@ class ModelCommand(ZooCommand):
 
     def pipeline(self, **parts: bool) -> Pipeline:
         """The models of this command's operating point, on its device."""
-        device = self.chosen_device()
-        if device == "cuda" and self.weights != "float":
+        return hub.pipeline(self.k, self.lmbda, **{**self._loading(), **parts}).to(self.chosen_device())
+
+    def language_model(self) -> tuple[UnitLM, UnitTokenizer]:
+        """The language model of this command's operating point alone, on its device, and its tokenizer."""
+        model, tokenizer = hub.language_model(self.k, self.lmbda, **self._loading())
+        return model.to(self.chosen_device()), tokenizer
+
+    def _loading(self) -> dict[str, Any]:
+        if self.chosen_device() == "cuda" and self.weights != "float":
             raise ValueError(must("weights", "float on CUDA", self.weights, "Use --dtype bfloat16, or --device cpu."))
         weights = None if self.weights == "float" else self.weights
-        loaded = hub.pipeline(
-            self.k,
-            self.lmbda,
-            zoo=self.zoo,
-            registry=self.registry,
-            dtype=getattr(torch, self.dtype),
-            weights=weights,
-            **parts,
-        )
-        return loaded.to(device)
+        return {"zoo": self.zoo, "registry": self.registry, "dtype": getattr(torch, self.dtype), "weights": weights}
 
     def chosen_device(self) -> Literal["cpu", "cuda"]:
         """Where to compute: what `device` says, which may be to look what is here."""
@@ -172,6 +182,16 @@ def point_of(units: Units) -> dict[str, Any]:
     """The operating point of units as the fields of a result."""
     point = units.operating_point
     return {name: getattr(point, name, None) for name in ("zoo", "k", "lmbda", "num_neighbors")}
+
+
+def parse_point(text: str) -> tuple[int, float]:
+    """K and lambda of one of --points, such as "500:4500"."""
+    if not re.fullmatch(r"\d+:\d+(\.\d+)?", text):
+        raise ValueError(f"--points must be like 500:4500 (k:lambda), but one is {text!r}.")
+    k, lmbda = int(text.split(":")[0]), float(text.split(":")[1])
+    check_k(k)
+    check_lmbda(lmbda)
+    return k, lmbda
 
 
 def _write(file: TextIO, row: dict[str, Any]) -> None:

@@ -18,8 +18,7 @@ from slmzoo.evaluation import layouts, zerospeech
 from slmzoo.evaluation.conventions import PRESETS, Convention, loglikelihoods
 from slmzoo.evaluation.pairs import Benchmark, accuracy, likelihood_rows, problems_of
 from slmzoo.evaluation.results import Problems, insist, score_items
-from slmzoo.evaluation.unitstore import units_in, units_of
-from slmzoo.pipeline import Pipeline
+from slmzoo.evaluation.unitstore import described, units_in, units_of
 
 __all__ = ["Pairs", "PairsEvaluation", "Salmon", "Sblimp", "StoryCloze", "Swuggy"]
 
@@ -36,6 +35,19 @@ class _Scored:
     problems: Problems
     conventions: dict[str, Any]
     models: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Units of recordings, and what scores them."""
+
+    units: Mapping[str, Units]
+    scorer: tuple[UnitLM, UnitTokenizer]
+    there: Collection[str]
+    """Recordings that were found, whether or not they have units."""
+    failed: list[str]
+    """Recordings that cannot be read."""
+    models: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,35 +109,38 @@ class PairsEvaluation(Evaluation):
         return _Scored(scores=scores, there=there, problems=problems, conventions={"scores": path.name})
 
     def _score(self, benchmark: Benchmark) -> _Scored:
-        pipeline = self.pipeline(with_speech=False)
-        models = self.models(pipeline.operating_point, "wavlm", "codebook", "ulm")
-        units, failed = self._units(benchmark, pipeline, models)
+        material = self._of_audio(benchmark) if self.units is None else self._of_shards(benchmark, self.units)
+        units = material.units
         made = [name for name in benchmark.ids if name in units]
         wanted = [name for name in made if self.chosen.scores(len(units[name]))]
         sequences = [units[name] for name in wanted]
-        ulm, tokenizer = cast("UnitLM", pipeline.ulm), cast("UnitTokenizer", pipeline.tokenizer)
-        values = loglikelihoods(ulm, tokenizer, sequences, self.chosen, progress=sys.stderr.isatty())
+        values = loglikelihoods(*material.scorer, sequences, self.chosen, progress=sys.stderr.isatty())
         return _Scored(
             scores=dict(zip(wanted, values, strict=True)),
-            there={*(benchmark.files if self.units is None else units), *failed},
-            problems={"unreadable": list(failed), _TOO_SHORT: sorted(set(made) - set(wanted))},
+            there=material.there,
+            problems={"unreadable": material.failed, _TOO_SHORT: sorted(set(made) - set(wanted))},
             conventions={**self.chosen.describe(), "units": str(self.units or "of the audio")},
-            models=models,
+            models=material.models,
         )
 
-    def _units(
-        self, benchmark: Benchmark, pipeline: Pipeline, models: Mapping[str, Any]
-    ) -> tuple[dict[str, Units], dict[str, str]]:
-        point = pipeline.operating_point
-        if self.units is not None:
-            called = {_plain(name): name for name in benchmark.ids} | {name: name for name in benchmark.ids}
-            units = {called.get(name, name): each for name, each in units_in(self.units).items()}
-            for of in units.values():
-                if point is not None:
-                    point.check_compatible(of.operating_point, f"{self.units} and the language model")
-            return units, {}
+    def _of_audio(self, benchmark: Benchmark) -> _Material:
+        pipeline = self.pipeline(with_speech=False)
+        models = self.models(pipeline.operating_point, "wavlm", "codebook", "ulm")
         files = {name: benchmark.files[name] for name in benchmark.ids if name in benchmark.files}
-        return units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
+        units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
+        scorer = cast("UnitLM", pipeline.ulm), cast("UnitTokenizer", pipeline.tokenizer)
+        return _Material(units, scorer, {*benchmark.files, *failed}, list(failed), models)
+
+    def _of_shards(self, benchmark: Benchmark, shards: Path) -> _Material:
+        called = {_plain(name): name for name in benchmark.ids} | {name: name for name in benchmark.ids}
+        units = {called.get(name, name): each for name, each in units_in(shards).items()}
+        ulm, tokenizer = self.language_model()
+        point = ulm.operating_point
+        for of in units.values():
+            if point is not None:
+                point.check_compatible(of.operating_point, f"{shards} and the language model")
+        models = {**self.models(point, "ulm"), "units": described(shards)}
+        return _Material(units, (ulm, tokenizer), units.keys(), [], models)
 
 
 @dataclass(frozen=True, kw_only=True)

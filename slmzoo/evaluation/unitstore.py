@@ -6,15 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from slmcore import audio, shards
+from slmcore.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.pipeline import Pipeline
 
-__all__ = ["fingerprint", "units_in", "units_of"]
+__all__ = ["described", "fingerprint", "units_in", "units_of"]
 
 _BLOCK = 256
 
@@ -56,6 +58,14 @@ def units_in(place: str | Path) -> dict[str, Units]:
             raise ValueError(f"{place} holds {record.id!r} twice. Give the shards of one corpus.")
         found[record.id] = record.units
     return found
+
+
+def described(place: str | Path) -> dict[str, Any]:
+    """What shards of units are: name and SHA-256 of the shard (or of the folder's index), and the operating point."""
+    place = Path(place)
+    point = json.loads(shards.provenance(place)["operating_point"])
+    digest = sha256_of(place / shards.INDEX if place.is_dir() else place)
+    return {"file": place.name, "sha256": digest, "operating_point": point}
 
 
 def _make(pipeline: Pipeline, files: Mapping[str, Path], failed: dict[str, str]) -> list[Record]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
 from slmcore import audio, shards
+from slmcore.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
+from slmzoo import hub
 from slmzoo.cli import main
 from slmzoo.evaluation import unitstore
 from slmzoo.evaluation.conventions import PRESETS, loglikelihoods
@@ -126,13 +129,22 @@ def test_what_cannot_be_read_is_named_and_left_out_when_allowed(run, tmp_path, c
     assert [row["item"] for row in items_of(tmp_path / "out" / "pairs.json", "accuracy")] == ["w1"]
 
 
-def test_units_on_disk_take_the_place_of_audio(run, tmp_path, pipeline):
+def test_units_on_disk_take_the_place_of_audio(run, tmp_path, pipeline, monkeypatch):
     assert run() == 0
+    monkeypatch.delattr(hub, "wavlm")
     records = [r for shard in sorted((tmp_path / "out" / "units").iterdir()) for r in shards.read(shard)]
     for name in range(8):
         (tmp_path / f"{name}.wav").unlink()
     shards.write(tmp_path / "own.parquet", reversed(records), {})
     assert run("--units", tmp_path / "own.parquet", out="again") == 0
+    models = read(tmp_path / "again" / "pairs.json")["models"]
+    assert set(models) == {"ulm", "units"}
+    assert models["ulm"] == read(tmp_path / "out" / "pairs.json")["models"]["ulm"]
+    assert models["units"] == {
+        "file": "own.parquet",
+        "sha256": sha256_of(tmp_path / "own.parquet"),
+        "operating_point": asdict(pipeline.operating_point),
+    }
     one, other = ((tmp_path / out / "pairs.accuracy.csv").read_bytes() for out in ("out", "again"))
     assert one == other
     values = loglikelihoods(pipeline.ulm, pipeline.tokenizer, [r.units for r in records], PRESETS["dpslm"])
