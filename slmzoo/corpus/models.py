@@ -58,6 +58,8 @@ class Models:
         self.points = [q.operating_point or OperatingPoint(zoo=settings.zoo) for q in self.quantizers]
         if len(set(self.points)) < len(self.points) or len({point.layer for point in self.points}) > 1:
             raise ValueError(must("points", "different, and of one layer of the encoder", settings.points))
+        # What lies above the wanted layer would only take memory, in each process anew.
+        del self.encoder.blocks[self.points[0].layer or self.encoder.num_layers :]
 
     @torch.inference_mode()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:

@@ -25,7 +25,7 @@ from slmzoo.corpus.models import Models, Settings
 from slmzoo.corpus.plan import Planned
 from slmzoo.corpus.stages import Encoded, Heard, encode, read, write
 
-__all__ = ["Report", "devices_for", "one_thread", "run"]
+__all__ = ["Report", "cores", "devices_for", "one_thread", "run"]
 
 Value = TypeVar("Value")
 Made = TypeVar("Made")
@@ -46,12 +46,16 @@ class Report:
     """Items that gave no units."""
 
 
+def cores() -> int:
+    """How many cores this process may use: a container or a scheduler may leave it fewer than the machine has."""
+    # macOS cannot tell
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def devices_for(device: str, workers: int | None, shards: int) -> list[str]:
     """The device of each process: by default all GPUs, or a process a core, if there are shards enough to pay."""
-    if device == "cuda":
-        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    else:
-        found = [device] * (os.cpu_count() or 1)
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    found = gpus if device == "cuda" else [device] * cores()
     if workers is not None:
         return [found[i % len(found)] for i in range(min(workers, max(1, shards)))]
     return found[: max(1, shards // _SHARDS_THAT_PAY)]
@@ -117,7 +121,7 @@ def _written(job: Job, shard: Planned, encoded: Encoded) -> Report:
 
 
 def _readers(settings: Settings) -> int:
-    return 2 if settings.device_type == "cpu" else min(16, max(4, (os.cpu_count() or 4) // torch.cuda.device_count()))
+    return 2 if settings.device_type == "cpu" else min(16, max(4, cores() // torch.cuda.device_count()))
 
 
 def _in_processes(job: Job, settings: Sequence[Settings], shards: list[Planned]) -> Iterator[Report]:

@@ -381,9 +381,17 @@ def test_a_process_that_dies_is_told(models, speech_folder, tmp_path, monkeypatc
 
 def test_a_device_for_each_process(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: range(8), raising=False)
     assert plain.devices_for("cuda", None, 10) == ["cuda:0", "cuda:1"]
     assert plain.devices_for("cuda", 3, 10) == ["cuda:0", "cuda:1", "cuda:0"]
     assert plain.devices_for("cpu", 3, 2) == ["cpu"] * 2
     assert plain.devices_for("cpu", 3, 0) == ["cpu"]
     assert [len(plain.devices_for("cpu", None, n)) for n in (0, 7, 8, 1000)] == [1, 1, 2, 8]
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert plain.cores() == 3
+
+
+def test_blocks_above_the_layer_take_no_memory(models, registry):
+    whole = hub.pipeline(zoo="tiny", registry=registry, with_ulm=False, with_speech=False).encoder
+    assert len(models.encoder.blocks) == models.points[0].layer < len(whole.blocks)
