@@ -188,7 +188,8 @@ def parse_point(text: str) -> tuple[int, float]:
     """K and lambda of one of --points, such as "500:4500"."""
     if not re.fullmatch(r"\d+:\d+(\.\d+)?", text):
         raise ValueError(f"--points must be like 500:4500 (k:lambda), but one is {text!r}.")
-    k, lmbda = int(text.split(":")[0]), float(text.split(":")[1])
+    codes, _, weight = text.partition(":")
+    k, lmbda = int(codes), float(weight)
     check_k(k)
     check_lmbda(lmbda)
     return k, lmbda

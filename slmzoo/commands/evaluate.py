@@ -12,11 +12,11 @@ from typing import Any
 from simple_parsing import field as option
 
 from slmcore.fetch import verify
-from slmcore.registry import find
+from slmcore.registry import Row, find
 from slmcore.units import OperatingPoint
 from slmzoo.commands.common import ModelCommand, ResultsCommand
 from slmzoo.evaluation.compare import Difference, compare_results
-from slmzoo.evaluation.results import Problems, Result, Row, Score, insist, read, table
+from slmzoo.evaluation.results import Problems, Result, Score, insist, read, table
 from slmzoo.evaluation.statistics import Bootstrap
 from slmzoo.pipeline import Pipeline
 from slmzoo.tables import columns
@@ -29,7 +29,7 @@ class Findings:
     """What an evaluation found, before it is known how it was called."""
 
     scores: Sequence[Score]
-    tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     conventions: dict[str, Any] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
     problems: Problems = field(default_factory=dict)
@@ -55,11 +55,18 @@ class Evaluation(ModelCommand):
 
     def models(self, point: OperatingPoint | None, *kinds: str) -> dict[str, Any]:
         """Name and SHA-256 of the files of kinds such as "wavlm", "codebook", "ulm" at an operating point."""
+        return {kind: self.described(row) for kind, row in self.rows(point, *kinds).items()}
+
+    def rows(self, point: OperatingPoint | None, *kinds: str) -> dict[str, Row]:
+        """The checkpoints of these kinds at an operating point; a ValueError says what there is."""
         k, lmbda = (point.k, point.lmbda) if point is not None else (self.k, self.lmbda)
         keys = {"codebook": {"k": k}, "ulm": {"k": k, "lmbda": lmbda}, "ellav": {"k": k, "lmbda": lmbda}}
-        rows = {kind: find(kind, zoo=self.zoo, registry=self.registry, **keys.get(kind, {})) for kind in kinds}
+        return {kind: find(kind, zoo=self.zoo, registry=self.registry, **keys.get(kind, {})) for kind in kinds}
+
+    def described(self, row: Row) -> dict[str, Any]:
+        """Name, SHA-256 and precision of a checkpoint that is here."""
         how = {"dtype": self.dtype, "weights": self.weights}
-        return {kind: {"zoo": self.zoo, "file": row.file, "sha256": verify(row), **how} for kind, row in rows.items()}
+        return {"zoo": self.zoo, "file": row.file, "sha256": verify(row), **how}
 
     def identity(self, pipeline: Pipeline, models: Mapping[str, Any]) -> dict[str, str]:
         """What tells units that were made by these models (of `models`) from others, for `units_of`."""

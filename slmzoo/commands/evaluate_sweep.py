@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from tqdm import tqdm
 
 from dpdp import DPDPQuantizer
 from slmcore.errors import must
+from slmcore.fetch import resolve
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
+from slmzoo.commands.common import parse_point
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched, shown
 from slmzoo.evaluation import abx
@@ -36,8 +39,9 @@ __all__ = ["Sweep"]
 class Sweep(Evaluation):
     """Units at many operating points. The same command goes on where it was interrupted.
 
-    Each k is measured at each lambda: bit rate and codebook use; with --alignments purities and boundaries; with --item
-    ABX on units; with --transcripts word errors of greedy resynthesis, which needs an acoustic model at each point.
+    Each k is measured at each lambda, or at those of --points: bit rate and codebook use; with --alignments purities
+    and boundaries; with --item ABX on units; with --transcripts word errors of greedy resynthesis, which needs an
+    acoustic model at each point.
     """
 
     data: Path = option(positional=True, metavar="DATA")
@@ -46,6 +50,8 @@ class Sweep(Evaluation):
     """Numbers of codes."""
     lmbda: list[float] = option(default_factory=list)  # pyright: ignore[reportIncompatibleVariableOverride]
     """Weights of the duration penalty."""
+    points: list[str] = option(default_factory=list)
+    """In place of --k and --lmbda: operating points as k:lambda."""
     alignments: Path | None = None
     """Folder of TextGrids, named by their recordings' stems."""
     tier: str = "phones"
@@ -59,72 +65,92 @@ class Sweep(Evaluation):
 
     def run(self) -> int:
         """Measure all points."""
-        if not self.k or not self.lmbda:
-            raise ValueError("A sweep needs at least one --k and one --lmbda.")
+        points = self._points()
         if self.weights != "float":
             raise ValueError(must("weights", "float in a sweep", self.weights, "--dtype sets the precision."))
-        quantizers = {k: hub.quantizer(k=k, lmbda=self.lmbda[0], **self._source) for k in dict.fromkeys(self.k)}
-        material, problems = self._material({_point(quantizer).layer for quantizer in quantizers.values()})
+        models = self._asked(points)
+        quantizers = {k: hub.quantizer(k=k, lmbda=lmbdas[0], **self._source) for k, lmbdas in points.items()}
+        layers = {_point(quantizer).layer for quantizer in quantizers.values()}
+        material, problems = self._material(layers, models)
         insist(problems, self.allow_missing)
-        models = {"wavlm": material.encoder}
         scores: list[Score] = []
-        with tqdm(total=len(quantizers) * len(self._lmbdas), desc="operating points", disable=None) as progress:
+        with tqdm(total=sum(map(len, points.values())), desc="operating points", disable=None) as progress:
             for k, quantizer in quantizers.items():
-                models[f"codebook, k = {k}"] = book = self.models(_point(quantizer), "codebook")["codebook"]
-                for some in self._of_codebook(quantizer, material, book["sha256"]):
+                for some in self._of_codebook(quantizer, points[k], material):
                     scores += some
                     progress.update()
-        conventions = {"zoo": self.zoo, "deduplicated": True, "seed": self.seed, "abx": "units, identical or not"}
+        conventions = {
+            "zoo": self.zoo,
+            "deduplicated": True,
+            "seed": self.seed,
+            "abx": "identical or not",
+            "on": "units",
+        }
         conventions |= {"asr": self.asr, "resynthesis": "greedy"} if material.known.said else {}
         conventions |= {f"num_neighbors, k = {k}": quantizer.num_neighbors for k, quantizer in quantizers.items()}
         found = Findings(scores=scores, conventions=conventions, models=models, problems=problems)
         return self.finish("sweep", found)
 
-    def _material(self, layers: set[int | None]) -> tuple[_Material, dict[str, Sequence[str]]]:
+    def _points(self) -> dict[int, list[float]]:
+        """The lambdas of each k, none of them twice."""
+        if self.points and (self.k or self.lmbda):
+            raise ValueError("--points names k and lambda: leave out --k and --lmbda.")
+        pairs = [parse_point(text) for text in self.points] or list(product(self.k, self.lmbda))
+        if not pairs:
+            raise ValueError("A sweep needs at least one --k and one --lmbda, or --points.")
+        return {k: list(dict.fromkeys(lmbda for of, lmbda in pairs if of == k)) for k, _ in pairs}
+
+    def _asked(self, points: Mapping[int, Sequence[float]]) -> dict[str, dict[str, Any]]:
+        """What each model of the sweep is; all are looked up and brought here, so that no work is lost for one."""
+        speaks = self.transcripts is not None
+        rows = self.rows(None, "wavlm", *(["wavtokenizer"] if speaks else []))
+        for k, lmbdas in points.items():
+            rows[f"codebook, k = {k}"] = self.rows(OperatingPoint(zoo=self.zoo, k=k), "codebook")["codebook"]
+            for lmbda in lmbdas if speaks else []:
+                rows[_ellav(k, lmbda)] = self.rows(OperatingPoint(zoo=self.zoo, k=k, lmbda=lmbda), "ellav")["ellav"]
+        for row in rows.values():
+            resolve(row)
+        return {name: self.described(row) for name, row in rows.items()}
+
+    def _material(
+        self, layers: set[int | None], models: Mapping[str, Any]
+    ) -> tuple[_Material, dict[str, Sequence[str]]]:
         """The features, and what is known of the recordings; and what is wrong with either."""
         if len(layers) > 1:
             raise ValueError(f"These codebooks are of several layers ({layers}). Sweep those of one layer at a time.")
         files, problems = found_in(self.data)
-        model = self.models(None, "wavlm")["wavlm"]
         encoder = hub.wavlm(**self._source)[0].to(self.chosen_device(), getattr(torch, self.dtype))
-        about = {"wavlm": json.dumps(model)}
+        about = {"wavlm": json.dumps(models["wavlm"])}
         features, failed = features_of(encoder, layers.pop(), files, self.out / "features", about)
         readable = {name: path for name, path in files.items() if name not in failed}
         if not readable:
             raise ValueError(f"{self.data} holds no recording that units could be made of.")
         known, wrong = self._known(readable, lengths(features), encoder.frame_rate)
-        material = _Material(files=readable, features=features, known=known, encoder=model)
+        material = _Material(files=readable, features=features, known=known, models=models)
         return material, {**problems, "unreadable": sorted(failed), **wrong}
 
-    def _of_codebook(self, quantizer: DPDPQuantizer, material: _Material, sha256: str) -> Iterator[list[Score]]:
+    def _of_codebook(
+        self, quantizer: DPDPQuantizer, lmbdas: Sequence[float], material: _Material
+    ) -> Iterator[list[Score]]:
         """The scores at each lambda, made or kept from an earlier run."""
         point = _point(quantizer)
-        made_of = self._made_of(material, {"wavlm": json.dumps(material.encoder), "codebook": sha256}, point)
         units: dict[float, dict[str, Units]] = {}
         folder = self.out / "points"
         folder.mkdir(parents=True, exist_ok=True)
-        for lmbda in self._lmbdas:
-            path, key = folder / f"k{point.k}-lmbda{lmbda:g}.json", f"{made_of} {lmbda:g}"
+        for lmbda in lmbdas:
+            path = folder / f"k{point.k}-lmbda{lmbda:g}.json"
+            key = self._made_of(material, replace(point, lmbda=lmbda))
             scores = kept(path, key)
             if scores is None:
-                units = units or self._units(quantizer, point, material)
+                units = units or units_at(material.features, quantizer.to(self.chosen_device()), point, lmbdas)
                 heard = self._heard(point.k, lmbda, units[lmbda], material)
                 scores = scores_at(units[lmbda], material.known, heard, self.bootstrap, seed=self.seed)
                 keep(path, key, scores)
             yield scores
 
-    def _units(
-        self, quantizer: DPDPQuantizer, point: OperatingPoint, material: _Material
-    ) -> dict[float, dict[str, Units]]:
-        return units_at(material.features, quantizer.to(self.chosen_device()), point, self._lmbdas)
-
     @property
     def _source(self) -> dict[str, Any]:
         return {"zoo": self.zoo, "registry": self.registry}
-
-    @property
-    def _lmbdas(self) -> list[float]:
-        return list(dict.fromkeys(self.lmbda))
 
     def _known(
         self, files: Mapping[str, Path], frames: Mapping[str, int], frame_rate: float
@@ -161,8 +187,10 @@ class Sweep(Evaluation):
         chosen = {name: units[name] for name in said}
         return spoken(chosen, material.files, synthesizer, listen)
 
-    def _made_of(self, material: _Material, models: Mapping[str, str], point: OperatingPoint) -> str:
-        """What tells the scores of a codebook from those of other data, models or options."""
+    def _made_of(self, material: _Material, point: OperatingPoint) -> str:
+        """What tells the scores of a point from those of other data, models or options."""
+        names = ("wavlm", "wavtokenizer", f"codebook, k = {point.k}", _ellav(point.k, point.lmbda))
+        models = {name: json.dumps(material.models[name]) for name in names if name in material.models}
         given = [path for path in (self.alignments, self.item, self.transcripts) if path is not None]
         beside = {str(file): file for path in given for file in (path, *path.rglob("*")) if file.is_file()}
         options = [point.to_json(), asdict(self.bootstrap), self.seed, self.tier, self.asr]
@@ -177,8 +205,13 @@ class _Material:
     files: Mapping[str, Path]
     features: Sequence[Path]
     known: Known
-    encoder: dict[str, Any]
-    """Name and digest of its file."""
+    models: Mapping[str, Any]
+    """Name and digest of the file of each."""
+
+
+def _ellav(k: int | None, lmbda: float | None) -> str:
+    """What the result calls the acoustic model of a point."""
+    return f"ellav, k = {k}, lambda = {lmbda:g}"
 
 
 def _point(quantizer: DPDPQuantizer) -> OperatingPoint:

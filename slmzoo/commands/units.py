@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from simple_parsing import field
 
-from slmcore.rows import check_k, check_lmbda
 from slmcore.units import OperatingPoint
 from slmzoo import hub
-from slmzoo.commands.common import AudioCommand, complain, describe
+from slmzoo.commands.common import AudioCommand, complain, describe, parse_point
 from slmzoo.corpus import plain, sources
 from slmzoo.corpus.items import Item
 from slmzoo.corpus.job import begun
@@ -100,7 +98,7 @@ class UnitsOf(AudioCommand):
         return 1 if outcome.failed else 0
 
     def _settings(self, out: str) -> Settings:
-        points = tuple(_point(text) for text in self.points) or ((self.k, self.lmbda),)
+        points = tuple(parse_point(text) for text in self.points) or ((self.k, self.lmbda),)
         if self.rate is not None:
             points = ((self.k, self._lmbda_of_job(out, self.rate)),)
         device = self.chosen_device()
@@ -131,10 +129,3 @@ class UnitsOf(AudioCommand):
         from slmzoo.corpus import cluster
 
         return partial(cluster.run, workers=self.workers, address=self.address)
-
-
-def _point(text: str) -> tuple[int | None, float | None]:
-    if not re.fullmatch(r"\d+:\d+(\.\d+)?", text):
-        raise ValueError(f"--points must be like 500:4500 (k:lambda), but one is {text!r}.")
-    k, lmbda = text.split(":")
-    return check_k(int(k)), check_lmbda(float(lmbda))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from dpdp import bits_per_second
 from slmcore import audio
@@ -90,12 +92,67 @@ def test_what_was_killed_goes_on_and_ends_the_same(data, monkeypatch):
 
 
 def test_words_of_the_resynthesis_where_there_is_an_acoustic_model(data, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate_sweep, "recogniser", lambda *_: lambda wav, _sr: "one two" if wav.shape[1] else "")
+    words(monkeypatch, "one two")
     assert run(data, "out", "--lmbda", 4, "--transcripts", data / "said.txt") == 0
     found = scores_of(data / "out")["wer", "4"]
     assert (found["items"], found["value"]) == (3, pytest.approx(1.0))  # 0 of 2, 2 of 1, 2 of 1
     assert run(data, "out", "--lmbda", 5, "--transcripts", data / "said.txt") == 2
     assert "ellav" in capsys.readouterr().err
+
+
+def words(monkeypatch, text: str) -> None:
+    monkeypatch.setattr(evaluate_sweep, "recogniser", lambda *_: lambda wav, _sr: text if wav.shape[1] else "")
+
+
+def test_points_have_their_own_lambdas(data):
+    whole = ("--alignments", data / "aligned", "--item", data / "tri.item", "--zoo", "tiny", "--resamples", 20)
+    call = ("eval", "sweep", data / "wavs", *whole, "--out")
+    assert main([str(w) for w in (*call, data / "points", "--points", "20:4", "20:9", "20:4")]) == 0
+    assert main([str(w) for w in (*call, data / "grid", "--k", 20, "--lmbda", 4, 9)]) == 0
+    assert scores_of(data / "points") == scores_of(data / "grid")
+
+
+def test_points_are_checked(data, capsys):
+    assert run(data, "out", "--points", "20:4") == 2  # beside --k
+    assert "leave out --k" in capsys.readouterr().err
+    assert main(["eval", "sweep", str(data / "wavs"), "--zoo", "tiny", "--points", "20"]) == 2
+    assert "500:4500" in capsys.readouterr().err
+
+
+def test_all_models_are_looked_for_before_any_work(data, monkeypatch, capsys):
+    monkeypatch.setattr(evaluate_sweep, "features_of", lambda *_: pytest.fail("worked before it looked"))
+    assert run(data, "out", "--lmbda", 4, 5, "--transcripts", data / "said.txt") == 2
+    assert "ellav" in capsys.readouterr().err
+
+
+def test_another_acoustic_model_is_another_result(data, registry, monkeypatch):
+    """The scores of a point are not those of the file that has since been replaced."""
+    own = data / "zoo"
+    shutil.copytree(registry.parent, own)
+    monkeypatch.setenv("SLMZOO_REGISTRY", str(own / registry.name))
+    words(monkeypatch, "one two")
+    arguments = ("--lmbda", 4, "--transcripts", data / "said.txt")
+    assert run(data, "out", *arguments) == 0
+    before = json.loads((data / "out" / "sweep.json").read_text())
+    words(monkeypatch, "nothing else")
+    for file in ("ellav.pt", "wavtokenizer.ckpt"):
+        assert run(data, "out", *arguments) == 0
+        assert scores_of(data / "out")["wer", "4"]["value"] == before_value(before)
+        content = torch.load(own / file, weights_only=True)
+        torch.save({**content, "note": 1}, own / file)
+        for record in own.glob(f"{file}.*"):
+            record.unlink()
+        assert run(data, "out", *arguments) == 0
+        after = json.loads((data / "out" / "sweep.json").read_text())
+        name = "ellav, k = 20, lambda = 4" if file == "ellav.pt" else "wavtokenizer"
+        assert after["models"][name]["sha256"] != before["models"][name]["sha256"]
+        assert scores_of(data / "out")["wer", "4"]["value"] != before_value(before)
+        before = after
+        words(monkeypatch, f"another after {file}")
+
+
+def before_value(content: dict) -> float:
+    return next(score["value"] for score in content["scores"] if score["metric"] == "wer")
 
 
 def test_what_is_wrong_is_named(data, capsys):
