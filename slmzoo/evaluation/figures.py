@@ -36,6 +36,8 @@ class Value:
     subset: Mapping[str, str]
     k: int | None
     lmbda: float | None
+    on: str = ""
+    """What was measured, of a metric that is of several things: "features" or "units" for ABX."""
 
 
 def values_of(name: str, content: Mapping[str, Any]) -> list[Value]:
@@ -61,6 +63,7 @@ def values_of(name: str, content: Mapping[str, Any]) -> list[Value]:
                 subset=row["subset"],
                 k=None if k is None else int(k),
                 lmbda=None if lmbda is None else float(lmbda),
+                on=point.get("on", ""),
             )
         )
     return found
@@ -87,17 +90,19 @@ def rate_figure(values: Sequence[Value], path: Path) -> bool:
 
 
 def abx_figure(values: Sequence[Value], path: Path) -> bool:
-    """ABX error rate against lambda, a line a metric and k. False if no result has one at a known lambda."""
+    """ABX error rate against lambda, a line a result, metric, k and what is measured. False if no lambda is known."""
     found = [v for v in values if v.metric.startswith("abx") and v.lmbda is not None]
     if not found:
         return False
     axes = _axes("λ", "ABX error rate, %")
-    lines = sorted({(v.metric, v.k or 0) for v in found})
-    for i, (metric, k) in enumerate(lines):
-        line = sorted((v for v in found if (v.metric, v.k or 0) == (metric, k)), key=lambda v: v.lmbda or 0.0)
+    lines = sorted({_line(v) for v in found})
+    several = len({v.result for v in found}) > 1
+    for i, (metric, on, k, result) in enumerate(lines):
+        line = sorted((v for v in found if _line(v) == lines[i]), key=lambda v: v.lmbda or 0.0)
         xs, ys = [v.lmbda or 0.0 for v in line], [100 * v.value for v in line]
         look: dict[str, Any] = {"marker": _MARKERS[i % len(_MARKERS)], "color": _COLOURS[i % len(_COLOURS)]}
-        label = f"{metric.removeprefix('abx_')}, k = {k}" if k else metric.removeprefix("abx_")
+        parts = (metric.removeprefix("abx_"), on, f"k = {k}" if k else "", result if several else "")
+        label = ", ".join(filter(None, parts))
         axes.errorbar(xs, ys, yerr=_spans(line, 100), ms=5, lw=1.2, capsize=3, label=label, **look)
     return _finish(axes, path)
 
@@ -136,6 +141,10 @@ def likelihood_figure(rows: Sequence[Mapping[str, str]], path: Path) -> bool:
 
 def _place(value: Value) -> tuple[str, int | None, float | None]:
     return value.result, value.k, value.lmbda
+
+
+def _line(value: Value) -> tuple[str, str, int, str]:
+    return value.metric, value.on, value.k or 0, value.result
 
 
 def _spans(values: Sequence[Value], scale: float) -> list[list[float]]:

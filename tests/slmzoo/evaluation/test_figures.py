@@ -72,6 +72,18 @@ def test_a_suite_and_a_sweep_say_where_each_score_lies(tmp_path, drawn):
     assert labels(drawn[0]) == ["within, k = 100"]
 
 
+def test_features_and_units_and_results_are_lines_of_their_own(tmp_path, drawn):
+    values = []
+    for folder in ("a", "b"):
+        for i, on in enumerate(("features", "units")):
+            scores = [score("abx_within", 0.1 * (i + 1), lmbda=str(x)) for x in (0, 50)]
+            values += values_of(folder, read(saved(tmp_path / folder, *scores, k=100, on=on)))
+    assert abx_figure(values, tmp_path / "x.png")
+    wanted = [f"within, {on}, k = 100, {folder}" for on in ("features", "units") for folder in ("a", "b")]
+    assert labels(drawn[0]) == wanted
+    assert [len(line.get_data()[0]) for line in drawn[0].lines if len(line.get_data()[0])][:4] == [2] * 4
+
+
 def test_bands_stand_in_their_order(tmp_path, drawn):
     rows = [{"item": b, "value": i / 5, "frequency_band": b} for i, b in enumerate(["100+", "5-19", "oov", "1-4"])]
     found = score_items("accuracy", rows, ["frequency_band"], bootstrap=Bootstrap(resamples=5))
