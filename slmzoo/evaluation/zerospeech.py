@@ -43,8 +43,16 @@ def sblimp(folder: Path, subset: str = "dev") -> Benchmark:
 
 
 def frequency_band(frequency: str) -> str:
-    """The band of a word's count in LibriSpeech, whose first value belongs; empty if the count is not known."""
-    return next(name for name, end in BANDS.items() if float(frequency) < end) if frequency else ""
+    """The band of a word's count in LibriSpeech, whose first value belongs; empty if the count is not known.
+
+    Raises ValueError for what is no count.
+    """
+    if not frequency:
+        return ""
+    count = _number(frequency)
+    if not 0 <= count < math.inf:
+        raise ValueError(must("frequency", "a count >= 0", frequency, "Leave it empty where it is not known."))
+    return next(name for name, end in BANDS.items() if count < end)
 
 
 def read_gold(path: Path, task: str) -> tuple[list[Pair], dict[str, list[str]]]:
@@ -120,9 +128,13 @@ def _rows(path: Path, task: str) -> list[dict[str, str]]:
             wanted = f"a csv with the columns {', '.join(_COLUMNS[task])}"
             raise ValueError(must(str(path), wanted, f"a csv without {', '.join(lacking)}"))
         rows = [{name: (value or "").strip() for name, value in row.items() if name} for row in reader]
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         if row["correct"] not in ("0", "1") or not row["filename"]:
-            raise ValueError(must(f"a row of {path}", "a recording with correct 0 or 1", row))
+            raise ValueError(must(f"row {number} of {path}", "a recording with correct 0 or 1", row))
+        try:
+            frequency_band(row["frequency"] if task == "lexical" else "")
+        except ValueError as error:
+            raise ValueError(f"Row {number} of {path}: {error}") from error
     return rows
 
 

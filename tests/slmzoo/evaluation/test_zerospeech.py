@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -125,6 +126,15 @@ def test_gold_files_of_another_form_are_refused(tmp_path, change, message):
         read_gold(data.write_gold(tmp_path / "gold.csv", gold, columns), "lexical")
 
 
+@pytest.mark.parametrize("frequency", ["nan", "inf", "oov", "-1"])
+def test_a_frequency_that_is_no_count_is_refused_with_its_place(tmp_path, frequency):
+    gold = data.lexical(1, ids=2)
+    gold[2]["frequency"] = frequency
+    path = data.write_gold(tmp_path / "gold.csv", gold, data.LEXICAL)
+    with pytest.raises(ValueError, match=rf"Row 3 of .*gold\.csv: `frequency` must .* but is '{frequency}'"):
+        read_gold(path, "lexical")
+
+
 def test_scores_are_read_back_to_the_bit_and_what_is_wrong_is_named(tmp_path):
     scores = {"a": -1 / 3, "b": -1e-17, "c": -12345.6789012345}
     write_submission(tmp_path, {("lexical", "dev"): scores, ("syntactic", "test"): {"d": 0.0}})
@@ -152,7 +162,7 @@ def dataset(folder: Path, gold: list[dict]) -> Path:
     place = folder / "lexical" / "dev"
     data.write_gold(place / "gold.csv", gold, data.LEXICAL)
     for row in gold:
-        soundfile.write(place / f"{row['filename']}.wav", [0.1, -0.1] * 400, 16000)
+        soundfile.write(place / f"{row['filename']}.wav", np.tile([0.1, -0.1], 400), 16000)
     return folder
 
 
