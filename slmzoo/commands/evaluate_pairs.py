@@ -12,6 +12,7 @@ from simple_parsing import field as option
 
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
+from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation import layouts, zerospeech
@@ -80,8 +81,8 @@ class PairsEvaluation(Evaluation):
         """The pairs of `data`."""
         raise NotImplementedError
 
-    def keep(self, scores: Mapping[str, float]) -> None:
-        """Write what else is made of the scores of all recordings that pairs name."""
+    def keep(self, scores: Mapping[str, float], problems: Problems) -> None:
+        """Write what else is made of the scores of all recordings that pairs name, when the result is written."""
 
     def run(self) -> int:
         """Score the recordings and compare them in pairs."""
@@ -92,7 +93,6 @@ class PairsEvaluation(Evaluation):
         problems = {kind: sorted({*found.get(kind, ()), *scored.problems.get(kind, ())}) for kind in kinds}
         insist(problems, self.allow_missing)
         rows = accuracy(benchmark.pairs, scored.scores)
-        self.keep({name: scored.scores[name] for name in benchmark.ids if name in scored.scores})
         findings = Findings(
             scores=score_items("accuracy", rows, benchmark.by, "accuracy", self.bootstrap),
             tables={"accuracy": rows, "loglikelihood": likelihood_rows(benchmark, scored.scores)},
@@ -100,7 +100,9 @@ class PairsEvaluation(Evaluation):
             models=scored.models,
             problems=problems,
         )
-        return self.finish(benchmark.name, findings)
+        status = self.finish(benchmark.name, findings)
+        self.keep({name: scored.scores[name] for name in benchmark.ids if name in scored.scores}, problems)
+        return status
 
     def _read(self) -> _Scored:
         path = Path(str(self.scores))
@@ -152,13 +154,16 @@ class ZeroSpeechEvaluation(PairsEvaluation):
     layout: Literal["zerospeech", "slamkit"] = "zerospeech"
     """The data set of ZeroSpeech with its gold files, or slamkit's folders."""
     submission: Path | None = None
-    """Folder to write a submission to ZeroSpeech in."""
+    """Folder to write a submission to ZeroSpeech in, if the data are whole."""
 
     task = ""
 
-    def keep(self, scores: Mapping[str, float]) -> None:
-        """Write the submission, if one is asked for."""
+    def keep(self, scores: Mapping[str, float], problems: Problems) -> None:
+        """Write the submission, if one is asked for. Raises ValueError if it would not be whole."""
         if self.submission is not None:
+            wrong = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)
+            if wrong:
+                raise ValueError(must("submission", "of whole data", f"a set with {wrong}", "It was not written."))
             zerospeech.write_submission(self.submission, {(self.task, self.subset): scores})
 
 

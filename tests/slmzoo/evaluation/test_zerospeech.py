@@ -200,3 +200,31 @@ def test_gaps_are_refused_unless_they_are_allowed(tmp_path, capsys):
     assert content["complete"] is False
     assert content["problems"] == {"missing": [lost], "extra": ["stranger"]}
     assert "incomplete" in capsys.readouterr().out
+
+
+def test_a_submission_is_whole_or_not_written(tmp_path, capsys):
+    gold = data.lexical(6, ids=12)
+    scores = data.scores(gold, 6)
+    where = dataset(tmp_path / "data", gold)
+    given = data.write_scores(tmp_path / "dev.txt", scores)
+    arguments = [
+        "eval",
+        "swuggy",
+        str(where),
+        "--scores",
+        str(given),
+        "--out",
+        str(tmp_path / "out"),
+        "--allow-missing",
+    ]
+    arguments += ["--resamples", "50", "--submission", str(tmp_path / "submission")]
+    assert main(arguments) == 0
+    assert read_scores(tmp_path / "submission" / "lexical" / "dev.txt")[0] == scores
+    (tmp_path / "submission" / "lexical" / "dev.txt").unlink()
+    data.write_scores(given, {name: value for name, value in scores.items() if name != gold[0]["filename"]})
+    capsys.readouterr()
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert "accuracy" in told.out
+    assert "`submission` must be of whole data, but is a set with 1 missing. It was not written." in told.err
+    assert not (tmp_path / "submission" / "lexical" / "dev.txt").exists()
