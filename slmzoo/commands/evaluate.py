@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,13 +16,15 @@ from slmcore.fetch import verify
 from slmcore.registry import Row, find
 from slmcore.units import OperatingPoint
 from slmzoo.commands.common import ModelCommand, ResultsCommand
-from slmzoo.evaluation.compare import Difference, compare_results
+from slmzoo.evaluation.compare import Difference, cautions, compare_results
 from slmzoo.evaluation.results import Problems, Result, Score, insist, read, table
 from slmzoo.evaluation.statistics import Bootstrap
 from slmzoo.pipeline import Pipeline
 from slmzoo.tables import columns
 
 __all__ = ["Compare", "Evaluation", "Findings"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,8 @@ class Evaluation(ModelCommand):
 class Compare(ResultsCommand):
     """Differences between two results on the items that both have: paired bootstrap, and McNemar where it applies.
 
-    With --jsonl a line holds: metric, subset, first, second, difference, low, high, bootstrap_p, mcnemar_p, items.
+    Warns of conventions that differ and of results that are not complete. With --jsonl a line holds: metric, subset,
+    first, second, difference, low, high, bootstrap_p, mcnemar_p, items.
     """
 
     first: Path = option(positional=True, metavar="A.json")
@@ -116,6 +120,8 @@ class Compare(ResultsCommand):
     def run(self) -> int:
         """Compare, and print the table or write it as JSONL."""
         bootstrap = Bootstrap(resamples=self.resamples, seed=self.bootstrap_seed)
+        for caution in cautions(self.first, self.second):
+            log.warning("%s", caution)
         found = [_row(each) for each in compare_results(self.first, self.second, bootstrap)]
         if self.jsonl is not None:
             with self.results() as write:

@@ -16,7 +16,7 @@ from slmzoo.commands.evaluate_pairs import Pairs
 from slmzoo.commands.evaluate_speech import SpeechScores
 from slmzoo.commands.evaluate_units import Abx, UnitScores
 from slmzoo.evaluation import mini
-from slmzoo.evaluation.results import Result, from_flat, read, score_items, table
+from slmzoo.evaluation.results import Result, from_flat, items_of, read, score_items, table
 from slmzoo.evaluation.unitstore import units_of
 from slmzoo.recipes.demo.sentences import sentences
 
@@ -117,8 +117,12 @@ class RunMini(Evaluation):
         self._part(SpeechScores, "resynthesis", **given).run()
 
     def _together(self) -> int:
-        """All scores as one result; the items are in the parts."""
-        parts = {name: read(path) for name in _PARTS for path in (self.out / name).glob("*.json")}
+        """All scores and their items as one result."""
+        files = {name: path for name in _PARTS for path in (self.out / name).glob("*.json")}
+        parts = {name: read(path) for name, path in files.items()}
+        tables = {
+            f"{n}.{metric}": items_of(files[n], metric) for n, content in parts.items() for metric in content["csv"]
+        }
         named = ({**row, "metric": f"{name}.{row['metric']}"} for name, of in parts.items() for row in of["scores"])
         models = {kind: model for content in parts.values() for kind, model in content["models"].items()}
         point = {name: parts["units"]["conventions"][name] for name in ("zoo", "k", "lmbda", "num_neighbors")}
@@ -126,6 +130,7 @@ class RunMini(Evaluation):
         result = Result(
             task="mini",
             scores=[from_flat(row) for row in named],
+            tables=tables,
             conventions=conventions,
             models=models,
             bootstrap=self.bootstrap,

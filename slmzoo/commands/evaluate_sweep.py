@@ -26,9 +26,10 @@ from slmzoo.evaluation import abx
 from slmzoo.evaluation.asr import recogniser
 from slmzoo.evaluation.featurestore import features_of, lengths
 from slmzoo.evaluation.pairs import found_in
-from slmzoo.evaluation.results import Score, insist
+from slmzoo.evaluation.results import Row, Score, insist
 from slmzoo.evaluation.speech_scores import transcripts
 from slmzoo.evaluation.sweep import Known, keep, kept, scores_at, spoken, units_at
+from slmzoo.evaluation.unit_scores import Found
 from slmzoo.evaluation.unitstore import fingerprint
 from slmzoo.pipeline import Synthesizer
 
@@ -74,10 +75,13 @@ class Sweep(Evaluation):
         material, problems = self._material(layers, models)
         insist(problems, self.allow_missing)
         scores: list[Score] = []
+        tables: dict[str, list[Row]] = {}
         with tqdm(total=sum(map(len, points.values())), desc="operating points", disable=None) as progress:
             for k, quantizer in quantizers.items():
-                for some in self._of_codebook(quantizer, points[k], material):
+                for some, rows in self._of_codebook(quantizer, points[k], material):
                     scores += some
+                    for metric, of_point in rows.items():
+                        tables.setdefault(metric, []).extend(of_point)
                     progress.update()
         conventions = {
             "zoo": self.zoo,
@@ -88,7 +92,7 @@ class Sweep(Evaluation):
         }
         conventions |= {"asr": self.asr, "resynthesis": "greedy"} if material.known.said else {}
         conventions |= {f"num_neighbors, k = {k}": quantizer.num_neighbors for k, quantizer in quantizers.items()}
-        found = Findings(scores=scores, conventions=conventions, models=models, problems=problems)
+        found = Findings(scores=scores, tables=tables, conventions=conventions, models=models, problems=problems)
         return self.finish("sweep", found)
 
     def _points(self) -> dict[int, list[float]]:
@@ -129,9 +133,7 @@ class Sweep(Evaluation):
         material = _Material(files=readable, features=features, known=known, models=models)
         return material, {**problems, "unreadable": sorted(failed), **wrong}
 
-    def _of_codebook(
-        self, quantizer: DPDPQuantizer, lmbdas: Sequence[float], material: _Material
-    ) -> Iterator[list[Score]]:
+    def _of_codebook(self, quantizer: DPDPQuantizer, lmbdas: Sequence[float], material: _Material) -> Iterator[Found]:
         """The scores at each lambda, made or kept from an earlier run."""
         point = _point(quantizer)
         units: dict[float, dict[str, Units]] = {}
@@ -140,13 +142,13 @@ class Sweep(Evaluation):
         for lmbda in lmbdas:
             path = folder / f"k{point.k}-lmbda{lmbda:g}.json"
             key = self._made_of(material, replace(point, lmbda=lmbda))
-            scores = kept(path, key)
-            if scores is None:
+            found = kept(path, key)
+            if found is None:
                 units = units or units_at(material.features, quantizer.to(self.chosen_device()), point, lmbdas)
                 heard = self._heard(point.k, lmbda, units[lmbda], material)
-                scores = scores_at(units[lmbda], material.known, heard, self.bootstrap, seed=self.seed)
-                keep(path, key, scores)
-            yield scores
+                found = scores_at(units[lmbda], material.known, heard, self.bootstrap, seed=self.seed)
+                keep(path, key, found)
+            yield found
 
     @property
     def _source(self) -> dict[str, Any]:

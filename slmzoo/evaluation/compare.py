@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ from typing import Any
 from slmzoo.evaluation.results import CLUSTER, GROUP, items_of, read
 from slmzoo.evaluation.statistics import Bootstrap, Comparison, compare
 
-__all__ = ["Difference", "compare_results"]
+__all__ = ["Difference", "cautions", "compare_results"]
+
+_POINT = ("zoo", "k", "lmbda", "num_neighbors", "layer")
+"""Conventions in which systems that are compared may well differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,11 @@ def compare_results(first: str | Path, second: str | Path, bootstrap: Bootstrap 
     here; `comparison.items` says how many are drawn.
     """
     one, other = read(first), read(second)
+    for path, content in ((first, one), (second, other)):
+        if not content["csv"]:
+            raise ValueError(
+                f"{path} has no csv of items. Results of `slmzoo eval` can be compared by metrics with one."
+            )
     metrics = [metric for metric in one["csv"] if metric in other["csv"]]
     if one["task"] != other["task"] or not metrics:
         raise ValueError(f"{first} ({one['task']}) and {second} ({other['task']}) have no metric in common.")
@@ -38,7 +46,36 @@ def compare_results(first: str | Path, second: str | Path, bootstrap: Bootstrap 
         pairs = [(row, theirs[row["item"]]) for row in items_of(first, metric) if row["item"] in theirs]
         subsets = [s["subset"] for s in one["scores"] if s["metric"] == metric and _has(other, metric, s["subset"])]
         found += [_difference(metric, subset, pairs, bootstrap or Bootstrap()) for subset in subsets]
+    if not any(each.comparison.items for each in found):
+        what = "items" if found else "subsets of a metric"
+        raise ValueError(f"{first} and {second} have no {what} in common. Compare results of the same data.")
     return found
+
+
+def cautions(first: str | Path, second: str | Path) -> list[str]:
+    """Why a comparison of two results may mislead: conventions in which they differ, and data that are not whole."""
+    contents = [read(first), read(second)]
+    one, other = (dict(_flat(content["conventions"])) for content in contents)
+    apart = [
+        f"{name} ({one.get(name)} and {other.get(name)})"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+    found = [f"These results differ in their conventions: {', '.join(apart)}."] if apart else []
+    for path, content in zip((first, second), contents, strict=True):
+        if not content["complete"]:
+            wrong = ", ".join(f"{len(names)} {kind}" for kind, names in content["problems"].items())
+            found.append(f"{path} is not complete: {wrong}.")
+    return found
+
+
+def _flat(conventions: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All conventions but the operating point, those of the parts of a suite as `<part>.<name>`."""
+    for name, value in conventions.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif name.split(",")[0] not in _POINT:
+            yield f"{prefix}{name}", value
 
 
 def _has(content: Mapping[str, Any], metric: str, subset: Mapping[str, str]) -> bool:

@@ -18,11 +18,11 @@ from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.abx import Item, cut
 from slmzoo.evaluation.asr import Recogniser
 from slmzoo.evaluation.featurestore import blocks
-from slmzoo.evaluation.results import Score, flat, from_flat
+from slmzoo.evaluation.results import flat, from_flat
 from slmzoo.evaluation.speech_scores import recognition
 from slmzoo.evaluation.statistics import Bootstrap
 from slmzoo.evaluation.textgrid import Phone
-from slmzoo.evaluation.unit_scores import cost, discriminability, phonetic
+from slmzoo.evaluation.unit_scores import Found, cost, discriminability, joined, phonetic
 from slmzoo.pipeline import Synthesizer
 from slmzoo.pipeline import cut as cut_units
 
@@ -58,8 +58,8 @@ def units_at(
 
 def scores_at(
     units: Mapping[str, Units], known: Known, heard: Mapping[str, str], bootstrap: Bootstrap, **abx: Any
-) -> list[Score]:
-    """The scores of one point, with its k and lambda as their subset.
+) -> Found:
+    """The scores of one point, with its k and lambda as their subset and as columns of their rows.
 
     ABX is across speakers too if there are several. `abx`: options of `abx.cells`."""
     point = next(iter(units.values())).operating_point
@@ -78,7 +78,12 @@ def scores_at(
     if heard:
         found.append(recognition({name: known.said[name] for name in heard}, heard, bootstrap))
     subset = {name: f"{getattr(point, name):g}" for name in ("k", "lmbda")}
-    return [replace(score, subset=subset) for some, _ in found for score in some]
+    scores, tables = joined(found)
+    at = "-".join(subset.values())
+    rows = {
+        metric: [{**row, "item": f"{at}/{row['item']}", **subset} for row in some] for metric, some in tables.items()
+    }
+    return [replace(score, subset=subset) for score in scores], rows
 
 
 @torch.inference_mode()
@@ -96,16 +101,18 @@ def spoken(
     return heard
 
 
-def kept(path: Path, made_of: str) -> list[Score] | None:
-    """The scores in the file `path` if they were kept there under `made_of`."""
+def kept(path: Path, made_of: str) -> Found | None:
+    """The scores and rows in the file `path` if they were kept there under `made_of`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return [from_flat(row) for row in content["scores"]] if content["made_of"] == made_of else None
+        found = [from_flat(row) for row in content["scores"]], content["tables"]
+        return found if content["made_of"] == made_of else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep(path: Path, made_of: str, scores: Sequence[Score]) -> None:
-    """Keep scores for a later run; the file appears when it is whole."""
-    content = {"made_of": made_of, "scores": [flat(score) for score in scores]}
+def keep(path: Path, made_of: str, found: Found) -> None:
+    """Keep scores and rows for a later run; the file appears when it is whole."""
+    scores, tables = found
+    content = {"made_of": made_of, "scores": [flat(score) for score in scores], "tables": tables}
     write_atomically(path, json.dumps(content, indent=1) + "\n")

@@ -14,6 +14,7 @@ from slmcore.units import Units
 from slmzoo.cli import main
 from slmzoo.evaluation import mini
 from slmzoo.evaluation.abx import read_items
+from slmzoo.evaluation.compare import compare_results
 from slmzoo.evaluation.layouts import csv_of_pairs
 from slmzoo.evaluation.mini_items import KNOWN, NEW, SENTENCES, scrambled
 from slmzoo.evaluation.results import read
@@ -108,6 +109,9 @@ def test_the_whole_suite_in_one_run_and_again(tmp_path):
         "lexical", "syntactic", "same", "units", "abx-features", "abx-units", "originals", "resynthesis", "generation",
     }  # fmt: skip
     assert {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer"} == set(content["models"])
+    same = [each.comparison for each in compare_results(*[tmp_path / "mini.json"] * 2)]
+    assert same
+    assert {each.difference.value for each in same} <= {0.0, None}
     before = (tmp_path / "mini.json").read_bytes()
     for name in ("lexical/lexical.json", "resynthesis/speech.json"):
         (tmp_path / name).unlink()

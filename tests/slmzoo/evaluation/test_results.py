@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from slmzoo.cli import main
-from slmzoo.evaluation.compare import compare_results
+from slmzoo.evaluation.compare import cautions, compare_results
 from slmzoo.evaluation.results import Result, Score, insist, items_of, read, score_items, table
 from slmzoo.evaluation.statistics import Bootstrap, Interval
 
@@ -143,3 +144,32 @@ def test_compare_on_the_command_line(tmp_path, capsys):
     assert main(["eval", "compare", str(first), str(second), "--jsonl", str(target)]) == 0
     assert json.loads(target.read_text().splitlines()[1])["subset"] == {"length": "2"}
     assert main(["eval", "compare", str(first), str(tmp_path / "a" / "swuggy.accuracy.csv")]) == 2
+
+
+def test_compare_says_what_makes_a_comparison_mislead(tmp_path, caplog):
+    first = result([1, 0, 0, 1]).save(tmp_path / "a")
+    other = replace(
+        result([1, 1, 1, 1]), conventions={"reduction": "mean", "bos": True, "k": 100, "part": {"tier": "x"}}
+    )
+    second = replace(other, problems={"missing": ["w9", "w8"]}).save(tmp_path / "b")
+    assert cautions(first, first) == []
+    conventions, incomplete = cautions(first, second)
+    assert conventions == "These results differ in their conventions: reduction (sum and mean), part.tier (None and x)."
+    assert incomplete == f"{second} is not complete: 2 missing."
+    assert main(["eval", "compare", str(first), str(second), "--resamples", "20"]) == 0
+    assert [record.getMessage() for record in caplog.records] == [conventions, incomplete]
+
+
+def test_what_cannot_be_compared_is_said(tmp_path, capsys):
+    first = result([1, 0, 0, 1]).save(tmp_path / "a")
+    part = replace(result([1, 1, 1, 1]), scores=score_items("accuracy", rows([1.0, 0.0]), (), "", BOOTSTRAP))
+    of_subset = replace(part, scores=[replace(s, subset={"length": "7"}) for s in part.scores]).save(tmp_path / "b")
+    assert main(["eval", "compare", str(first), str(of_subset)]) == 2
+    assert "no subsets of a metric in common" in capsys.readouterr().err
+    strangers = [{**row, "item": f"x{row['item']}"} for row in rows([1.0, 0.0, 1.0])]
+    apart = replace(part, tables={"accuracy": strangers}).save(tmp_path / "c")
+    assert main(["eval", "compare", str(first), str(apart)]) == 2
+    assert "no items in common" in capsys.readouterr().err
+    bare = replace(part, tables={}).save(tmp_path / "d")
+    assert main(["eval", "compare", str(bare), str(bare)]) == 2
+    assert "no csv of items" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from slmzoo import hub
 from slmzoo.cli import main
 from slmzoo.commands import evaluate_sweep
 from slmzoo.evaluation import featurestore, sweep
+from slmzoo.evaluation.compare import compare_results
 
 ALIGNED = '"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 2 0 0.5 "a" 0.5 1 "b"'
 
@@ -98,6 +99,20 @@ def test_words_of_the_resynthesis_where_there_is_an_acoustic_model(data, monkeyp
     assert (found["items"], found["value"]) == (3, pytest.approx(1.0))  # 0 of 2, 2 of 1, 2 of 1
     assert run(data, "out", "--lmbda", 5, "--transcripts", data / "said.txt") == 2
     assert "ellav" in capsys.readouterr().err
+
+
+def test_a_sweep_has_its_items_and_can_be_compared(data):
+    assert run(data, "a", "--lmbda", 4, 9) == 0
+    assert run(data, "a", "--lmbda", 4, 9) == 0  # its points are kept
+    assert run(data, "b", "--lmbda", 9, 1000) == 0
+    found = {
+        (each.metric, each.subset["lmbda"]): each.comparison
+        for each in compare_results(data / "a" / "sweep.json", data / "b" / "sweep.json")
+    }
+    assert {lmbda for _, lmbda in found} == {"9"}
+    assert (found["bit_rate", "9"].items, found["bit_rate", "9"].difference.value) == (3, 0.0)
+    score = scores_of(data / "a")["abx_within", "9"]
+    assert (found["abx_within", "9"].items, found["abx_within", "9"].first) == (2, pytest.approx(score["value"]))
 
 
 def words(monkeypatch, text: str) -> None:
