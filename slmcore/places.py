@@ -22,6 +22,7 @@ __all__ = [
     "open_file",
     "read_bytes",
     "remove",
+    "sizes",
     "write_bytes",
 ]
 
@@ -69,6 +70,16 @@ def names(folder: Place) -> list[str]:
     if not store.isdir(path):
         return []
     return sorted(str(found).rstrip("/").rsplit("/", 1)[-1] for found in store.ls(path, detail=False, refresh=True))
+
+
+def sizes(folder: Place) -> dict[str, int]:
+    """Bytes of the files in a folder, by name; one listing, where asking for each would take a request each."""
+    if not is_remote(folder):
+        here = Path(folder)
+        return {path.name: path.stat().st_size for path in here.iterdir() if path.is_file()} if here.is_dir() else {}
+    store, path = _store(folder)
+    found = store.ls(path, detail=True) if store.isdir(path) else []
+    return {str(file["name"]).rsplit("/", 1)[-1]: int(file.get("size") or 0) for file in found}
 
 
 def walk(url: str) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from slmcore import audio, places
 
-__all__ = ["Item", "folder_of", "load", "named_apart", "probable_seconds"]
+__all__ = ["Item", "folder_of", "load", "named_apart", "probable_length", "probable_seconds"]
 
 _BYTES_A_SECOND = {".wav": 32_000, ".aif": 32_000, ".aiff": 32_000, ".flac": 16_000}
 _BYTES_A_SECOND_PACKED = 8_000
@@ -95,6 +96,28 @@ def probable_seconds(name: str, size: int) -> float:
     """How long audio of so many bytes probably lasts, by its extension."""
     suffix = f".{name.rpartition('.')[2].lower()}"
     return round(size / _BYTES_A_SECOND.get(suffix, _BYTES_A_SECOND_PACKED), 2)
+
+
+@lru_cache(maxsize=1024)
+def probable_length(place: str) -> float:
+    """How long a file of audio lasts, by its header, or probably lasts by its size in an object store; 0 if unknown."""
+    if places.is_remote(place):
+        folder, _, name = place.rpartition("/")
+        return probable_seconds(name, _sizes(folder).get(name, 0))
+    import soundfile
+
+    try:
+        return round(soundfile.info(place).duration, 2)
+    except (OSError, RuntimeError, ValueError):  # why it cannot be read is told when it is its turn
+        return 0.0
+
+
+@lru_cache(maxsize=4)
+def _sizes(folder: str) -> dict[str, int]:
+    try:
+        return places.sizes(folder)
+    except OSError:
+        return {}
 
 
 def _opened(item: Item) -> BinaryIO:

@@ -11,7 +11,7 @@ from typing import Any
 
 from slmcore import places
 from slmcore.places import Place
-from slmzoo.corpus.items import Item, folder_of
+from slmzoo.corpus.items import Item, folder_of, probable_length
 
 __all__ = ["csv_rows", "fairseq", "lhotse"]
 
@@ -44,10 +44,11 @@ def csv_rows(place: Place) -> Iterator[Item]:
         except ValueError:
             raise ValueError(_wrong(place, number, "numbers in `start` and `seconds`", dict(row))) from None
         name = row.get("id") or str(PurePosixPath(row["path"]).with_suffix(""))
+        file = _beside(place, row["path"])
         yield Item(
             id=name,
-            audio=_beside(place, row["path"]),
-            probable=seconds or 0.0,
+            audio=file,
+            probable=seconds or max(0.0, round(probable_length(file) - start, 2)),
             start=start,
             seconds=seconds,
             speaker=row.get("speaker") or None,

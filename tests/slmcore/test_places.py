@@ -24,6 +24,8 @@ def test_a_folder_on_a_disk_and_in_an_object_store(folder):
     places.write_bytes(place, b"two")
     places.write_bytes(places.join(folder, "b.bin"), b"")
     assert places.names(folder) == ["a.bin", "b.bin"]
+    assert places.sizes(folder) == {"a.bin": 3, "b.bin": 0}
+    assert places.sizes(places.join(folder, "none")) == {}
     assert places.exists(place)
     assert places.read_bytes(place) == b"two"
     with places.open_file(place) as file:

@@ -122,6 +122,22 @@ def test_a_csv_file(tmp_path):
             named(tmp_path / "list.csv")
 
 
+def test_lengths_that_a_list_does_not_tell(tmp_path):
+    """An hour is not planned as 15 seconds, or a shard would hold hundreds."""
+    soundfile.write(tmp_path / "a.flac", torch.zeros(8000 * 60).numpy(), 8000)
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    (tmp_path / "list.csv").write_text("path,start\na.flac,\na.flac,45\na.flac,90\nbad.wav,\ngone.wav,\n")
+    assert [item.probable for item in named(tmp_path / "list.csv")] == [60, 15, 0, 0, 0]
+
+
+def test_lengths_of_files_in_an_object_store():
+    pytest.importorskip("fsspec")
+    url = f"memory://{uuid.uuid4().hex}"
+    places.write_bytes(f"{url}/deep/a.wav", b"x" * 320_000)
+    places.write_bytes(f"{url}/list.csv", b"path\ndeep/a.wav\ndeep/gone.wav\nno/a.wav\n")
+    assert [item.probable for item in named(f"{url}/list.csv")] == [10, 0, 0]
+
+
 def test_parts_that_are_not_there(tmp_path):
     (tmp_path / "a.wav").write_bytes(wav_bytes(1.0))
     for start, seconds, message in ((0.5, 1.0, "holds only 0.50 s"), (2.0, 1.0, "not audio that can be read")):
@@ -200,6 +216,16 @@ def test_an_object_store():
     assert items.load(named(url)[1])[0].shape == (1, 800)
 
 
+class Arrow:
+    """Rows as tables."""
+
+    def __init__(self, rows) -> None:
+        self.rows = rows
+
+    def __getitem__(self, which: slice):
+        return pytest.importorskip("pyarrow").Table.from_pylist(list(self.rows[which]))
+
+
 class Rows(list):
     """As much of `datasets.Dataset` as is used."""
 
@@ -211,6 +237,10 @@ class Rows(list):
 
     def select_columns(self, names) -> Rows:
         return Rows({name: row[name] for name in names} for row in self)
+
+    def with_format(self, name) -> Arrow:
+        assert name == "arrow"
+        return Arrow(self)
 
     def cast_column(self, name, feature) -> Rows:
         assert (name, feature.decode) == ("sound", False)
@@ -239,6 +269,7 @@ def test_a_dataset(datasets, tmp_path):
     assert datasets == [("owner/name", "clean", "train.100")]
     assert [(i.id, i.speaker, i.row) for i in found] == [("u0", "9", 0), ("u1", "9", 1)]
     assert [items.load(i)[0].shape[1] for i in found] == [800, 1600]
+    assert [i.probable for i in found] == [pytest.approx(len(wav_bytes(0.1)) / 8000, abs=0.01), 0.2]
     assert len(named(f"huggingface:{tmp_path}")) == 2
     with pytest.raises(ValueError, match=r"NAME\[:CONFIG\]:SPLIT"):
         named("huggingface:owner/name")
