@@ -5,21 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from simple_parsing import field as option
 from torch import Tensor
 
+from slmcore.digests import sha256_of
+from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched
 from slmzoo.evaluation.results import insist, score_items
 from slmzoo.evaluation.speech_scores import transcripts
-from slmzoo.evaluation.text_information import Bound, Probe, ProbeConfig, bound, needed, train
+from slmzoo.evaluation.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
 from slmzoo.evaluation.textgrid import SILENCE
-from slmzoo.evaluation.unitstore import units_in
+from slmzoo.evaluation.unitstore import described, units_in
 
 __all__ = ["TextInformation"]
 
@@ -57,11 +59,21 @@ class TextInformation(Evaluation):
         chosen, wrong = _usable(tested, said, symbols)
         missing = matched("texts", {**trained, **tested}, said)["missing texts"]
         problems |= {"missing texts": missing, **wrong}
-        insist(problems, self.allow_missing)
+        insist(problems, self.allow_missing, self.out / "text-information.problems.json")
+        tokens, texts = _sequences(tested, said, chosen, symbols)
+        lost = [chosen[i] for i in undecided(tokens, texts, self.against, self.seed)]
+        if lost:
+            wanted = "enough texts that one of those drawn for each recording has no more symbols than it has tokens"
+            raise ValueError(must("against", wanted, self.against, f"Draw more: {', '.join(lost[:5])} has none."))
         kinds = 1 + max(int(u.units.max()) for u in [*trained.values(), *tested.values()])
-        probe = self._probe(kinds, trained, said, symbols)
-        found = bound(probe, *_sequences(tested, said, chosen, symbols), self.against, self.seed)
-        return self.finish("text-information", self._findings(chosen, found, problems))
+        probe, kept = self._probe(kinds, trained, said, symbols)
+        found = bound(probe, tokens, texts, self.against, self.seed)
+        models = {
+            "probe": {"file": str(kept.relative_to(self.out)), "sha256": sha256_of(kept)},
+            "train": described(self.train),
+            "test": described(self.test),
+        }
+        return self.finish("text-information", replace(self._findings(chosen, found, problems), models=models))
 
     @property
     def _config(self) -> ProbeConfig:
@@ -105,16 +117,17 @@ class TextInformation(Evaluation):
 
     def _probe(
         self, kinds: int, units: Mapping[str, Units], said: Mapping[str, Sequence[str]], symbols: Mapping[str, int]
-    ) -> Probe:
-        """A trained recogniser; what was trained on the same material in the same way is taken up again."""
+    ) -> tuple[Probe, Path]:
+        """A trained recogniser and its file; what was trained on the same in the same way is taken up again."""
         config = self._config
         tokens, texts = _sequences(units, said, [name for name in units if name in said], symbols)
         material = [[x.tolist(), y.tolist()] for x, y in zip(tokens, texts, strict=True)]
         print_of = hashlib.sha256(json.dumps([kinds, asdict(config), material]).encode()).hexdigest()[:16]
         torch.manual_seed(config.seed)
         probe = Probe(kinds, len(symbols), config).to(self.chosen_device())
-        train(probe, tokens, texts, config, self.out / f"probe-{print_of}")
-        return probe.eval()
+        run = self.out / f"probe-{print_of}"
+        train(probe, tokens, texts, config, run)
+        return probe.eval(), run / "probe.pt"
 
 
 def _usable(

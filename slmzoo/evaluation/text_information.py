@@ -18,7 +18,7 @@ from tqdm import tqdm
 from slmcore.errors import must
 from slmzoo.training.task import generator
 
-__all__ = ["Bound", "Probe", "ProbeConfig", "bound", "loglikelihoods", "needed", "train"]
+__all__ = ["Bound", "Probe", "ProbeConfig", "bound", "loglikelihoods", "needed", "train", "undecided"]
 
 _BLANK = 0
 _TEXTS_AT_ONCE = 64
@@ -139,19 +139,29 @@ def bound(
 ) -> Bound:
     """The bound on held-out recordings, each against all texts, or against `most` of them drawn with `seed`.
 
-    Raises ValueError for a recording with too few tokens for its own text.
+    NaN for a recording of `undecided`. Raises ValueError for a recording with too few tokens for its own text.
     """
     rows: list[tuple[float, float, float]] = []
     for i, x in enumerate(tqdm(tokens, desc="vCLUB", unit="file", disable=None)):
         if needed(texts[i]) > len(x):
             raise ValueError(must("tokens", f"at least {needed(texts[i])} for text {i}", f"a sequence of {len(x)}"))
-        order = torch.randperm(len(texts), generator=generator(seed, i))[:most].tolist()
-        values = loglikelihoods(probe, x, [texts[i], *(texts[j] for j in order)])
+        values = loglikelihoods(probe, x, [texts[i], *(texts[j] for j in _drawn(len(texts), i, most, seed))])
         own, others = values[0], values[1:]
         possible = others.isfinite()
         rows.append((float(own), float(others[possible].mean()), float(possible.double().mean())))
     own, others, possible = torch.tensor(rows, dtype=torch.float64).T
     return Bound(own, others, torch.tensor([len(y) for y in texts]), possible)
+
+
+def undecided(tokens: Sequence[Tensor], texts: Sequence[Tensor], most: int | None = None, seed: int = 0) -> list[int]:
+    """Recordings with too few tokens for any text that `bound` draws for them."""
+    lengths = [needed(text) for text in texts]
+    drawn = ((i, len(x), _drawn(len(texts), i, most, seed)) for i, x in enumerate(tokens))
+    return [i for i, length, order in drawn if all(lengths[j] > length for j in order)]
+
+
+def _drawn(texts: int, recording: int, most: int | None, seed: int) -> list[int]:
+    return torch.randperm(texts, generator=generator(seed, recording))[:most].tolist()
 
 
 def needed(text: Tensor) -> int:

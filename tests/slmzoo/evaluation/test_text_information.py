@@ -3,15 +3,17 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from slmcore import shards
+from slmcore.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.cli import main
-from slmzoo.evaluation.text_information import Probe, ProbeConfig, bound, loglikelihoods, train
+from slmzoo.evaluation.text_information import Probe, ProbeConfig, bound, loglikelihoods, train, undecided
 
 TINY = ProbeConfig(dim=8, hidden=8, layers=1, batch=8, lr=3e-2, steps=60)
 
@@ -56,6 +58,9 @@ def test_bound_is_its_definition(probe):
     assert found.symbols.tolist() == [2, 1, 4]
     drawn = bound(probe, tokens, texts, most=1, seed=3)
     assert drawn.others.tolist() == bound(probe, tokens, texts, most=1, seed=3).others.tolist()
+    assert undecided(tokens, texts) == []
+    assert undecided(tokens, texts, most=1, seed=1) == [1]
+    assert bound(probe, tokens, texts, most=1, seed=1).information.isnan().tolist() == [False, True, False]
     with pytest.raises(ValueError, match="at least 3"):
         bound(probe, [torch.tensor([0, 1])], [torch.tensor([1, 1])])
 
@@ -91,6 +96,27 @@ def test_training_goes_on_and_refuses_what_cannot_be_trained_on(tmp_path):
         train(made, [torch.tensor([0])], texts, short, tmp_path / "none")
 
 
+def about_shard(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": sha256_of(path)}
+
+
+def test_a_draw_of_impossible_texts_is_refused_with_names(tmp_path, capsys):
+    def record(name: str, frames: int) -> Record:
+        return Record(name, Units.from_framewise(torch.arange(frames) % 6, 50.0), 320, 16000)
+
+    about = {"operating_point": "null", "frame_rate": "50.0"}
+    shards.write(str(tmp_path / "train.parquet"), [record("a", 30)], about)
+    shards.write(str(tmp_path / "test.parquet"), [record("brief", 2), record("b1", 30), record("b2", 30)], about)
+    (tmp_path / "said.txt").write_text("a abcd\nbrief ab\nb1 abcd\nb2 abcd\n")
+    files = (tmp_path / "train.parquet", tmp_path / "test.parquet", "--transcripts", tmp_path / "said.txt")
+    call = ["eval", "text-information", *files, "--steps", 1, "--hidden", 4, "--out", tmp_path / "out", "--against"]
+    seed = next(s for s in range(9) if undecided([torch.arange(2)], [torch.arange(n) for n in (2, 4, 4)], 1, s))
+    assert main([str(word) for word in (*call, 1, "--seed", seed)]) == 2
+    assert "`against` must be enough texts" in (told := capsys.readouterr().err)
+    assert "but is 1. Draw more: brief has none." in told
+    assert main([str(word) for word in (*call, 3, "--seed", seed)]) == 0
+
+
 def test_command_names_what_it_leaves_out_and_takes_up_its_probe_again(tmp_path, capsys):
     draw = torch.Generator().manual_seed(0)
 
@@ -114,6 +140,11 @@ def test_command_names_what_it_leaves_out_and_takes_up_its_probe_again(tmp_path,
     information, by_symbol = content["scores"]
     assert (information["items"], by_symbol["unit"]) == (2, "nats/symbol")
     (probe,) = (tmp_path / "out").glob("probe-*/probe.pt")
+    assert content["models"] == {
+        "probe": {"file": f"{probe.parent.name}/probe.pt", "sha256": sha256_of(probe)},
+        "train": {**about_shard(files[0]), "operating_point": None},
+        "test": {**about_shard(files[1]), "operating_point": None},
+    }
     written = probe.stat().st_mtime_ns
     assert main([*call, "--allow-missing"]) == 0
     assert probe.stat().st_mtime_ns == written
