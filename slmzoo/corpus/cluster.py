@@ -8,6 +8,7 @@ be installed on them.
 from __future__ import annotations
 
 import logging
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ import torch
 
 from slmzoo.corpus import plan
 from slmzoo.corpus.items import Item
-from slmzoo.corpus.job import Job
+from slmzoo.corpus.job import Job, difference
 from slmzoo.corpus.models import Models, Settings
 from slmzoo.corpus.plain import Report, one_thread
 from slmzoo.corpus.plan import Planned
@@ -128,17 +129,22 @@ def _read(row: Row, job: Job, settings: Settings, sample_rate: int) -> Row:
 
 
 class _Encoder:
-    """An actor: the models, loaded once."""
+    """An actor: the models, loaded once. Where they are not those of the job it only says so."""
 
     def __init__(self, settings: Settings, provenance: Sequence[dict[str, str]]) -> None:
         self.models = Models(settings)
         self.provenance = provenance
+        made = zip(provenance, self.models.provenance(), strict=True)
+        self.wrong = "; ".join(filter(None, (difference(*pair) for pair in made)))
 
     def __call__(self, row: Row) -> Row:
         return _guarded(self.encode, row)
 
     def encode(self, row: Row) -> Row:
-        """A row of `_read` to one for `_write`."""
+        """A row of `_read` to one for `_write`. Raises ValueError where the machine has other models than the job."""
+        if self.wrong:
+            told = f"The machine {platform.node()} has other models than the one that began the job ({self.wrong})."
+            raise ValueError(f"{told} Install the same version and files on all machines.")
         speech, ends = torch.from_numpy(np.array(row.pop("speech")))[None], row.pop("ends")
         heard = Heard(
             items=[Item.from_json(line) for line in row.pop("heard")],

@@ -28,7 +28,7 @@ from slmzoo.corpus import plan, sources
 from slmzoo.corpus.plan import Planned
 from slmzoo.corpus.stages import Target
 
-__all__ = ["Job", "begin", "begun", "locked"]
+__all__ = ["Job", "begin", "begun", "difference", "locked"]
 
 log = logging.getLogger(__name__)
 _FORMAT = "slmzoo-corpus/1"
@@ -84,7 +84,7 @@ class Job:
                 log.warning("%s It is made anew.", error)
                 return False
             if found != made:
-                raise ValueError(f"{place} was made otherwise ({_difference(found, made)}). Use another --out.")
+                raise ValueError(f"{place} was made otherwise ({difference(found, made)}). Use another --out.")
             if rows + failed != shard.items:
                 return False
         return True
@@ -162,6 +162,12 @@ def locked(out: str) -> Iterator[None]:
         lock.release()
 
 
+def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """What of `one` is not so in `other`, in words; empty if all is."""
+    names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    return ", ".join(f"{name} was {one.get(name)}, now {other.get(name)}" for name in names)
+
+
 def _folders(out: str, provenance: Sequence[dict[str, str]]) -> tuple[str, ...]:
     if len(provenance) == 1:
         return (out,)
@@ -172,15 +178,10 @@ def _folders(out: str, provenance: Sequence[dict[str, str]]) -> tuple[str, ...]:
 def _check_same(out: str, earlier: dict[str, Any], wish: dict[str, Any]) -> None:
     if len(earlier["provenance"]) == len(wish["provenance"]):
         pairs = zip(earlier["provenance"], wish["provenance"], strict=True)
-        differences = [_difference(a, b) for a, b in pairs if a != b]
+        differences = [difference(a, b) for a, b in pairs if a != b]
     else:
         differences = ["another number of operating points"]
-    differences.append(_difference(*({n: w[n] for n in _COMPARED} for w in (earlier, wish))))
+    differences.append(difference(*({n: w[n] for n in _COMPARED} for w in (earlier, wish))))
     told = "; ".join(filter(None, differences))
     if told:
         raise ValueError(f"{out} was begun otherwise ({told}). Ask for the same, or use another --out.")
-
-
-def _difference(one: dict[str, Any], other: dict[str, Any]) -> str:
-    names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-    return ", ".join(f"{name} was {one.get(name)}, now {other.get(name)}" for name in names)
