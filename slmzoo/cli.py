@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from simple_parsing import ArgumentParser, DashVariant
 
 from slmzoo import __version__
+from slmzoo.invocation import running
 
 __all__ = ["main"]
 
@@ -57,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(format="slmzoo: %(message)s", level=logging.WARNING)
     try:
         arguments = _with_file(arguments)
-        return _parser(arguments).parse_args(arguments).command.run()
+        with running(arguments):
+            return _parser(arguments).parse_args(arguments).command.run()
     except KeyboardInterrupt:
         print("slmzoo: stopped.", file=sys.stderr)
         return 130

@@ -15,6 +15,7 @@ from simple_parsing import field as option
 from slmcore.fetch import verify
 from slmcore.registry import Row, find
 from slmcore.units import OperatingPoint
+from slmzoo import invocation
 from slmzoo.commands.common import ModelCommand, ResultsCommand
 from slmzoo.evaluation.compare import Difference, cautions, compare_results
 from slmzoo.evaluation.results import Problems, Result, Score, insist, read, table
@@ -79,7 +80,7 @@ class Evaluation(ModelCommand):
 
     def finish(self, task: str, found: Findings) -> int:
         """Write the result and show it; the exit status. Raises ValueError for problems that were not allowed."""
-        insist(found.problems, self.allow_missing)
+        insist(found.problems, self.allow_missing, self.out / f"{task}.problems.json")
         result = Result(
             task=task,
             scores=found.scores,
@@ -88,7 +89,7 @@ class Evaluation(ModelCommand):
             models=found.models,
             problems=found.problems,
             bootstrap=self.bootstrap,
-            command=["slmzoo", *sys.argv[1:]],
+            command=invocation.command(),
         )
         path = result.save(self.out)
         content = read(path)

@@ -17,6 +17,7 @@ from slmcore.errors import must
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation.asr import hear
 from slmzoo.evaluation.generation import ORIGINAL, Utterance, evaluate
+from slmzoo.evaluation.provenance import outside
 from slmzoo.evaluation.textmodels import text_model
 from slmzoo.evaluation.wer import normalise
 from slmzoo.pipeline import Pipeline
@@ -52,8 +53,8 @@ class Generation(Evaluation):
         """Generate, listen, and score the texts."""
         if not self.temperatures or min(self.temperatures) < 0:
             raise ValueError(must("temperatures", "numbers >= 0", self.temperatures))
-        model = text_model(self.text_model, self.device if self.device != "auto" else "cpu")
-        prompts = audio.find(self.inputs) if self.inputs else []
+        prompts = self._prompts()
+        model = text_model(self.text_model, self.chosen_device())
         pipeline = self.pipeline()
         models = self.models(pipeline.operating_point, "wavlm", "codebook", "ulm", "ellav", "wavtokenizer")
         self._settle({"prompts": [str(path) for path in prompts], "models": models})
@@ -74,8 +75,20 @@ class Generation(Evaluation):
             "max_new_units": self.max_new_units,
             "seed": self.seed,
         }
+        models |= {"asr": outside(self.asr), "text_model": outside(self.text_model)}
         findings = Findings(scores=scores, tables=tables, conventions=conventions, models=models)
         return self.finish("generation", findings)
+
+    def _prompts(self) -> list[Path]:
+        """The files of the prompts. Raises ValueError for two of one name, by which results tell them apart."""
+        named: dict[str, Path] = {}
+        for path in audio.find(self.inputs) if self.inputs else []:
+            if path.stem in named:
+                raise ValueError(
+                    f"Prompts must differ in their names, but {named[path.stem]} and {path} do not. Rename one."
+                )
+            named[path.stem] = path
+        return list(named.values())
 
     def _settle(self, about: dict[str, Any]) -> None:
         """Note how the wavs are made; a ValueError where there are wavs that were made otherwise."""
@@ -122,5 +135,5 @@ class Generation(Evaluation):
         import soundfile
 
         lasting = [p for p in paths if (i := soundfile.info(p)).frames >= audio.SHORTEST_SECONDS * i.samplerate]
-        texts = dict(zip(lasting, hear(lasting, self.asr), strict=True))
+        texts = dict(zip(lasting, hear(lasting, self.asr, self.chosen_device()), strict=True))
         return [normalise(texts.get(path, "")) for path in paths]

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.digests import write_atomically
+from slmzoo import invocation
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_generation import Generation
 from slmzoo.commands.evaluate_pairs import Pairs
@@ -134,7 +135,7 @@ class RunMini(Evaluation):
             conventions=conventions,
             models=models,
             bootstrap=self.bootstrap,
-            command=["slmzoo", *sys.argv[1:]],
+            command=invocation.command(),
         )
         path = result.save(self.out)
         sys.stdout.write(table(read(path)) + f"{path}\n")

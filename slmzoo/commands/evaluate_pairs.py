@@ -91,7 +91,7 @@ class PairsEvaluation(Evaluation):
         found = problems_of(benchmark, scored.there)
         kinds = {**found, **scored.problems}
         problems = {kind: sorted({*found.get(kind, ()), *scored.problems.get(kind, ())}) for kind in kinds}
-        insist(problems, self.allow_missing)
+        insist(problems, self.allow_missing, self.out / f"{benchmark.name}.problems.json")
         rows = accuracy(benchmark.pairs, scored.scores)
         findings = Findings(
             scores=score_items("accuracy", rows, benchmark.by, "accuracy", self.bootstrap),

@@ -13,6 +13,7 @@ from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import matched
 from slmzoo.evaluation.asr import hear
 from slmzoo.evaluation.pairs import found_in
+from slmzoo.evaluation.provenance import outside
 from slmzoo.evaluation.results import insist
 from slmzoo.evaluation.speech_scores import MEASURES, compare_files, measure, recognition, transcripts
 from slmzoo.evaluation.unit_scores import Found, joined
@@ -51,10 +52,16 @@ class SpeechScores(Evaluation):
         beside = [name for name in self.metrics if name != "wer"]
         if beside:
             found += self._beside(beside, files, problems)
-        insist(problems, self.allow_missing)
+        insist(problems, self.allow_missing, self.out / "speech.problems.json")
         scores, tables = joined(found)
-        conventions = self._conventions()
-        return self.finish("speech", Findings(scores=scores, tables=tables, conventions=conventions, problems=problems))
+        findings = Findings(
+            scores=scores, tables=tables, conventions=self._conventions(), models=self._judges(), problems=problems
+        )
+        return self.finish("speech", findings)
+
+    def _judges(self) -> dict[str, Any]:
+        judges = {"wer": ("asr", self.asr), "similarity": ("speaker_model", self.speaker_model)}
+        return {role: outside(name) for metric, (role, name) in judges.items() if metric in self.metrics}
 
     def _readable(self, files: dict[str, Path], problems: Problems) -> tuple[dict[str, Path], Problems]:
         failed: list[str] = []
@@ -74,7 +81,7 @@ class SpeechScores(Evaluation):
         problems |= {f"transcripts {kind}": names for kind, names in wrong.items()} | matched(
             "recordings", known, there
         )
-        insist(problems, self.allow_missing)
+        insist(problems, self.allow_missing, self.out / "speech.problems.json")
         names = [name for name in said if name in files]
         heard = hear([files[name] for name in names], self.asr, self.chosen_device(), self.jobs)
         return recognition({name: said[name] for name in names}, dict(zip(names, heard, strict=True)), self.bootstrap)
@@ -85,7 +92,7 @@ class SpeechScores(Evaluation):
         originals, duplicated = found_in(self.originals)
         there = [*files, *problems["unreadable"]]
         problems |= {"duplicated originals": duplicated["duplicated"], **matched("originals", there, originals)}
-        insist(problems, self.allow_missing)
+        insist(problems, self.allow_missing, self.out / "speech.problems.json")
         pairs = {name: (originals[name], path) for name, path in files.items() if name in originals}
         found: list[Found] = []
         for name in metrics:

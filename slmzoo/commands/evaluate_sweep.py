@@ -26,6 +26,7 @@ from slmzoo.evaluation import abx
 from slmzoo.evaluation.asr import recogniser
 from slmzoo.evaluation.featurestore import features_of, lengths
 from slmzoo.evaluation.pairs import found_in
+from slmzoo.evaluation.provenance import outside
 from slmzoo.evaluation.results import Row, Score, insist
 from slmzoo.evaluation.speech_scores import transcripts
 from slmzoo.evaluation.sweep import Known, keep, kept, scores_at, spoken, units_at
@@ -73,7 +74,7 @@ class Sweep(Evaluation):
         quantizers = {k: hub.quantizer(k=k, lmbda=lmbdas[0], **self._source) for k, lmbdas in points.items()}
         layers = {_point(quantizer).layer for quantizer in quantizers.values()}
         material, problems = self._material(layers, models)
-        insist(problems, self.allow_missing)
+        insist(problems, self.allow_missing, self.out / "sweep.problems.json")
         scores: list[Score] = []
         tables: dict[str, list[Row]] = {}
         with tqdm(total=sum(map(len, points.values())), desc="operating points", disable=None) as progress:
@@ -114,7 +115,8 @@ class Sweep(Evaluation):
                 rows[_ellav(k, lmbda)] = self.rows(OperatingPoint(zoo=self.zoo, k=k, lmbda=lmbda), "ellav")["ellav"]
         for row in rows.values():
             resolve(row)
-        return {name: self.described(row) for name, row in rows.items()}
+        asr = {"asr": outside(self.asr)} if speaks else {}
+        return {**{name: self.described(row) for name, row in rows.items()}, **asr}
 
     def _material(
         self, layers: set[int | None], models: Mapping[str, Any]
@@ -191,7 +193,7 @@ class Sweep(Evaluation):
 
     def _made_of(self, material: _Material, point: OperatingPoint) -> str:
         """What tells the scores of a point from those of other data, models or options."""
-        names = ("wavlm", "wavtokenizer", f"codebook, k = {point.k}", _ellav(point.k, point.lmbda))
+        names = ("wavlm", "wavtokenizer", "asr", f"codebook, k = {point.k}", _ellav(point.k, point.lmbda))
         models = {name: json.dumps(material.models[name]) for name in names if name in material.models}
         given = [path for path in (self.alignments, self.item, self.transcripts) if path is not None]
         beside = {str(file): file for path in given for file in (path, *path.rglob("*")) if file.is_file()}

@@ -14,6 +14,7 @@ import json
 import math
 import platform
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -52,6 +53,18 @@ CLUSTER, GROUP = "resampled_by", "averaged_by"
 
 _FORMAT, _VERSION = "slmzoo-evaluation", 1
 _NAMED = 5
+_PACKAGES = (
+    "slmzoo",
+    "torch",
+    "torchaudio",
+    "numpy",
+    "numba",
+    "jiwer",
+    "pocketsphinx",
+    "pystoi",
+    "pesq",
+    "transformers",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +108,7 @@ class Result:
             csvs[metric] = {"file": path.name, "sha256": sha256_of(path)}
         target = folder / f"{self.task}.json"
         write_atomically(target, json.dumps(self._content(csvs), indent=1, allow_nan=False) + "\n")
+        (folder / f"{self.task}.problems.json").unlink(missing_ok=True)
         return target
 
     def _content(self, csvs: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +124,7 @@ class Result:
             "models": dict(self.models),
             "problems": {kind: list(names) for kind, names in self.problems.items() if names},
             "versions": versions(),
-            "command": " ".join(self.command),
+            "command": shlex.join(self.command),
         }
 
 
@@ -158,12 +172,21 @@ def score_items(
     return [score(rows, {}), *(score(some, subset) for subset, some in parts)]
 
 
-def insist(problems: Problems, allow_missing: bool) -> None:
-    """Raise a ValueError that names what is wrong, unless a score without it is what was asked for."""
-    wrong = {kind: names for kind, names in problems.items() if names}
-    if wrong and not allow_missing:
-        lines = "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in wrong.items())
-        raise ValueError(f"The data are not complete: {lines}. --allow-missing scores what is left, and marks it.")
+def insist(problems: Problems, allow_missing: bool, report: Path | None = None) -> None:
+    """Raise a ValueError that says what is wrong, unless a score without it is what was asked for.
+
+    It shows some of the names; all of them go to the JSON `report`, by kind.
+    """
+    wrong = {kind: list(names) for kind, names in problems.items() if names}
+    if not wrong or allow_missing:
+        return
+    lines = "; ".join(f"{len(names)} {kind} ({_some(names)})" for kind, names in wrong.items())
+    where = ""
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(report, json.dumps(wrong, indent=1) + "\n")
+        where = f" {report} names all of them."
+    raise ValueError(f"The data are not complete: {lines}.{where} --allow-missing scores what is left, and marks it.")
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -208,7 +231,7 @@ def table(content: Mapping[str, Any]) -> str:
 def versions(*more: str) -> dict[str, str]:
     """Versions of Python, of slmzoo and of the packages that its numbers may depend on, as far as they are here."""
     found = {"python": platform.python_version()}
-    for name in ("slmzoo", "torch", "numpy", "numba", "jiwer", "pocketsphinx", "pystoi", "transformers", *more):
+    for name in (*_PACKAGES, *more):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

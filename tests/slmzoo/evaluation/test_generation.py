@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmcore import audio
+from slmcore.digests import sha256_of
 from slmzoo.cli import main
 from slmzoo.commands import evaluate_generation
 from slmzoo.evaluation.diversity import auto_bleu, self_bleus, vert
@@ -170,7 +172,8 @@ def run(registry, tmp_path, speech, monkeypatch):
     monkeypatch.setenv("SLMZOO_REGISTRY", str(registry))
     listened: list[Path] = []
 
-    def hear(paths, name):
+    def hear(paths, name, device):
+        assert device == ("cuda" if torch.cuda.is_available() else "cpu")
         listened.extend(paths)
         return ["Long, long" if audio.read(p)[0].shape[1] > 4000 else "short" for p in paths]
 
@@ -193,7 +196,9 @@ def test_generation_on_the_command_line(run, tmp_path, monkeypatch):
     assert at == {"0.5", "1", "original"}
     assert len(items_of(tmp_path / "out" / "generation.json", "heard")) == 2 * 2 * 2 + 2
     assert content["conventions"]["asr"] == "pocketsphinx"
-    assert set(content["models"]) == {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer"}
+    models = {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "asr", "text_model"}
+    assert set(content["models"]) == models
+    assert content["models"]["text_model"]["sha256"] == sha256_of(tmp_path / "text.txt")
     before = (tmp_path / "out" / "generation.json").read_bytes()
     removed = tmp_path / "out" / "generated" / "1" / "0001-b-0.wav"
     kept = removed.read_bytes()
@@ -202,6 +207,23 @@ def test_generation_on_the_command_line(run, tmp_path, monkeypatch):
     assert removed.read_bytes() == kept
     assert (tmp_path / "out" / "generation.json").read_bytes() == before
     assert run(*arguments, "--seed", 5) == 2
+
+
+def test_prompts_of_one_name_are_refused_before_any_work(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "more").mkdir()
+    shutil.copy(tmp_path / "a.wav", tmp_path / "more" / "a.wav")
+    monkeypatch.setattr(evaluate_generation, "text_model", lambda *_: pytest.fail("worked before it looked"))
+    assert run(tmp_path / "a.wav", tmp_path / "more" / "a.wav") == 2
+    told = capsys.readouterr().err
+    assert str(tmp_path / "a.wav") in told
+    assert str(tmp_path / "more" / "a.wav") in told
+
+
+def test_every_model_is_where_the_command_computes(run, tmp_path, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(evaluate_generation, "text_model", lambda _, device: asked.append(device) or NGram([["a"]]))
+    assert run("--temperatures", 1) == 0
+    assert asked == ["cuda" if torch.cuda.is_available() else "cpu"]
 
 
 def test_generation_from_nothing(run, tmp_path):

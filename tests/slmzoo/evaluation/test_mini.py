@@ -108,7 +108,7 @@ def test_the_whole_suite_in_one_run_and_again(tmp_path):
     assert parts == {
         "lexical", "syntactic", "same", "units", "abx-features", "abx-units", "originals", "resynthesis", "generation",
     }  # fmt: skip
-    assert {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer"} == set(content["models"])
+    assert {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "asr", "text_model"} == set(content["models"])
     same = [each.comparison for each in compare_results(*[tmp_path / "mini.json"] * 2)]
     assert same
     assert {each.difference.value for each in same} <= {0.0, None}

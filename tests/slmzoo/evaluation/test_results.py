@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
 
+from slmcore.digests import sha256_of
+from slmzoo import invocation
 from slmzoo.cli import main
 from slmzoo.evaluation.compare import cautions, compare_results
+from slmzoo.evaluation.provenance import outside
 from slmzoo.evaluation.results import Result, Score, insist, items_of, read, score_items, table
 from slmzoo.evaluation.statistics import Bootstrap, Interval
 
@@ -173,3 +177,36 @@ def test_what_cannot_be_compared_is_said(tmp_path, capsys):
     bare = replace(part, tables={}).save(tmp_path / "d")
     assert main(["eval", "compare", str(bare), str(bare)]) == 2
     assert "no csv of items" in capsys.readouterr().err
+
+
+def test_all_problems_are_in_a_file_until_there_is_a_result(tmp_path):
+    problems = {"missing": [f"f{i}" for i in range(9)], "extra": []}
+    report = tmp_path / "out" / "swuggy.problems.json"
+    with pytest.raises(ValueError, match=r"swuggy\.problems\.json names all"):
+        insist(problems, False, report)
+    assert json.loads(report.read_text()) == {"missing": problems["missing"]}
+    result([1, 0, 0, 1]).save(tmp_path / "out")
+    assert not report.exists()
+
+
+def test_the_command_is_what_main_was_given_and_a_shell_takes_it(tmp_path, monkeypatch):
+    given: list[list[str]] = []
+    monkeypatch.setattr("sys.argv", ["pytest", "something", "else"])
+    monkeypatch.setattr("slmzoo.commands.evaluate.Compare.run", lambda _: given.append(invocation.command()) or 0)
+    arguments = ["eval", "compare", "a b.json", "it's.json"]
+    assert main(arguments) == 0
+    assert given == [["slmzoo", *arguments]]
+    assert invocation.command() == []
+    content = read(replace(result([1, 0, 0, 1]), command=given[0]).save(tmp_path))
+    assert shlex.split(content["command"]) == given[0]
+
+
+def test_models_of_others_are_told_apart(tmp_path):
+    (tmp_path / "text.txt").write_text("a b")
+    found = outside(f"ngram:{tmp_path / 'text.txt'}")
+    assert found["sha256"] == sha256_of(tmp_path / "text.txt")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"x")
+    assert set(outside(str(tmp_path / "model"))) == {"name", "model.safetensors"}
+    assert outside("pocketsphinx")["name"] == "pocketsphinx"
+    assert "torchaudio" in read(result([1, 0, 0, 1]).save(tmp_path))["versions"]
