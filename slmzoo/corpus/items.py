@@ -81,21 +81,30 @@ def folder_of(name: str) -> str | None:
 
 
 def named_apart(items: Iterable[Item]) -> Iterator[Item]:
-    """The items with unique names: of several with one name all but the first get a number, `name-2`."""
+    """The items with unique names: of several with one name all but the first get a number, `name-2`.
+
+    Names, speakers and chapters become text that can be written: what is no text is shown, as `\\udcff`.
+    """
     taken: set[str] = set()
     for item in items:
-        name, number = item.id, 1
+        first, number = _text(item.id) or "unnamed", 1
+        name = first
         while name in taken:
             number += 1
-            name = f"{item.id}-{number}"
+            name = f"{first}-{number}"
         taken.add(name)
-        yield item if name == item.id else replace(item, id=name)
+        yield replace(item, id=name, speaker=_text(item.speaker), chapter=_text(item.chapter))
 
 
 def probable_seconds(name: str, size: int) -> float:
     """How long audio of so many bytes probably lasts, by its extension."""
     suffix = f".{name.rpartition('.')[2].lower()}"
     return round(size / _BYTES_A_SECOND.get(suffix, _BYTES_A_SECOND_PACKED), 2)
+
+
+def _text(value: object) -> str | None:
+    """As text without halves of characters, which a file name that is not UTF-8 has in Python."""
+    return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache(maxsize=1024)

@@ -62,10 +62,17 @@ class Job:
         return [shard for shard in self.shards if not self._is_done(shard, here, failures, retry_failed)]
 
     def finish(self) -> list[dict[str, Any]]:
-        """Write `failed.jsonl` and, all shards being there, their indices; returns these, one for each point."""
+        """Write `failed.jsonl` and, all shards being there, their indices; returns these, one for each point.
+
+        Raises ValueError for a shard that is damaged, with the remedy.
+        """
         lists = [places.join(self.target.failures, name) for name in places.names(self.target.failures)]
         places.write_bytes(places.join(self.out, _FAILED), b"".join(places.read_bytes(place) for place in lists))
-        return [shards.write_index(folder) for folder in self.target.folders]
+        try:
+            return [shards.write_index(folder) for folder in self.target.folders]
+        except ValueError as error:
+            told = " ".join(str(error).split())
+            raise ValueError(f"{told} Delete that shard and run the same again: it is made anew.") from error
 
     def failed(self) -> int:
         """How many items gave no units, after `finish`."""

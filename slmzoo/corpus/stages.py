@@ -23,7 +23,8 @@ __all__ = ["Encoded", "Failed", "Heard", "Target", "encode", "read", "write"]
 
 Made = TypeVar("Made")
 _OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_TOO_MUCH = (MemoryError, torch.OutOfMemoryError)
+_TOO_MUCH = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
+"""What torch says when memory does not suffice; on a CPU that has no type of its own."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,17 @@ def _encoded(
 ) -> Iterable[tuple[list[int], list[list[Units]] | Exception]]:
     try:
         return [(batch, models.units([wavs[i] for i in batch]))]
-    except (ValueError, *_TOO_MUCH) as error:
+    except (ValueError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_too_much(error):
+            raise
         if len(batch) == 1:
             return [(batch, error)]
     return [alone for i in batch for alone in _encoded([i], wavs, models)]
+
+
+def _is_too_much(error: Exception) -> bool:
+    told = any(sign in str(error) for sign in _TOO_MUCH)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and told)
 
 
 def _record(item: Item, units: Units, length: tuple[int, int]) -> Record:

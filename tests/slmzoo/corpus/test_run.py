@@ -111,6 +111,36 @@ def test_leftovers_and_damaged_shards_are_made_anew(whole, models, speech_folder
     assert content(tmp_path) == content(whole)
 
 
+def test_a_shard_damaged_inside_is_told_with_the_remedy(whole, models, speech_folder, content, tmp_path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    shard = tmp_path / "shard-000002.parquet"
+    damaged = bytearray(shard.read_bytes())
+    damaged[60] ^= 255
+    shard.write_bytes(damaged)
+    assert shards.summary(shard)[0]
+    with pytest.raises(
+        ValueError, match=r"shard-000002\.parquet is damaged.* Delete that shard and run the same again"
+    ):
+        job(tmp_path, models, speech_folder)
+    shard.unlink()
+    assert job(tmp_path, models, speech_folder).made == 1
+    assert content(tmp_path) == content(whole)
+
+
+def test_a_name_that_is_no_text_is_written_as_one(models, speech_folder, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    name = os.fsdecode(os.fsencode(folder) + b"/b\xe4r.wav")
+    try:
+        shutil.copy(audio.find(speech_folder)[0], name)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert job(tmp_path / "out", models, folder).failed == 0
+    assert [record.id for record in shards.read(tmp_path / "out")] == ["b\\udce4r"]
+    Path(name).write_bytes(b"no audio")
+    assert job(tmp_path / "again", models, folder).failed == 1
+
+
 @pytest.fixture
 def rubbish(speech_folder, tmp_path) -> Path:
     """The corpus with four files that are no speech."""
@@ -171,20 +201,36 @@ def test_what_failed_is_tried_again_when_asked_for(models, rubbish, speech_folde
     assert content(fresh) == content(out)
 
 
-def test_a_batch_that_fails_is_taken_apart(models, speech_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "what",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_a_batch_that_fails_is_taken_apart(models, speech_folder, tmp_path, monkeypatch, what):
     tried = []
 
     def units(wavs):
         tried.append(len(wavs))
         if len(wavs) > 1 or wavs[0].shape[1] == 4800:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise what
         return [[shards.Units(torch.tensor([1]), torch.tensor([2]), 50.0, models.points[0])]]
 
     monkeypatch.setattr(models, "units", units)
     outcome = job(tmp_path, models, speech_folder, shard_seconds=None)
     assert max(tried) > 1
     assert (outcome.failed, outcome.points[0]["records"]) == (1, 11)
-    assert "out of memory" in (tmp_path / "failed.jsonl").read_text()
+    assert "memory" in (tmp_path / "failed.jsonl").read_text()
+
+
+def test_an_error_of_the_models_is_no_failure_of_an_item(models, speech_folder, tmp_path, monkeypatch):
+    def units(wavs):
+        raise RuntimeError("device-side assert triggered")
+
+    monkeypatch.setattr(models, "units", units)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        job(tmp_path, models, speech_folder)
 
 
 def test_a_corpus_of_nothing_but_rubbish(models, tmp_path):

@@ -86,6 +86,15 @@ def test_files_patterns_and_equal_names(speech_folder, tmp_path):
     assert names == ["x", "x-2", "x-3", "x-4"]
 
 
+def test_names_that_are_no_text(tmp_path):
+    source = {"type": "file", "source": "a.wav"}
+    row = {"id": 7, "duration": 1, "sources": [source]}
+    cut = {"id": "\udcff", "start": 0, "duration": 1, "supervisions": [{"speaker": 3}], "recording": {**row, "id": 8}}
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(x) + "\n" for x in (row, cut, {**row, "id": ""})))
+    found = [(item.id, item.speaker, item.chapter) for item in named(tmp_path / "a.jsonl")]
+    assert found == [("7", None, None), ("\\udcff", "3", "8"), ("unnamed", None, None)]
+
+
 @pytest.mark.parametrize("what", ["nothing", "empty", "no audio", "no match"])
 def test_what_names_nothing(tmp_path, what):
     (tmp_path / "empty").mkdir()
