@@ -23,6 +23,7 @@ __all__ = [
     "check_audible",
     "decode",
     "find",
+    "is_empty",
     "is_silent",
     "load",
     "mono",
@@ -92,6 +93,21 @@ def load(path: Place) -> tuple[Tensor, int]:
     wav = mono(wav)
     check(wav, sr, str(path))
     return wav, sr
+
+
+def is_empty(path: Place) -> bool:
+    """Whether a file is a whole wav of length zero, as `write` leaves it of speech that is empty.
+
+    A file that was cut off behind its header is none. Raises OSError as `read`.
+    """
+    import soundfile
+
+    with places.open_file(path) as file:
+        try:
+            with soundfile.SoundFile(file) as sound:
+                return not sound.frames and "should be" not in sound.extra_info
+        except (soundfile.LibsndfileError, RuntimeError):
+            return False
 
 
 def mono(wav: Tensor) -> Tensor:

@@ -67,7 +67,8 @@ class SpeechScores(Evaluation):
         failed: list[str] = []
         for name, path in files.items():
             try:
-                audio.load(path)
+                if not audio.is_empty(path):
+                    audio.load(path)
             except (OSError, ValueError):
                 failed.append(name)
         return {n: path for n, path in files.items() if n not in failed}, {**problems, "unreadable": failed}

@@ -49,7 +49,10 @@ def recogniser(name: str = "pocketsphinx", device: str = "cpu") -> Recogniser:
 
 
 def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu", jobs: int = 1) -> list[str]:
-    """What the recogniser `name` hears in each file, in order; `jobs` processes listen. Raises as `audio.load`."""
+    """What the recogniser `name` hears in each file, in order: nothing in one of length zero. `jobs` processes listen.
+
+    Raises as `audio.load`.
+    """
     work = [(path, name, device) for path in paths]
     bar = {"total": len(paths), "unit": "file", "desc": "listening", "disable": None if len(paths) > 1 else True}
     if jobs == 1:
@@ -68,7 +71,7 @@ def unknown_words(words: Iterable[str]) -> list[str]:
 
 def _hear(work: tuple[Path, str, str]) -> str:
     path, name, device = work
-    return recogniser(name, device)(*audio.load(path))
+    return "" if audio.is_empty(path) else recogniser(name, device)(*audio.load(path))
 
 
 def _prepared(wav: Tensor, sr: int) -> Tensor:

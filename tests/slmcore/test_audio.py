@@ -227,6 +227,17 @@ def test_silence_is_no_error():
     assert not audio.is_silent(tone())
 
 
+def test_only_a_whole_wav_of_length_zero_is_empty(tmp_path):
+    path = tmp_path / "a.wav"
+    audio.write(path, torch.zeros(1, 0), 16000)
+    assert audio.is_empty(path)
+    audio.write(path, tone(), 16000)
+    assert not audio.is_empty(path)
+    for size in (44, 43, 20, 0):
+        path.write_bytes(path.read_bytes()[:size])
+        assert not audio.is_empty(path)
+
+
 def test_resample_keeps_the_tone():
     wav = tone(0.5, 24000)
     assert audio.resample(wav, 24000, 24000) is wav

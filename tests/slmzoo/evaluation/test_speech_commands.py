@@ -61,7 +61,7 @@ def test_beside_the_originals(data):
     assert run(data / "made", *arguments) == 0
     _, scores = result(data / "out")
     pairs = [[audio.load(data / folder / f"r{i}.wav")[0] for folder in ("originals", "made")] for i in range(2)]
-    stoi = [intelligibility.stoi(*pair, 16000) for pair in pairs]
+    stoi = [intelligibility.stoi(original, made, 16000) for original, made in pairs]
     f0 = [pitch.correlation(*(pitch.f0(wav, 16000) for wav in pair)) for pair in pairs]
     assert scores["stoi"]["value"] == pytest.approx(sum(stoi) / 2)
     assert scores["f0"]["value"] == pytest.approx(sum(f0) / 2)
@@ -85,6 +85,25 @@ def test_what_is_wrong_is_named_and_scored_only_if_asked(data, capsys):
         "missing recordings": ["r2"],
         "extra recordings": ["more"],
     }
+
+
+def test_speech_of_length_zero_is_heard_as_nothing(data, capsys):
+    audio.write(data / "made" / "r1.wav", torch.zeros(1, 0), 16000)
+    arguments = [data / "made", "--transcripts", data / "said.tsv", "--out", data / "out"]
+    assert run(*arguments) == 0
+    content, scores = result(data / "out")
+    said, heard = ["the cat sat", "no it did not"], [*hear([data / "made" / "r0.wav"]), ""]
+    assert content["complete"]
+    assert scores["wer"]["value"] == pytest.approx(jiwer.wer(said, heard))
+    assert scores["cer"]["value"] == pytest.approx(jiwer.cer(said, heard))
+    assert float(rows(data / "out" / "speech.wer.csv")[1]["value"]) == 1.0
+    arguments += ["--originals", data / "originals", "--metrics", "wer", "stoi"]
+    assert run(*arguments) == 2
+    assert "1 without stoi (r1)" in capsys.readouterr().err
+    assert run(*arguments, "--allow-missing") == 0
+    content, scores = result(data / "out")
+    assert (scores["wer"]["items"], scores["stoi"]["items"]) == (2, 1)
+    assert content["problems"] == {"without stoi": ["r1"]}
 
 
 def test_a_file_without_a_value_is_a_problem(data, capsys):
