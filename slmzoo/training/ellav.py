@@ -36,7 +36,7 @@ class EllavSettings(UnitSettings):
     """Options of `slmzoo train ellav`."""
 
     train_speech: Path
-    """Folder of codec tokens (.npy, n) of the same names as the units, or of audio files with --codec."""
+    """Folder of codec tokens of the same names as the units, as .npy or .pt (n,), or of audio files with --codec."""
     validation_speech: Path
     """The same of the utterances held out."""
     codec: str | None = None

@@ -1,7 +1,8 @@
-"""What language and acoustic models are trained on: units of utterances, from .npy files or the zoo's shards."""
+"""What language and acoustic models are trained on: units of utterances, from files or the zoo's shards."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from slmcore import shards
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 
-__all__ = ["Spoken", "UnitSource", "all_or_complain", "load_array", "operating_point"]
+__all__ = ["Spoken", "UnitSource", "all_or_complain", "arrays_in", "load_array", "operating_point"]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -68,9 +69,9 @@ class UnitSource:
         if self.sharded:
             found = all_or_complain(shards.read(self.path), lambda record: _of_record(record, k))
         else:
-            found = all_or_complain(sorted(self.path.rglob("*.npy")), lambda file: self._of_file(file, k))
+            found = all_or_complain(arrays_in(self.path), lambda file: self._of_file(file, k))
         if not found:
-            raise ValueError(f"{self.path} holds no units: neither .npy files nor shards with an {shards.INDEX}.")
+            raise ValueError(f"{self.path} holds no units: neither .npy or .txt files nor shards with {shards.INDEX}.")
         return found
 
     def _of_file(self, file: Path, k: int) -> Spoken:
@@ -78,15 +79,37 @@ class UnitSource:
         return Spoken(name.as_posix(), name.parent.as_posix(), load_array(file, k, "units"))
 
 
+def arrays_in(folder: Path) -> list[Path]:
+    """The files below a folder that `load_array` reads, sorted."""
+    return sorted(file for file in folder.rglob("*") if file.suffix in _READERS)
+
+
 def load_array(file: Path, below: int, what: str) -> Tensor:
-    """Whole numbers in 0..below - 1 of an .npy file, int64 (n,), axes of length one left out; else a ValueError."""
+    """Whole numbers in 0..below - 1, int64 (n,): of an .npy file, a tensor in a .pt file, axes of length one left out,
+    or of text as "u74 u74 u123", the last two as published. Raises ValueError for anything else."""
     try:
-        found = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file} is damaged or no .npy file: {error}") from error
+        found = _READERS[file.suffix](file)
+    except (ValueError, EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{file} is damaged or no {file.suffix} file of numbers: {error}") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or found.size != max(found.shape, default=0):
-        raise ValueError(f"{file} must hold whole numbers (n,), but holds {getattr(found, 'dtype', 'several arrays')}.")
+        raise ValueError(f"{file} must hold whole numbers (n,), but holds {getattr(found, 'dtype', 'something else')}.")
     return _checked(torch.from_numpy(found.astype(np.int64).reshape(-1)), below, str(file), what)
+
+
+def _of_tensor(file: Path) -> Any:
+    found = torch.load(file, map_location="cpu", weights_only=True)
+    return found.numpy() if isinstance(found, Tensor) else found
+
+
+def _of_text(file: Path) -> Any:
+    return np.array([int(word.removeprefix("u")) for word in file.read_text(encoding="utf-8").split()], dtype=np.int64)
+
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    ".npy": lambda file: np.load(file, allow_pickle=False),
+    ".pt": _of_tensor,
+    ".txt": _of_text,
+}
 
 
 def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:

@@ -14,7 +14,7 @@ from ellav import EllaVTokenizer
 from slmcore import audio
 from slmcore.places import write_bytes
 from slmzoo.training.frames import npy
-from slmzoo.training.material import Spoken, all_or_complain, load_array
+from slmzoo.training.material import Spoken, all_or_complain, arrays_in, load_array
 from slmzoo.training.run import rank
 from wavtokenizer import WavTokenizer
 
@@ -35,7 +35,7 @@ class Utterance:
 
 
 def partners(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, Path]:
-    """The file below `folder` of each utterance's name: .npy, or audio of any suffix.
+    """The file below `folder` of each utterance's name: numbers that `load_array` reads, or audio of any suffix.
 
     Raises FileNotFoundError for a folder that is not there, ValueError that names utterances without a file and files
     without an utterance.
@@ -44,7 +44,7 @@ def partners(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, 
         raise FileNotFoundError(
             f"There is no folder {folder}. Give that of the codec tokens, or of audio with --codec."
         )
-    files = audio.find(str(folder)) if of_audio else sorted(folder.rglob("*.npy"))
+    files = audio.find(str(folder)) if of_audio else arrays_in(folder)
     found = {Path(file).relative_to(folder).with_suffix("").as_posix(): Path(file) for file in files}
     names = {spoken.name for spoken in said}
     lonely = {

@@ -19,11 +19,11 @@ class UnitSettings(TrainSettings):
     """What training on units takes: where they are, how they were made, and the sizes of the transformer."""
 
     train: Path
-    """Units to learn from: a folder **/<chapter>/*.npy of framewise units, or a folder of shards."""
+    """Units to learn from: a folder of shards, or **/<chapter>/*.npy (or .txt, "u74 u74 u123") of framewise units."""
     validation: Path
     """Units held out, of the same form."""
     k: int | None = None
-    """Number of units; the shards say it, of .npy files it must be told."""
+    """Number of units; the shards say it, of files it must be told."""
     lmbda: float | None = None
     """Weight of the duration penalty that the units were made with; as for k."""
     num_neighbors: int | None = None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -36,13 +38,29 @@ def test_one_row_or_column_is_as_good_as_a_vector(tmp_path):
         (np.array([1.0, 2.0]), "must hold whole numbers"),
         (np.ones((2, 3), dtype=np.int64), "must hold whole numbers"),
         (np.array(["u1"]), "must hold whole numbers"),
-        (np.array([object()]), "damaged or no .npy file"),
+        (np.array([object()]), "damaged or no .npy file of numbers"),
     ],
 )
 def test_units_that_are_no_use_are_named(tmp_path, content, message):
     write_files(tmp_path)
     np.save(tmp_path / "speaker" / "bad.npy", content, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
+        UnitSource(tmp_path).read(K)
+
+
+def test_units_and_tokens_in_the_published_layouts_of_ellav(tmp_path):
+    (tmp_path / "a.txt").write_text("u3 u3 u0\nu1\n")
+    torch.save(torch.tensor([[3, 2]]), tmp_path / "b.pt")
+    assert [spoken.framewise.tolist() for spoken in UnitSource(tmp_path).read(K)] == [[3, 3, 0, 1], [3, 2]]
+    (tmp_path / "a.txt").write_text("u3 x4")
+    torch.save({"codes": torch.tensor([3])}, tmp_path / "b.pt")
+    with pytest.raises(ValueError, match=r"a\.txt is damaged .*of numbers: .*b\.pt must hold whole"):
+        UnitSource(tmp_path).read(K)
+
+
+def test_code_in_a_file_of_tokens_is_not_run(tmp_path):
+    (tmp_path / "a.pt").write_bytes(pickle.dumps(UnitSource))
+    with pytest.raises(ValueError, match=r"a\.pt is damaged"):
         UnitSource(tmp_path).read(K)
 
 
