@@ -11,6 +11,7 @@ from pathlib import Path
 
 from slmcore.errors import must
 from slmzoo.evaluation.pairs import Benchmark, Pair, found_in
+from slmzoo.evaluation.results import CLUSTER, GROUP
 
 __all__ = ["SALMON", "csv_of_pairs", "salmon", "slamkit", "storycloze"]
 
@@ -29,7 +30,7 @@ SALMON = (
 _STORY = re.compile(r"(?P<story>.+)_(?P<side>correct|incorrect)")
 _SALMON = re.compile(r"sample_(?P<index>\d+)_(?P<side>\d+)")
 _OF_PAIRS = ("item", "positive", "negative", "voice")
-_OF_RESULTS = ("value", "weight", "pairs")
+_OF_RESULTS = ("value", "weight", "pairs", CLUSTER, GROUP)
 _SIDES = {"correct": "positive", "0": "positive", "incorrect": "negative", "1": "negative"}
 
 
