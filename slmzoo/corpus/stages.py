@@ -132,6 +132,8 @@ def encode(heard: Heard, models: Models, provenance: Sequence[dict[str, str]]) -
 def write(encoded: Encoded, target: Target, name: str) -> None:
     """Write the shard at all points and what failed in it. Raises OSError, as for a full disk."""
     if encoded.failed:
+        for place in target.shards(name):  # else the records of an earlier try could pass for those beside this list
+            places.remove(place)
         places.write_bytes(target.list_of_failures(name), encoded.failures)
     for place, content in zip(target.shards(name), encoded.shards, strict=True):
         places.write_bytes(place, content)

@@ -201,6 +201,32 @@ def test_what_failed_is_tried_again_when_asked_for(models, rubbish, speech_folde
     assert content(fresh) == content(out)
 
 
+def test_a_retry_that_dies_between_its_files_loses_no_item(models, speech_folder, tmp_path, monkeypatch):
+    """As many items fail as before, but others: the old shard and the new list would hold as many as were planned."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(speech_folder, folder)
+    one, other = audio.find(folder)[:2]
+    good = one.read_bytes()
+    one.write_bytes(b"no audio")
+    assert job(out, models, folder, shard_seconds=None).failed == 1
+    one.write_bytes(good)
+    other.write_bytes(b"no audio")
+    write_bytes = places.write_bytes
+
+    def dying(place, content):
+        if str(place).endswith(".parquet"):
+            raise KeyboardInterrupt
+        write_bytes(place, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(places, "write_bytes", dying)
+        with pytest.raises(KeyboardInterrupt):
+            job(out, models, folder, shard_seconds=None, retry_failed=True)
+    assert job(out, models, folder, shard_seconds=None).failed == 1
+    failed = [json.loads(line)["id"] for line in (out / "failed.jsonl").read_text().splitlines()]
+    assert len({*failed, *(record.id for record in shards.read(out))}) == 12
+
+
 @pytest.mark.parametrize(
     "what",
     [
