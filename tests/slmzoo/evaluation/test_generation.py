@@ -22,6 +22,7 @@ from slmzoo.evaluation.generation import Utterance, evaluate
 from slmzoo.evaluation.results import items_of, read
 from slmzoo.evaluation.statistics import Bootstrap
 from slmzoo.evaluation.textmodels import NGram, text_model
+from slmzoo.evaluation.tradeoff import area, crossing
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=12)
 
@@ -123,7 +124,7 @@ def test_each_temperature_has_its_scores():
     spoken = [Utterance(item=str(i), temperature=t, text=s) for t in ("0.5", "1") for i, s in enumerate(said)]
     model = NGram([["a", "b"], ["c"]])
     scores, tables = evaluate(spoken, model, bootstrap=Bootstrap(resamples=50))
-    found = {(s.metric, s.subset["temperature"]): s.interval.value for s in scores}
+    found = {(s.metric, s.subset.get("temperature")): s.interval.value for s in scores}
     heard = [s for s in said if s]
     like = [model(s) for s in heard]
     own = [auto_bleu(s.split()) for s in heard]
@@ -154,6 +155,46 @@ def test_what_one_prompt_gave_is_drawn_together():
     for metric in ("log_perplexity", "perplexity", "auto_bleu"):
         assert found[4][metric] == pytest.approx(found[1][metric])
     assert found[4]["self_bleu"][0] == found[4]["vert"][0] == 5
+
+
+def test_the_area_by_hand():
+    """From (10, 0.8) over (20, 0.4) to (40, 0.2): 10 x 0.6 + 20 x 0.3, in any order and without what is not known."""
+    assert area([10, 20, 40], [0.8, 0.4, 0.2]) == pytest.approx(12)
+    assert area([40, math.nan, 10, 20], [0.2, 0.5, 0.8, 0.4]) == pytest.approx(12)
+    assert math.isnan(area([10], [0.8]))
+
+
+def test_where_the_curve_meets_the_original_by_hand():
+    perplexities, verts = [10, 20, 40], [0.8, 0.4, 0.2]
+    assert crossing(verts, perplexities, 0.3) == pytest.approx(30)
+    assert crossing(perplexities, verts, 15) == pytest.approx(0.6)
+    assert crossing(perplexities, verts, 40) == pytest.approx(0.2)
+    assert math.isnan(crossing(perplexities, verts, 41))
+    assert crossing([10, 30, 10], [1, 2, 3], 20) == pytest.approx(1.5)  # the colder one
+    assert crossing([10, 10], [1, 2], 10) == 1
+    assert all(math.isnan(crossing([10][:n], [1][:n], 10)) for n in (0, 1))
+
+
+def test_the_tradeoff_is_that_of_the_temperatures():
+    said = {
+        "0.5": ["a b a b", "a b a b"],
+        "1": ["a b c a", "b a b"],
+        "2": ["c d c", "e a e b"],
+        "original": ["a b a", "b a b b"],
+    }
+    spoken = [
+        Utterance(item=f"{p}", prompt=f"p{p}", temperature=at, text=text)
+        for at in ("2", "original", "1", "0.5")
+        for p, text in enumerate(said[at])
+    ]
+    scores, _ = evaluate(spoken, NGram([["a", "b"], ["b", "a"], ["c"]]), bootstrap=Bootstrap(resamples=50))
+    found = {(s.metric, s.subset.get("temperature")): s for s in scores}
+    curve = [[found[m, at].interval.value for at in ("0.5", "1", "2")] for m in ("perplexity", "vert")]
+    auc = found["perplexity_vert_auc", None]
+    assert (auc.items, auc.interval.value) == (2, pytest.approx(area(*curve)))
+    assert auc.interval.low <= auc.interval.value <= auc.interval.high
+    wanted = crossing(curve[1], curve[0], found["vert", "original"].interval.value)
+    assert found["perplexity_at_original_vert", None].interval.value == pytest.approx(wanted, nan_ok=True)
 
 
 def test_silence_has_no_perplexity():
@@ -192,8 +233,10 @@ def test_generation_on_the_command_line(run, tmp_path, monkeypatch):
     arguments = [tmp_path / "a.wav", tmp_path / "b.wav", "--temperatures", 0.5, 1, "--num-samples", 2]
     assert run(*arguments) == 0
     content = read(tmp_path / "out" / "generation.json")
-    at = {s["subset"]["temperature"] for s in content["scores"]}
-    assert at == {"0.5", "1", "original"}
+    at = {s["subset"].get("temperature") for s in content["scores"]}
+    assert at == {"0.5", "1", "original", None}
+    whole = {s["metric"] for s in content["scores"] if not s["subset"]}
+    assert whole == {"perplexity_vert_auc", "perplexity_at_original_vert", "vert_at_original_perplexity"}
     assert len(items_of(tmp_path / "out" / "generation.json", "heard")) == 2 * 2 * 2 + 2
     assert content["conventions"]["asr"] == "pocketsphinx"
     models = {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "asr", "text_model"}
