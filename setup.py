@@ -27,7 +27,7 @@ RAY = [*CORPUS, "ray[data]>=2.40"]
 TRAIN = [*CORPUS, "lightning>=2.4"]
 EVAL = [*CORPUS, "jiwer>=3.0", "pocketsphinx>=5.0", "pystoi>=0.4"]
 # Text models to start from, and recognisers.
-TRANSFORMERS = ["transformers>=4.50"]
+TRANSFORMERS = ["transformers>=4.56"]
 EXTRAS = {
     "fast": FAST,
     "xformers": ["xformers"],

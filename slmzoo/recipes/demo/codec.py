@@ -28,7 +28,7 @@ def make(data: Path, runs: Path) -> None:
     train(CodecSettings(run=runs / "codec-spectra", validate_every=2000, **common, **phases, **rate))
     # With discriminators a step costs four times as much.
     judged: dict[str, Any] = {"judge_from": 0, "judge_width": 4, "freeze_from": 0, "betas": (0.8, 0.99)}
-    judged |= {"steps": 2600, "lr": 4e-4, "last_lr": 2e-5, "warmup": 100, "validate_every": 500}
+    judged |= {"steps": 1300, "lr": 4e-4, "last_lr": 2e-5, "warmup": 100, "validate_every": 650}
     start = next(row.url for row in rows_of_file(runs / "codec-spectra" / "zoo.json") if row.kind == "wavtokenizer")
     train(CodecSettings(run=runs / "codec", init=start, **common, **judged))
     ship(runs / "codec", "wavtokenizer.safetensors", steps=rate["steps"] + judged["steps"], voice=REFERENCE)
