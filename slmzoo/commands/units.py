@@ -47,6 +47,8 @@ class UnitsOf(AudioCommand):
     """With --out: processes; by default one for each GPU, or for each core."""
     shard_minutes: float | None = None
     """With --out: speech in a shard, which is all that a crash can cost a worker; by default 2 to 60."""
+    batch_seconds: float | None = None
+    """With --out: most audio of a batch, padding included; by default 8 on a CPU and 960 on a GPU."""
     retry_failed: bool = False
     """With --out: try again what failed in an earlier run."""
     engine: Literal["plain", "ray"] = "plain"
@@ -62,7 +64,7 @@ class UnitsOf(AudioCommand):
 
     def _lines(self) -> int:
         usual = UnitsOf(inputs=self.inputs)
-        only_shards = ("points", "workers", "shard_minutes", "retry_failed", "engine", "address")
+        only_shards = ("points", "workers", "shard_minutes", "batch_seconds", "retry_failed", "engine", "address")
         given = [name for name in only_shards if getattr(self, name) != getattr(usual, name)]
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} is for whole corpora: give --out too.")
@@ -101,8 +103,14 @@ class UnitsOf(AudioCommand):
         points = tuple(parse_point(text) for text in self.points) or ((self.k, self.lmbda),)
         if self.rate is not None:
             points = ((self.k, self._lmbda_of_job(out, self.rate)),)
-        device = self.chosen_device()
-        return Settings(zoo=self.zoo, registry=self.registry, points=points, device=device, dtype=self.dtype)
+        return Settings(
+            zoo=self.zoo,
+            registry=self.registry,
+            points=points,
+            device=self.chosen_device(),
+            dtype=self.dtype,
+            batch_seconds=self.batch_seconds,
+        )
 
     def _lmbda_of_job(self, out: str, rate: float) -> float | None:
         """Lambda as it was fitted when the job began, or fitted now."""

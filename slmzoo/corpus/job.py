@@ -33,7 +33,7 @@ __all__ = ["Job", "begin", "begun", "difference", "locked"]
 log = logging.getLogger(__name__)
 _FORMAT = "slmzoo-corpus/1"
 _PATIENCE = 10.0  # seconds in which processes of a killed job end
-_COMPARED = ("corpus", "shard_seconds", "rate")
+_COMPARED = ("corpus", "shard_seconds", "rate", "batch_seconds")
 _JOB, _MANIFEST, _FAILURES, _FAILED = "job.json", "manifest.jsonl", "failed", "failed.jsonl"
 
 
@@ -104,10 +104,12 @@ def begin(
     *,
     shard_seconds: float | None = None,
     rate: float | None = None,
+    batch_seconds: float | None = None,
 ) -> Job:
     """The job in the folder or URL `out`: as it was begun there, or a new one, for which the corpus is looked through.
 
-    `shard_seconds`: speech in a shard, None by the corpus's size; `rate`: units a second that lambda was fitted to.
+    `shard_seconds`: speech in a shard, None by the corpus's size; `rate`: units a second that lambda was fitted to;
+    `batch_seconds`: most audio of a batch, None as usual on the device.
     Raises ValueError if another job was begun there, or the folder holds shards of none.
     """
     wish: dict[str, Any] = {
@@ -116,6 +118,7 @@ def begin(
         "provenance": [dict(made) for made in provenance],
         "shard_seconds": shard_seconds,
         "rate": rate,
+        "batch_seconds": batch_seconds,
     }
     manifest, earlier = places.join(out, _MANIFEST), begun(out)
     if earlier:
@@ -188,7 +191,7 @@ def _check_same(out: str, earlier: dict[str, Any], wish: dict[str, Any]) -> None
         differences = [difference(a, b) for a, b in pairs if a != b]
     else:
         differences = ["another number of operating points"]
-    differences.append(difference(*({n: w[n] for n in _COMPARED} for w in (earlier, wish))))
+    differences.append(difference(*({n: w.get(n) for n in _COMPARED} for w in (earlier, wish))))
     told = "; ".join(filter(None, differences))
     if told:
         raise ValueError(f"{out} was begun otherwise ({told}). Ask for the same, or use another --out.")

@@ -35,6 +35,9 @@ class Settings:
     """"cpu", "cuda" or "cuda:1"."""
     dtype: str = "float32"
     """Of the encoder's matrix products; features, distances and codebooks stay float32."""
+    batch_seconds: float | None = None
+    """Most audio of a batch, padding included; by default 8 on a CPU and 960 on a GPU. It never follows from the
+    memory that is free: other batches round otherwise, and a job that goes on is to leave the same bytes."""
 
     @property
     def device_type(self) -> str:
@@ -48,6 +51,10 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         if settings.dtype not in DTYPES:
             raise ValueError(must("dtype", f"one of {', '.join(DTYPES)}", settings.dtype))
+        if settings.batch_seconds is not None and not settings.batch_seconds > 0:
+            raise ValueError(
+                must("batch_seconds", "a number > 0", settings.batch_seconds, "Leave it out for the usual.")
+            )
         self.settings = settings
         source = {"zoo": settings.zoo, "registry": settings.registry}
         (k, lmbda), *others = settings.points
@@ -60,6 +67,11 @@ class Models:
             raise ValueError(must("points", "different, and of one layer of the encoder", settings.points))
         # What lies above the wanted layer would only take memory, in each process anew.
         del self.encoder.blocks[self.points[0].layer or self.encoder.num_layers :]
+
+    @property
+    def batch_seconds(self) -> float:
+        """Most audio of a batch."""
+        return self.settings.batch_seconds or _SECONDS_A_BATCH[self.settings.device_type]
 
     @torch.inference_mode()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:
@@ -80,8 +92,7 @@ class Models:
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Which wavs to encode together, given their samples."""
-        most = _SECONDS_A_BATCH[self.settings.device_type] * self.encoder.sample_rate
-        return list(batches(lengths, most))
+        return list(batches(lengths, self.batch_seconds * self.encoder.sample_rate))
 
     def provenance(self) -> list[dict[str, str]]:
         """How the units of each point are made, as `slmcore.shards` wants to know it."""

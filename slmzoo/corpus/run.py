@@ -50,7 +50,8 @@ def encode_corpus(
     for a folder with other content, OSError if the inputs are gone, the disk is full or a worker died.
     """
     with locked(out):
-        job = begin(out, corpus, models.provenance(), shard_seconds=shard_seconds, rate=rate)
+        wish = {"shard_seconds": shard_seconds, "rate": rate, "batch_seconds": models.settings.batch_seconds}
+        job = begin(out, corpus, models.provenance(), **wish)
         pending = job.pending(retry_failed)
         if pending:
             _follow(engine(job, models, pending), sum(shard.seconds for shard in pending))

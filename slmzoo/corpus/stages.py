@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from slmcore import audio, places, shards
+from slmcore.errors import must
 from slmcore.places import Place
 from slmcore.shards import Record
 from slmcore.units import Units
@@ -107,7 +108,9 @@ def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads:
 def encode(heard: Heard, models: Models, provenance: Sequence[dict[str, str]]) -> Encoded:
     """Units of all wavs at all points, in the order of the items.
 
-    A batch that fails is taken apart, so that what is wrong with one wav is its own failure.
+    A batch that fails is taken apart, so that what is wrong with one wav is its own failure. Raises ValueError for one
+    that the memory does not hold: smaller batches would round otherwise, and what is in a shard is to follow from the
+    job alone. One wav that is too long by itself is a failure.
     """
     found: dict[int, list[Units]] = {}
     failed = list(heard.failed)
@@ -170,6 +173,10 @@ def _encoded(
             raise
         if len(batch) == 1:
             return [(batch, error)]
+        if _is_too_much(error):
+            remedy = "Free memory and run again, or begin with a smaller --batch-seconds and another --out."
+            told = must("batch_seconds", "small enough for the device's memory", models.batch_seconds, remedy)
+            raise ValueError(told) from error
     return [alone for i in batch for alone in _encoded([i], wavs, models)]
 
 

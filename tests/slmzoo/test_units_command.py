@@ -111,6 +111,8 @@ def test_several_points(capsys, folder, tmp_path):
         (["--out", "o", "--points", "20:4", "--k", "20"], "leave out --k and --lmbda"),
         (["--out", "o", "--workers", "0"], "--workers must be 1 or more"),
         (["--out", "o", "--shard-minutes", "0"], "--shard-minutes must be a number > 0"),
+        (["--batch-seconds", "60"], "--batch-seconds is for whole corpora"),
+        (["--out", "o", "--batch-seconds", "0"], "`batch_seconds` must be a number > 0, but is 0.0"),
         (["--out", "o", "--address", "x"], "--address is for --engine ray"),
     ],
 )

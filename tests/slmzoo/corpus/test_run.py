@@ -227,27 +227,47 @@ def test_a_retry_that_dies_between_its_files_loses_no_item(models, speech_folder
     assert len({*failed, *(record.id for record in shards.read(out))}) == 12
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
-    ],
-)
-def test_a_batch_that_fails_is_taken_apart(models, speech_folder, tmp_path, monkeypatch, what):
+def one_unit(models, wavs):
+    return [[shards.Units(torch.tensor([1]), torch.tensor([2]), 50.0, models.points[0]) for _ in wavs]]
+
+
+def test_a_batch_that_fails_is_taken_apart(models, speech_folder, tmp_path, monkeypatch):
     tried = []
 
     def units(wavs):
         tried.append(len(wavs))
-        if len(wavs) > 1 or wavs[0].shape[1] == 4800:
-            raise what
-        return [[shards.Units(torch.tensor([1]), torch.tensor([2]), 50.0, models.points[0])]]
+        if any(wav.shape[1] == 4800 for wav in wavs):
+            raise ValueError("no speech")
+        return one_unit(models, wavs)
 
     monkeypatch.setattr(models, "units", units)
     outcome = job(tmp_path, models, speech_folder, shard_seconds=None)
     assert max(tried) > 1
     assert (outcome.failed, outcome.points[0]["records"]) == (1, 11)
-    assert "memory" in (tmp_path / "failed.jsonl").read_text()
+    assert "no speech" in (tmp_path / "failed.jsonl").read_text()
+
+
+FULL = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you")]
+
+
+@pytest.mark.parametrize("full", FULL)
+def test_batches_do_not_follow_from_the_memory_there_is(models, speech_folder, tmp_path, monkeypatch, full):
+    def units(wavs):
+        if len(wavs) > 1 or wavs[0].shape[1] == 4800:
+            raise full
+        return one_unit(models, wavs)
+
+    monkeypatch.setattr(models, "units", units)
+    wanted = r"`batch_seconds` must be small enough for the device's memory, but is 8\.0\. .* --batch-seconds"
+    with pytest.raises(ValueError, match=wanted):
+        job(tmp_path / "full", models, speech_folder, shard_seconds=None)
+    assert not list((tmp_path / "full").glob("*.parquet"))
+    monkeypatch.setattr(models, "settings", replace(models.settings, batch_seconds=0.1))
+    with pytest.raises(ValueError, match=r"batch_seconds was None, now 0\.1"):
+        job(tmp_path / "full", models, speech_folder, shard_seconds=None)
+    outcome = job(tmp_path / "alone", models, speech_folder, shard_seconds=None)
+    assert (outcome.failed, outcome.points[0]["records"]) == (1, 11)
+    assert "memory" in (tmp_path / "alone" / "failed.jsonl").read_text()
 
 
 def test_an_error_of_the_models_is_no_failure_of_an_item(models, speech_folder, tmp_path, monkeypatch):
