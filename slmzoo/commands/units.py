@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -82,6 +83,7 @@ class UnitsOf(AudioCommand):
             raise ValueError(f"--workers must be 1 or more, but is {self.workers}.")
         if self.shard_minutes is not None and not self.shard_minutes > 0:
             raise ValueError(f"--shard-minutes must be a number > 0, but is {self.shard_minutes}.")
+        logging.getLogger("slmzoo.corpus").setLevel(logging.INFO)  # progress, where there is no terminal
         models = Models(self._settings(out))
         outcome = encode_corpus(
             out,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from slmzoo.corpus.plan import Planned
 
 __all__ = ["Engine", "Outcome", "encode_corpus"]
 
+log = logging.getLogger(__name__)
+_SECONDS_A_LINE = 60.0
 Engine = Callable[[Job, Models, Sequence[Planned]], Iterator[Report]]
 """What makes shards and reports each one that is done."""
 
@@ -63,15 +66,24 @@ def encode_corpus(
 
 
 def _follow(reports: Iterable[Report], seconds: float) -> None:
-    """Show hours done, times real time, and time left, which follows from what the shards probably hold."""
+    """Show hours done, times real time, and time left, which follows from what the shards probably hold.
+
+    A bar on a terminal, else a line in the log at most once a minute.
+    """
     shape = "{percentage:3.0f}% {n:.2f} of about {total:.2f} h [{elapsed}, {remaining} left{postfix}]"
     with tqdm(total=seconds / 3600, bar_format=shape, disable=None) as bar:
-        began, heard, failed = time.monotonic(), 0.0, 0
+        began = told = time.monotonic()
+        heard, done, failed = 0.0, 0.0, 0
         for report in reports:
-            heard, failed = heard + report.seconds, failed + report.failed
-            speed = heard / (time.monotonic() - began)
-            bar.set_postfix_str(f"{speed:.0f} x real time, {failed} failed", refresh=False)
+            heard, done, failed = heard + report.seconds, done + report.probable, failed + report.failed
+            now = time.monotonic()
+            state = f"{heard / (now - began):.0f} x real time, {failed} failed"
+            bar.set_postfix_str(state, refresh=False)
             bar.update(report.probable / 3600)
+            if bar.disable and now - told >= _SECONDS_A_LINE:
+                left = tqdm.format_interval((now - began) * (seconds - done) / done if done else 0)
+                log.info("%.2f of about %.2f h, %s, %s left", done / 3600, seconds / 3600, state, left)
+                told = now
 
 
 def _told(folder: str, index: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,15 @@ def test_a_wanted_rate_of_a_corpus_stays_that_of_its_beginning(capsys, folder, t
     assert second == first
     status, _, err = run(capsys, corpus, "--out", tmp_path / "o", "--rate", 10)
     assert (status, "rate was 20.0, now 10.0" in err) == (2, True)
+
+
+def test_progress_goes_to_standard_error(folder, tmp_path):
+    """In a process of its own, as pytest takes the log."""
+    change = "from slmzoo.corpus import run; run._SECONDS_A_LINE = 0.0; from slmzoo.cli import main; main()"
+    arguments = ["units", str(folder), "--out", str(tmp_path / "o"), "--zoo", "tiny", "--workers", "1"]
+    done = subprocess.run([sys.executable, "-c", change, *arguments], capture_output=True, text=True, check=True)
+    assert "x real time" in done.stderr
+    assert done.stdout.count("\n") == 1
 
 
 def test_several_points(capsys, folder, tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ import torch
 
 from slmcore import audio, places, shards
 from slmzoo import hub
-from slmzoo.corpus import plain, stages
+from slmzoo.corpus import plain, run, stages
 from slmzoo.corpus.models import Models
 from slmzoo.corpus.run import encode_corpus
 from tests.reference.tiny_zoo import LMBDA, K
@@ -91,6 +92,19 @@ def test_an_interrupted_job_goes_on(whole, models, speech_folder, content, tmp_p
     outcome = job(tmp_path, models, speech_folder)
     assert outcome.made == len(list(whole.glob("*.parquet"))) - len(done)
     assert content(tmp_path) == content(whole)
+
+
+def test_progress_is_logged_without_a_terminal(models, speech_folder, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "slmzoo.corpus")
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "_SECONDS_A_LINE", 0.0)
+        made = job(tmp_path / "shown", models, speech_folder).made
+    assert len(caplog.messages) == made
+    line = r"0\.00 of about 0\.00 h, \d+ x real time, 0 failed, 00:00 left"
+    assert re.fullmatch(line, caplog.messages[-1])
+    caplog.clear()
+    job(tmp_path / "short", models, speech_folder)
+    assert not caplog.messages
 
 
 def test_processes_make_the_same_bytes(whole, models, speech_folder, content, tmp_path):
