@@ -18,8 +18,10 @@ __all__ = [
     "is_remote",
     "join",
     "make_folder",
+    "matching",
     "names",
     "open_file",
+    "plain",
     "read_bytes",
     "remove",
     "sizes",
@@ -33,6 +35,11 @@ Place = str | Path
 def is_remote(place: Place) -> bool:
     """Whether `place` is a URL for fsspec; `file://` too is one."""
     return "://" in str(place)
+
+
+def plain(place: str) -> str:
+    """A URL of this machine, `file://...`, as the path that it is, with all that a disk offers; others as they are."""
+    return place.removeprefix("file://")
 
 
 def join(folder: Place, name: str) -> Place:
@@ -88,6 +95,16 @@ def walk(url: str) -> Iterator[tuple[str, int]]:
     found = store.find(path, detail=True)
     for name in sorted(found):
         yield name.removeprefix(path).lstrip("/"), int(found[name].get("size") or 0)
+
+
+def matching(pattern: str) -> list[str]:
+    """The files and folders that a URL with `*` matches, sorted."""
+    top = pattern
+    while "*" in top:
+        top = top.rpartition("/")[0]
+    store, path = _store(pattern)
+    _, start = _store(top)
+    return [str(join(top, str(found).removeprefix(start).strip("/"))) for found in sorted(store.glob(path))]
 
 
 def make_folder(folder: Place) -> None:

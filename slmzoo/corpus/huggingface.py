@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -62,7 +63,7 @@ def _loaded(name: str) -> tuple[Any, str]:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(f"{PREFIX}{name} needs the library datasets: pip install datasets.") from error
-    place, *parts = name.split(":")
+    place, *parts = re.split(r":(?![^\[]*\])", name)  # not at that of train[:10]
     if Path(place).is_dir():
         dataset = datasets.load_from_disk(place)
         dataset = dataset[parts[0]] if parts else dataset

@@ -142,7 +142,7 @@ def begin(
 
 def begun(out: str) -> dict[str, Any]:
     """What was asked for where a job was begun; empty where none was. Raises ValueError for a damaged `job.json`."""
-    place = places.join(out, _JOB)
+    place = places.join(places.plain(out), _JOB)
     if not places.exists(place):
         return {}
     try:

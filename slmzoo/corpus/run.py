@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from slmcore import places
 from slmcore.units import OperatingPoint
 from slmzoo.corpus import plain
 from slmzoo.corpus.job import Job, begin, locked
@@ -52,6 +53,7 @@ def encode_corpus(
     `rate` is only kept with the job; `shard_seconds` is speech in a shard, None by the corpus's size. Raises ValueError
     for a folder with other content, OSError if the inputs are gone, the disk is full or a worker died.
     """
+    out = places.plain(out)
     with locked(out):
         wish = {"shard_seconds": shard_seconds, "rate": rate, "batch_seconds": models.settings.batch_seconds}
         job = begin(out, corpus, models.provenance(), **wish)

@@ -37,7 +37,7 @@ def items(corpus: Iterable[str]) -> Iterator[Item]:
     above where the file's name begins with both, as in LibriSpeech.
     Raises FileNotFoundError for what names nothing or holds no audio, ValueError for a manifest that is not right.
     """
-    corpus = list(corpus)
+    corpus = [places.plain(source) for source in corpus]
     shared = os.path.commonpath([_absolute(_top(source)) for source in corpus if not _is_list(source)] or ["/"])
     return named_apart(item for source in corpus for item in _items(source, shared))
 
@@ -48,7 +48,8 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     Of a folder or pattern it is that folder or what all matches lie in; of a manifest's files that which they have in
     common, on each disk.
     """
-    here = [source for source in corpus if _is_local(source) and _reader(source) not in _MANIFESTS]
+    named = map(places.plain, corpus)
+    here = [source for source in named if _is_local(source) and _reader(source) not in _MANIFESTS]
     found = {_top(source) for source in here}
     folders = {os.path.dirname(item.audio) for item in items if item.row is None and _is_local(item.audio)}  # noqa: PTH120
     disks: dict[tuple[int, bool], list[str]] = {}
@@ -66,12 +67,12 @@ def _items(source: str, shared: str) -> Iterator[Item]:
         empty = False
         yield item
     if empty:
-        raise FileNotFoundError(f"{source} holds no audio.")
+        raise FileNotFoundError(f"{source} holds no audio.{_hint(source)}")
 
 
 def _of_place(source: str, shared: str) -> Iterator[Item]:
     reader = _reader(source)
-    if places.is_remote(source):
+    if places.is_remote(source) and "*" not in source:
         yield from reader(source) if reader else _remote(source, shared)
     elif Path(source).is_dir():
         for file in audio.find(source):
@@ -81,7 +82,8 @@ def _of_place(source: str, shared: str) -> Iterator[Item]:
         yield from reader(source) if reader else [_item(source, Path(source).name, size, shared)]
     else:
         # `Path.glob` takes no absolute pattern
-        matches = sorted(glob(source, recursive=True))  # noqa: PTH207
+        local = not places.is_remote(source)
+        matches = sorted(glob(source, recursive=True)) if local else places.matching(source)  # noqa: PTH207
         if not matches:
             raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
         for match in matches:
@@ -107,6 +109,12 @@ def _item(place: str, name: str, size: int, shared: str) -> Item:
     )
 
 
+def _hint(source: str) -> str:
+    """What to name instead of a folder without audio: lists and tars in it are taken only where they are meant."""
+    held = [suffix for suffix in _READERS if any(name.lower().endswith(suffix) for name in places.names(source))]
+    return f" It holds {held[0]} files: name them, as in '{source.rstrip('/')}/*{held[0]}'." if held else ""
+
+
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
     return next((reader for suffix, reader in _READERS.items() if source.lower().endswith(suffix)), None)
 
@@ -123,7 +131,9 @@ def _is_list(source: str) -> bool:
 def _top(source: str) -> str:
     """The folder that is a source, or holds it; of a pattern the deepest that all matches lie in."""
     if places.is_remote(source):
-        return source.rpartition("/")[0] if source.lower().endswith(audio.EXTENSIONS) else source
+        while "*" in source or source.lower().endswith(audio.EXTENSIONS):
+            source = source.rpartition("/")[0]
+        return source
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     while not folder.is_dir() and any(sign in str(folder) for sign in "*?["):
         folder = folder.parent

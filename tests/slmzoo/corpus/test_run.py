@@ -13,6 +13,7 @@ import torch
 
 from slmcore import audio, places, shards
 from slmzoo import hub
+from slmzoo.corpus import job as jobs
 from slmzoo.corpus import plain, run, stages
 from slmzoo.corpus.models import Models
 from slmzoo.corpus.run import encode_corpus
@@ -347,8 +348,6 @@ def test_other_settings_do_not_mix(whole, settings, models, speech_folder, tmp_p
 def test_two_jobs_cannot_write_to_one_folder(whole, models, speech_folder, monkeypatch):
     import filelock
 
-    from slmzoo.corpus import job as jobs
-
     monkeypatch.setattr(jobs, "_PATIENCE", 0.1)
     with filelock.FileLock(str(whole / ".lock")), pytest.raises(ValueError, match="Another job is writing"):
         job(whole, models, speech_folder)
@@ -474,6 +473,14 @@ def test_out_may_be_an_object_store(whole, models, speech_folder, rows):
     assert rows(out) == rows(whole)
     assert job(out, models, speech_folder).made == 0
     assert places.read_bytes(f"{out}/index.json") == (whole / "index.json").read_bytes()
+
+
+def test_urls_of_this_machine_are_paths(whole, models, speech_folder, tmp_path, content):
+    assert job(f"file://{tmp_path}/deep/er", models, f"file://{speech_folder}").failed == 0
+    ours, theirs = content(tmp_path / "deep" / "er"), content(whole)
+    assert {**ours, "job.json": b""} == {**theirs, "job.json": b""}
+    assert json.loads(ours["job.json"])["roots"] == json.loads(theirs["job.json"])["roots"]
+    assert jobs.begun(f"file://{tmp_path}/deep/er")
 
 
 def test_a_process_that_dies_is_told(models, speech_folder, tmp_path, monkeypatch):

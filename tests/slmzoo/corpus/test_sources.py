@@ -225,6 +225,28 @@ def test_an_object_store():
     assert items.load(named(url)[1])[0].shape == (1, 800)
 
 
+def test_patterns_in_an_object_store(tmp_path):
+    pytest.importorskip("fsspec")
+    url = f"memory://{uuid.uuid4().hex}"
+    for name in ("b/x.wav", "b/y.txt", "c/x.wav"):
+        places.write_bytes(f"{url}/{name}", wav_bytes())
+    places.write_bytes(f"{url}/t/0.tar", tar_of(tmp_path / "0.tar", {"z.wav": wav_bytes()}).read_bytes())
+    assert [(item.id, item.chapter) for item in named(f"{url}/*/x.wav")] == [("x", "b"), ("x-2", "c")]
+    assert [(item.id, item.chapter) for item in named(f"{url}/[bc]*")] == [("x", "b"), ("x-2", "c")]
+    (found,) = named(f"{url}/t/*.tar")
+    assert (found.id, items.load(found)[0].shape) == ("z", (1, 800))
+    with pytest.raises(FileNotFoundError, match="no file, folder or pattern that matches"):
+        named(f"{url}/*.wav")
+    with pytest.raises(FileNotFoundError, match=r"holds no audio. It holds .tar files: name them, as in '.*/t/\*.tar'"):
+        named(f"{url}/t")
+
+
+def test_a_folder_of_tars_is_told_how_to_name_them(tmp_path):
+    tar_of(tmp_path / "0.tar", {"a.wav": wav_bytes()})
+    with pytest.raises(FileNotFoundError, match=r"holds no audio. It holds .tar files: name them, as in '.*/\*.tar'"):
+        named(tmp_path)
+
+
 class Arrow:
     """Rows as tables."""
 
@@ -271,6 +293,18 @@ def datasets(monkeypatch, tmp_path):
     huggingface._loaded.cache_clear()
     yield asked
     huggingface._loaded.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("owner/name:train[:10]", ("owner/name", "train[:10]")),
+        ("owner/name:clean:train[10%:20%]+test[:5]", ("owner/name", "clean", "train[10%:20%]+test[:5]")),
+    ],
+)
+def test_a_part_of_a_split(datasets, name, asked):
+    assert len(named(f"huggingface:{name}")) == 2
+    assert datasets == [asked]
 
 
 def test_a_dataset(datasets, tmp_path):
