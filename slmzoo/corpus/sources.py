@@ -46,17 +46,20 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     """Folders that must be there while the corpus, with these `items`, is read.
 
     Of a folder or pattern it is that folder or what all matches lie in; of a manifest's files that which they have in
-    common, on each disk.
+    common, on each disk. Raises FileNotFoundError where none of these is there.
     """
     named = map(places.plain, corpus)
     here = [source for source in named if _is_local(source) and _reader(source) not in _MANIFESTS]
     found = {_top(source) for source in here}
-    folders = {os.path.dirname(item.audio) for item in items if item.row is None and _is_local(item.audio)}  # noqa: PTH120
-    disks: dict[tuple[int, bool], list[str]] = {}
-    for folder in folders:
-        if not any(Path(folder).is_relative_to(root) for root in found) and Path(folder).is_dir():
-            disks.setdefault((Path(folder).stat().st_dev, Path(folder).is_absolute()), []).append(folder)
-    return sorted(found | {os.path.commonpath(on_disk) or "." for on_disk in disks.values()})
+    folders = {Path(item.audio).parent for item in items if item.row is None and _is_local(item.audio)}
+    there = [folder for folder in folders if folder.is_dir()]
+    if folders and not there:
+        raise FileNotFoundError(f"The inputs are gone: {min(folders)} is missing, as are all folders of the files.")
+    disks: dict[tuple[int, bool], list[Path]] = {}
+    for folder in there:
+        if not any(folder.is_relative_to(root) for root in found):
+            disks.setdefault((folder.stat().st_dev, folder.is_absolute()), []).append(folder)
+    return sorted(found | {os.path.commonpath(on_disk) for on_disk in disks.values()})
 
 
 def _items(source: str, shared: str) -> Iterator[Item]:

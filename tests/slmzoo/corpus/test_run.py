@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from slmcore import audio, places, shards
 from slmzoo import hub
 from slmzoo.corpus import job as jobs
 from slmzoo.corpus import plain, run, stages
+from slmzoo.corpus.items import Item
 from slmzoo.corpus.models import Models
 from slmzoo.corpus.run import encode_corpus
 from tests.reference.tiny_zoo import LMBDA, K
@@ -440,9 +442,14 @@ def test_a_vanished_disk_of_a_manifest_stops_the_job(models, speech_folder, tmp_
 def test_a_disk_that_never_was_there_stops_the_job(models, speech_folder, tmp_path):
     manifest = listed(speech_folder, tmp_path / "lists", "tsv")
     manifest.write_text(manifest.read_text().replace(str(speech_folder), str(tmp_path / "not mounted"), 1))
-    with pytest.raises(FileNotFoundError, match="none of 12 files is there"):
-        job(tmp_path / "out", models, manifest, shard_seconds=None)
-    assert not list((tmp_path / "out" / "failed").iterdir())
+    with pytest.raises(FileNotFoundError, match=r"The inputs are gone: .*not mounted/84/120 is missing"):
+        job(tmp_path / "out", models, manifest)
+    assert not (tmp_path / "out" / "job.json").exists()
+    gone = [Item(id=name, audio=str(tmp_path / name)) for name in ("a.wav", "b.wav")]
+    with ThreadPoolExecutor(1) as threads:
+        with pytest.raises(FileNotFoundError, match="none of 2 files is there"):
+            stages.read(gone, 16000, [], threads)
+        assert [failed.id for failed in stages.read(gone[:1], 16000, [], threads).failed] == ["a.wav"]
 
 
 def test_a_device_that_gives_no_file_stops_the_job(models, speech_folder, tmp_path, monkeypatch):
