@@ -55,23 +55,20 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
     asked, shipped = {}, {}
     for stage in (encoder, codebook, codec):
         name = stage.__name__.rpartition(".")[2]
-        monkeypatch.setattr(stage, "train", lambda settings, name=name: asked.setdefault(name, []).append(settings))
+        monkeypatch.setattr(stage, "train", lambda settings, name=name: asked.update({name: settings}))
         monkeypatch.setattr(stage, "ship", lambda run, file, **more: shipped.update({run.name: file}))
     monkeypatch.setattr(encoder, "CLUSTERS", 6)
-    (data / "runs" / "codec-spectra").mkdir(parents=True)
-    add_row(data / "runs" / "codec-spectra" / "zoo.json", "mine", {"kind": "wavtokenizer", "file": "c.safetensors"})
+    (data / "runs").mkdir()
     for stage in (encoder, codebook, codec):
         stage.make(data, data / "runs")
     demo = wavlm.load(common.DEMO / "wavlm.safetensors")
-    [[encoding], [clustering], [by_spectra, judged]] = asked.values()
+    encoding, clustering, coding = asked.values()
     assert encoding.sizes.dim == demo.dim
     assert len(encoding.audio) == 4
     assert (clustering.voice_directions, clustering.k, clustering.half) == (1, (100,), True)
-    assert by_spectra.judge_from is None
-    assert judged.judge_from == judged.freeze_from == 0
-    assert Path(judged.init) == data / "runs" / "codec-spectra" / "c.safetensors"
-    assert by_spectra.sizes == judged.sizes == wavtokenizer.load(common.DEMO / "wavtokenizer.safetensors").config
-    assert all(settings.resume for settings in (encoding, clustering, by_spectra, judged))
+    assert coding.judge_from is None
+    assert coding.sizes == wavtokenizer.load(common.DEMO / "wavtokenizer.safetensors").config
+    assert all(settings.resume for settings in asked.values())
     assert shipped == {
         "encoder": "wavlm.safetensors", "codebook": "codebook.safetensors", "codec": "wavtokenizer.safetensors",
     }  # fmt: skip
