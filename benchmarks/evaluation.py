@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import interleaved, write
 from mistral_ulm import UnitLM, UnitTokenizer
+from mistral_ulm.scoring import TOKENS_AT_ONCE
 from slmcore.batching import batches
 from slmzoo import hub
 from slmzoo.evaluation.abx import Item, cells, error_rate, tables
@@ -33,7 +34,6 @@ from tests.reference import abx_slow
 
 UNITS, PAIRS, QUICK_PAIRS = 40, 10_000, 500
 ITEMS, QUICK_ITEMS = 120, 40
-BUDGET = 2048
 
 
 def sequences(count: int, k: int) -> list[torch.Tensor]:
@@ -68,7 +68,8 @@ def pairs_by_likelihood(count: int, runs: int) -> dict[str, Any]:
     units = sequences(2 * count, ulm.config.vocab_size - 1)
     pairs = [Pair(item=str(i), positive=str(2 * i), negative=str(2 * i + 1)) for i in range(count)]
     ids = [tokenizer.encode(u) for u in units]
-    stacks = [torch.stack([ids[i][:-1] for i in batch]) for batch in batches([UNITS + 1] * len(ids), BUDGET)]
+    groups = batches([UNITS + 1] * len(ids), TOKENS_AT_ONCE["cpu"])
+    stacks = [torch.stack([ids[i][:-1] for i in group]) for group in groups]
     cases = {"forward": lambda: bare(ulm, stacks), "scored": lambda: scored(ulm, tokenizer, units, pairs)}
     seconds = interleaved(cases, runs=runs)
     return {
