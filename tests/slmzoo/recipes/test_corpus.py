@@ -22,11 +22,11 @@ def test_plan_counts_rates_and_paths(tmp_path):
     counts = Counter(utterance.path.relative_to(tmp_path / "wavs").parent.as_posix() for utterance in plan)
     test = {f"test/{name}": 100 for name in ("slt", "rms", "awb", "kal16", "slt@1.25", "rms@1.25")}
     assert counts == {
-        "train/slt": 2000,
-        "train/rms": 1700,
-        "train/awb": 1700,
-        "train/kal16": 1700,
-        "plain/slt": 30,
+        "train/slt": 15_000,
+        "train/rms": 2700,
+        "train/awb": 2700,
+        "train/kal16": 2700,
+        "plain/slt": 50,
         **test,
     }
     assert len({utterance.path for utterance in plan}) == len(plan)
@@ -42,7 +42,7 @@ def test_voices_share_some_training_sentences(tmp_path):
         if utterance.path.parts[-3] == "train":
             spoken.setdefault(utterance.voice, set()).add(utterance.sentence)
     assert len(set.intersection(*spoken.values())) == 700
-    assert len(spoken["slt"] | spoken["kal16"]) == 2000 + 1000
+    assert len(spoken["slt"] | spoken["kal16"]) == 15_000 + 2000
 
 
 @needs_flite
