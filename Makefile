@@ -3,7 +3,7 @@ BIN := .venv/bin
 # The tests run in as many processes as there are cores; each then computes with one thread.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test slow bench clean
+.PHONY: install demo test slow clean
 
 install: .venv/.installed
 

@@ -99,8 +99,9 @@ def framework(chosen: UlmSettings, warm: int) -> float:
 def plain(chosen: UlmSettings) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     trained = task(chosen).to(device).train()
-    o = chosen
-    optimizer = torch.optim.AdamW(trained.parameters(), lr=o.lr, betas=o.betas, weight_decay=o.weight_decay)
+    optimizer = torch.optim.AdamW(
+        trained.parameters(), lr=chosen.lr, betas=chosen.betas, weight_decay=chosen.weight_decay
+    )
     warm, began = chosen.log_every, 0.0
     for step in range(chosen.steps):
         if step == warm:
@@ -112,7 +113,7 @@ def plain(chosen: UlmSettings) -> float:
                 loss = chunk_loss(trained.model, chunks) / chosen.accumulate
             loss.backward()
             loss.item()
-        nn.utils.clip_grad_norm_(trained.parameters(), o.clip)
+        nn.utils.clip_grad_norm_(trained.parameters(), chosen.clip)
         optimizer.step()
         optimizer.zero_grad()
     common.wait()

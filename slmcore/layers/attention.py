@@ -85,7 +85,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], slots: Slots | None, layer: int) -> Tensor:
         """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to."""
-        heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(x, self.wq, self.wk, self.wv))
+        heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(self, x))
         q, k, v = (y.transpose(1, 2) for y in heads)
         q, k = rotate(q, angles), rotate(k, angles)
         mask = None

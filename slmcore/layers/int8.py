@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +43,18 @@ def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
                 setattr(parent, name, made(child.weight, child.bias))
 
 
-def together(x: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
-    """What each of the linear layers of one `read_alike` gives for x (..., in), in as few products as they have."""
+class ReadsAlike(Protocol):
+    """A module some of whose linear layers, without bias, read the same vectors."""
+
+    @property
+    def read_alike(self) -> tuple[str, ...]:
+        """The names of these layers."""
+        ...
+
+
+def together(parent: ReadsAlike, x: Tensor) -> Sequence[Tensor]:
+    """What each layer that `parent` names in `read_alike` gives for x (..., in), in as few products as they have."""
+    layers = [getattr(parent, name) for name in parent.read_alike]
     first = layers[0]
     return first.all(x) if isinstance(first, Part) else [layer(x) for layer in layers]
 

@@ -77,7 +77,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to (..., dim)."""
-        gate, value = together(x, self.w1, self.w3)
+        gate, value = together(self, x)
         return self.w2(silu(gate) * value)
 
 

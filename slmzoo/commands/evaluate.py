@@ -78,9 +78,13 @@ class Evaluation(ModelCommand):
         made = {name: models[name] for name in ("wavlm", "codebook")}
         return {"models": json.dumps(made), "operating_point": point.to_json() if point is not None else "null"}
 
+    def insist(self, task: str, problems: Problems) -> None:
+        """Raise a ValueError for problems that were not allowed; OUT/<task>.problems.json names all of them."""
+        insist(problems, self.allow_missing, self.out / f"{task}.problems.json")
+
     def finish(self, task: str, found: Findings) -> int:
         """Write the result and show it; the exit status. Raises ValueError for problems that were not allowed."""
-        insist(found.problems, self.allow_missing, self.out / f"{task}.problems.json")
+        self.insist(task, found.problems)
         result = Result(
             task=task,
             scores=found.scores,

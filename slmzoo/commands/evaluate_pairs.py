@@ -18,7 +18,7 @@ from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation import layouts, zerospeech
 from slmzoo.evaluation.conventions import PRESETS, Convention, loglikelihoods
 from slmzoo.evaluation.pairs import Benchmark, accuracy, likelihood_rows, problems_of
-from slmzoo.evaluation.results import Problems, insist, score_items
+from slmzoo.evaluation.results import Problems, score_items
 from slmzoo.evaluation.unitstore import described, units_in, units_of
 
 __all__ = ["Pairs", "PairsEvaluation", "Salmon", "Sblimp", "StoryCloze", "Swuggy"]
@@ -91,7 +91,7 @@ class PairsEvaluation(Evaluation):
         found = problems_of(benchmark, scored.there)
         kinds = {**found, **scored.problems}
         problems = {kind: sorted({*found.get(kind, ()), *scored.problems.get(kind, ())}) for kind in kinds}
-        insist(problems, self.allow_missing, self.out / f"{benchmark.name}.problems.json")
+        self.insist(benchmark.name, problems)
         rows = accuracy(benchmark.pairs, scored.scores)
         findings = Findings(
             scores=score_items("accuracy", rows, benchmark.by, "accuracy", self.bootstrap),

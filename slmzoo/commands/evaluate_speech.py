@@ -14,7 +14,6 @@ from slmzoo.commands.evaluate_units import matched
 from slmzoo.evaluation.asr import hear
 from slmzoo.evaluation.pairs import found_in
 from slmzoo.evaluation.provenance import outside
-from slmzoo.evaluation.results import insist
 from slmzoo.evaluation.speech_scores import MEASURES, compare_files, measure, recognition, transcripts
 from slmzoo.evaluation.unit_scores import Found, joined
 
@@ -52,7 +51,7 @@ class SpeechScores(Evaluation):
         beside = [name for name in self.metrics if name != "wer"]
         if beside:
             found += self._beside(beside, files, problems)
-        insist(problems, self.allow_missing, self.out / "speech.problems.json")
+        self.insist("speech", problems)
         scores, tables = joined(found)
         findings = Findings(
             scores=scores, tables=tables, conventions=self._conventions(), models=self._judges(), problems=problems
@@ -82,7 +81,7 @@ class SpeechScores(Evaluation):
         problems |= {f"transcripts {kind}": names for kind, names in wrong.items()} | matched(
             "recordings", known, there
         )
-        insist(problems, self.allow_missing, self.out / "speech.problems.json")
+        self.insist("speech", problems)
         names = [name for name in said if name in files]
         heard = hear([files[name] for name in names], self.asr, self.chosen_device(), self.jobs)
         return recognition({name: said[name] for name in names}, dict(zip(names, heard, strict=True)), self.bootstrap)
@@ -93,7 +92,7 @@ class SpeechScores(Evaluation):
         originals, duplicated = found_in(self.originals)
         there = [*files, *problems["unreadable"]]
         problems |= {"duplicated originals": duplicated["duplicated"], **matched("originals", there, originals)}
-        insist(problems, self.allow_missing, self.out / "speech.problems.json")
+        self.insist("speech", problems)
         pairs = {name: (originals[name], path) for name, path in files.items() if name in originals}
         found: list[Found] = []
         for name in metrics:

@@ -27,7 +27,7 @@ from slmzoo.evaluation.asr import recogniser
 from slmzoo.evaluation.featurestore import features_of, lengths
 from slmzoo.evaluation.pairs import found_in
 from slmzoo.evaluation.provenance import outside
-from slmzoo.evaluation.results import Row, Score, insist
+from slmzoo.evaluation.results import Row, Score
 from slmzoo.evaluation.speech_scores import transcripts
 from slmzoo.evaluation.sweep import Known, keep, kept, scores_at, spoken, units_at
 from slmzoo.evaluation.unit_scores import Found
@@ -74,7 +74,7 @@ class Sweep(Evaluation):
         quantizers = {k: hub.quantizer(k=k, lmbda=lmbdas[0], **self._source) for k, lmbdas in points.items()}
         layers = {_point(quantizer).layer for quantizer in quantizers.values()}
         material, problems = self._material(layers, models)
-        insist(problems, self.allow_missing, self.out / "sweep.problems.json")
+        self.insist("sweep", problems)
         scores: list[Score] = []
         tables: dict[str, list[Row]] = {}
         with tqdm(total=sum(map(len, points.values())), desc="operating points", disable=None) as progress:

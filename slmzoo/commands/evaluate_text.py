@@ -17,7 +17,7 @@ from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched
-from slmzoo.evaluation.results import insist, score_items
+from slmzoo.evaluation.results import score_items
 from slmzoo.evaluation.speech_scores import transcripts
 from slmzoo.evaluation.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
 from slmzoo.evaluation.textgrid import SILENCE
@@ -59,7 +59,7 @@ class TextInformation(Evaluation):
         chosen, wrong = _usable(tested, said, symbols)
         missing = matched("texts", {**trained, **tested}, said)["missing texts"]
         problems |= {"missing texts": missing, **wrong}
-        insist(problems, self.allow_missing, self.out / "text-information.problems.json")
+        self.insist("text-information", problems)
         tokens, texts = _sequences(tested, said, chosen, symbols)
         lost = [chosen[i] for i in undecided(tokens, texts, self.against, self.seed)]
         if lost:

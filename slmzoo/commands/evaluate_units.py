@@ -17,7 +17,7 @@ from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation import abx
 from slmzoo.evaluation.pairs import found_in
-from slmzoo.evaluation.results import Problems, insist
+from slmzoo.evaluation.results import Problems
 from slmzoo.evaluation.textgrid import Phone, phones
 from slmzoo.evaluation.unit_scores import cost, discriminability, joined, phonetic
 from slmzoo.evaluation.unitstore import units_in, units_of
@@ -82,7 +82,7 @@ class UnitScores(OnUnits):
         if self.alignments is not None:
             known, unreadable = alignments_in(self.alignments, self.tier)
             problems |= {"unreadable alignments": unreadable, **matched("alignments", units, known)}
-        insist(problems, self.allow_missing, self.out / "units.problems.json")
+        self.insist("units", problems)
         conventions = self.conventions(units)
         found = [cost(units, self.bootstrap)]
         if self.alignments is not None:
@@ -125,7 +125,7 @@ class Abx(OnUnits):
         items = [item for item in items if item.file in material.frames]
         pieces = abx.cut(material.frames, items, material.frame_rate) if items else []
         problems["too short"] = [shown(item) for item, piece in zip(items, pieces, strict=True) if not len(piece)]
-        insist(problems, self.allow_missing, self.out / "abx.problems.json")
+        self.insist("abx", problems)
         pairs = [(item, piece) for item, piece in zip(items, pieces, strict=True) if len(piece)]
         task = {"context": self.context, "most": self.most, "most_speakers": self.most_speakers, "seed": self.seed}
         distance = "angular" if self.on == "features" else "identical"

@@ -163,8 +163,10 @@ def score_items(
     def score(some: Sequence[Row], subset: Mapping[str, str]) -> Score:
         values, weights = [float(r["value"]) for r in some], [float(r.get("weight", 1)) for r in some]
         clusters = [r[CLUSTER] for r in some if CLUSTER in r]
-        statistic = clustered(values, clusters, weights) if clusters else None
-        found = bootstrap.interval(*statistic) if statistic else bootstrap.mean(values, weights)
+        if clusters:
+            found = bootstrap.interval(*clustered(values, clusters, weights))
+        else:
+            found = bootstrap.mean(values, weights)
         return Score(metric=metric, interval=found, items=len(set(clusters)) or len(some), unit=unit, subset=subset)
 
     groups = [(column, value) for column in by for value in _values(rows, column)]

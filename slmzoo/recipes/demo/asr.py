@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from slmcore.errors import must
@@ -19,7 +20,7 @@ from slmzoo.recipes.demo.sentences import vocabulary
 __all__ = ["references", "word_error_rate"]
 
 
-def word_error_rate(references: dict[str, str], folder: str | Path, jobs: int = 1) -> dict[str, float | int]:
+def word_error_rate(references: Mapping[str, str], folder: str | Path, jobs: int = 1) -> dict[str, float | int]:
     """Errors over all words of the wavs `<id>.wav` in `folder` that have a reference: `wer`, `words`, `utterances`.
 
     `references`: id to sentence. `jobs`: processes that listen. Raises ValueError if no wav has a reference.

@@ -94,7 +94,7 @@ def ways(pipeline: Pipeline) -> dict[str, Way]:
 
 def measure(pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path) -> dict[str, Any]:
     """Word error rate and more of each way; what was made lies in `out`."""
-    found: dict[str, Any] = {"sentences": len(sentences), "original": word_error_rate(dict(sentences), originals)}
+    found: dict[str, Any] = {"sentences": len(sentences), "original": word_error_rate(sentences, originals)}
     for name, way in ways(pipeline).items():
         folder, made = out / name.replace(", lambda ", "-"), Made()
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def measure(pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], o
             made.ratios.append(speech.shape[1] / rate / (wav.shape[1] / sr))
             made.units += [] if units is None else [units]
             audio.write(folder / f"{sentence}.wav", speech, rate)
-        found[name] = {**word_error_rate(dict(sentences), folder), **made.figures()}
+        found[name] = {**word_error_rate(sentences, folder), **made.figures()}
     return found
 
 

@@ -45,9 +45,8 @@ def spoken(chapter: str, units: list[int]) -> Spoken:
 def test_the_defaults_are_the_published_ones():
     found = UlmSettings(run=Path("r"), train=Path("t"), validation=Path("v"), k=500, lmbda=4500)
     assert (found.chunk, found.batch, found.accumulate, found.steps, found.warmup) == (1024, 12, 8, 10_000, 2000)
-    o = found
-    assert (o.first_lr, o.lr, o.last_lr, o.betas, o.eps) == (1e-7, 5e-4, 1e-5, (0.9, 0.999), 1e-8)
-    assert (o.weight_decay, o.clip) == (0.05, 1.0)
+    assert (found.first_lr, found.lr, found.last_lr, found.betas, found.eps) == (1e-7, 5e-4, 1e-5, (0.9, 0.999), 1e-8)
+    assert (found.weight_decay, found.clip) == (0.05, 1.0)
     published = {"dim": 1024, "n_layers": 12, "head_dim": 64, "hidden_dim": 4096, "n_heads": 16, "n_kv_heads": 16}
     assert found.transformer(501, False) == TransformerConfig(**published, dropout=0.15, vocab_size=501)
 
