@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu",
     bar = {"total": len(paths), "unit": "file", "desc": "listening", "disable": None if len(paths) > 1 else True}
     if jobs == 1:
         return list(tqdm(map(_hear, work), **bar))
-    with ProcessPoolExecutor(jobs) as pool:
+    # A forked child waits for ever for threads that computed in its parent.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(_hear, work, chunksize=4), **bar))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmcore import audio
@@ -23,6 +24,7 @@ from slmzoo.training.settings import TrainSettings
 from slmzoo.training.spectral import SpectralLoss
 from slmzoo.training.start import start_from
 from slmzoo.training.task import Figures, Moment, Part, Task
+from slmzoo.training.teacher import SpectralTeacher
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
 
 __all__ = ["CodecSettings", "CodecTask", "train"]
@@ -78,12 +80,12 @@ class CodecSettings(TrainSettings):
     """Weight of the adversarial loss."""
     matching: float = 1.0
     """Weight of feature matching."""
-    freeze_front_from: int | None = None
-    """Step from which the encoder's first convolution and first two stages stay as they are: at the highest rates, they
-    cost more than all the rest of the codec; never if left out."""
+    taught_until: int | None = None
+    """Step up to which only the encoder learns, and of log-mel spectra instead of through the decoder: on a CPU the
+    shorter way to codes that keep the words. The learning rate then rises and falls anew. Never if left out."""
     freeze_from: int | None = None
-    """Step from which the whole encoder and the codebook stay, and the decoder settles on the codes of the whole
-    recordings, which are final; never if left out."""
+    """Step from which the encoder and the codebook stay, and the decoder settles on the codes of the whole recordings,
+    which are final; never if left out."""
     sample_rate: int = 24_000
     """Samples a second."""
     strides: tuple[int, ...] = (4, 5, 5, 6)
@@ -112,9 +114,20 @@ class CodecSettings(TrainSettings):
             raise ValueError(must("crop", f"above {max(WINDOWS) // 2} samples for the discriminators", self.crop))
         if self.start_crops * (self.crop // hop) < self.codebook_size:
             raise ValueError(must("start_crops", "enough for a latent for each code", self.start_crops))
+        for name in ("quantize_from", "judge_from", "freeze_from"):
+            since = getattr(self, name)
+            if self.taught_until is not None and since is not None and since < self.taught_until:
+                raise ValueError(must(name, f"at least `taught_until` ({self.taught_until})", since))
+        if self.taught_until is not None and not 0 < self.taught_until < self.steps:
+            raise ValueError(must("taught_until", f"above 0 and below `steps` ({self.steps})", self.taught_until))
         for name in ("held_out", "samples", "judge_width"):
             if getattr(self, name) < 1:
                 raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate at a step, 0-based: it rises and falls for the encoder alone, then for the codec."""
+        taught = self.taught_until or 0
+        return self._lr_at(step, taught) if step < taught else self._lr_at(step - taught, self.steps - taught)
 
     @property
     def sizes(self) -> WavTokenizerConfig:
@@ -151,6 +164,8 @@ class CodecTask(Task):
             start_from(settings.init, self.codec)
             self.means.go_on(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
+        taught = settings.taught_until is not None
+        self.teacher = SpectralTeacher(settings.sample_rate, self.codec.hop, settings.dimension) if taught else None
         self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
         self.settings = settings
         self._learnt, self._held_out = learnt, held_out
@@ -183,9 +198,17 @@ class CodecTask(Task):
         """The judges' loss on what the codec makes, or the codec's on all that it is to do."""
         begun = self.settings.judge_from is not None and moment.step >= self.settings.judge_from
         judges = self.judges if begun else None
+        if part == "codec" and self.teacher is not None and moment.step < (self.settings.taught_until or 0):
+            return self._taught(batch["wav"], moment, self.teacher)
         if part == "codec":
             return self._codec_loss(batch, moment, judges)
         return None if judges is None else self._judges_loss(batch, moment.step, judges)
+
+    def _taught(self, wav: Tensor, moment: Moment, teacher: SpectralTeacher) -> tuple[Tensor, Figures]:
+        if moment.step == 0:
+            teacher.start(self._pieces(moment.draw))
+        loss = F.mse_loss(self.codec.encoder(wav), teacher(wav))
+        return loss, {"taught": loss.detach()}
 
     def _codec_loss(
         self, batch: dict[str, Tensor], moment: Moment, judges: Discriminators | None
@@ -211,26 +234,22 @@ class CodecTask(Task):
 
     def _quantized(self, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder learns from, the commitment loss, and the codes (none before quantising starts)."""
-        rules, wav = self.settings, batch["wav"]
-        if self._frozen(rules.freeze_from, moment.step):
+        rules, wav, embed = self.settings, batch["wav"], self.codec.quantizer.embed
+        if moment.step >= rules.quantize_from and not self.means.started:
+            self.means.start(embed, self._latents(moment.draw), moment.draw)
+        if self._frozen(moment.step):
             codes = self._final_codes(batch["places"])
             return self.codec.quantizer.decode(codes), wav.new_zeros(()), codes
-        if self._frozen(rules.freeze_front_from, moment.step):
-            self.codec.encoder.stem.requires_grad_(False)
-            self.codec.encoder.stages[:2].requires_grad_(False)
         latents = self.codec.encoder(wav)
-        if moment.step < rules.quantize_from and not self.means.started:
-            return latents, wav.new_zeros(()), wav.new_zeros(0, dtype=torch.int64)
-        embed = self.codec.quantizer.embed
         if not self.means.started:
-            self.means.start(embed, self._latents(moment.draw), moment.draw)
+            return latents, wav.new_zeros(()), wav.new_zeros(0, dtype=torch.int64)
         quantized, commitment, codes = self._coded(latents)
         self.means.update(embed, latents, codes, rules.decay, rules.revive_below, moment.draw)
         return quantized, commitment, codes
 
     def _vectors(self, batch: dict[str, Tensor], step: int) -> Tensor:
         """What the decoder gets, with nothing learnt from it."""
-        if self._frozen(self.settings.freeze_from, step):
+        if self._frozen(step):
             return self.codec.quantizer.decode(self._final_codes(batch["places"]))
         latents = self.codec.encoder(batch["wav"])
         return self._coded(latents)[0] if self.means.started else latents
@@ -240,9 +259,9 @@ class CodecTask(Task):
         with torch.autocast(latents.device.type, enabled=False):
             return self.codec.quantizer(latents.float())
 
-    @staticmethod
-    def _frozen(since: int | None, step: int) -> bool:
-        return since is not None and step >= since
+    def _frozen(self, step: int) -> bool:
+        since = self.settings.freeze_from
+        return since is not None and step >= since and bool(self.means.started)
 
     def _final_codes(self, places: Tensor) -> Tensor:
         """Codes of the pieces at `places`, as they are in the whole recordings: (B, frames)."""
@@ -254,13 +273,16 @@ class CodecTask(Task):
             found.append(self._codes[index][first : first + frames].long())
         return torch.stack(found).to(places.device)
 
+    def _pieces(self, draw: torch.Generator) -> Tensor:
+        """Further pieces (N, crop), on the codec's device."""
+        batches = -(-self.settings.start_crops // self.settings.batch)
+        return torch.cat([self.batch(draw)["wav"] for _ in range(batches)]).to(self.codec.quantizer.embed.device)
+
     @torch.no_grad()
     def _latents(self, draw: torch.Generator) -> Tensor:
         """Latents (N, D) of further pieces, for the codebook to start from."""
-        device = self.codec.quantizer.embed.device
-        batches = -(-self.settings.start_crops // self.settings.batch)
-        wavs = (self.batch(draw)["wav"].to(device) for _ in range(batches))
-        return torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in wavs])
+        pieces = self._pieces(draw).split(self.settings.batch)
+        return torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in pieces])
 
     def validation(self) -> Sequence[Any]:
         """Numbers of held-out recordings."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from slmzoo.training.processes import of_all, of_first
 from wavlm_codebooks import kmeans
 
 __all__ = ["RunningCodebook"]
@@ -34,7 +34,7 @@ class RunningCodebook(nn.Module):
         """Set `embed` (K, D) to the k-means of latents (N, D), N >= K, each code with a count of one."""
         seed = int(torch.randint(1 << 31, (), generator=draw))
         found = kmeans.fit(latents.float(), len(embed), iterations=_ITERATIONS, tolerance=1e-4, seed=seed)
-        embed.copy_(_of_first(found))
+        embed.copy_(of_first(found))
         self.go_on(embed)
 
     @torch.no_grad()
@@ -50,13 +50,13 @@ class RunningCodebook(nn.Module):
     ) -> None:
         """Take in latents (B, D, T) with codes (B, T); codes that have fallen out of use are put on random latents."""
         seen, chosen = latents.detach().mT.flatten(0, 1).float(), codes.flatten()
-        counts = _of_all(torch.bincount(chosen, minlength=len(embed)).float())
-        sums = _of_all(torch.zeros_like(self.sums).index_add_(0, chosen, seen))
+        counts = of_all(torch.bincount(chosen, minlength=len(embed)).float())
+        sums = of_all(torch.zeros_like(self.sums).index_add_(0, chosen, seen))
         self.counts.lerp_(counts, 1 - decay)
         self.sums.lerp_(sums, 1 - decay)
         mean = self.counts.mean()
         dead = torch.nonzero(self.counts < revive_below * mean).flatten()[: len(seen)]
-        fresh = _of_first(seen[torch.randperm(len(seen), generator=draw)[: len(dead)].to(seen.device)])
+        fresh = of_first(seen[torch.randperm(len(seen), generator=draw)[: len(dead)].to(seen.device)])
         self.counts[dead] = mean
         self.sums[dead] = fresh * mean
         embed.copy_(self.sums / self.counts.unsqueeze(1))
@@ -70,18 +70,3 @@ class RunningCodebook(nn.Module):
             "perplexity": torch.special.entr(share).sum().exp(),
             "batch_codes": (batch > 0).sum().float(),
         }
-
-
-def _of_all(x: Tensor) -> Tensor:
-    """The sum over all processes."""
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(x)
-    return x
-
-
-def _of_first(x: Tensor) -> Tensor:
-    """What the first process has."""
-    if dist.is_available() and dist.is_initialized():
-        x = x.contiguous()
-        dist.broadcast(x, 0)
-    return x

@@ -1,4 +1,4 @@
-"""Distances of two sounds in their spectra."""
+"""Spectra of sounds, and the distances of two sounds in them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,62 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["MELS", "SpectralLoss"]
+__all__ = ["MELS", "SpectralLoss", "Spectrum"]
 
 MELS = ((256, 32), (512, 64), (1536, 100))
 """Window length in samples and number of mel bands, at each scale of the loss."""
 
 
-class SpectralLoss(nn.Module):
-    """Distances of magnitude spectra with several window lengths: log-mel, and log and linear magnitude."""
+class Spectrum(nn.Module):
+    """Magnitudes of short pieces of sound, at linear frequencies and in mel bands."""
 
     FLOOR = 1e-4
     """Magnitude, where a sine of amplitude 1 has 0.5, below which two sounds are silence alike."""
 
-    def __init__(self, sample_rate: int, mels: Sequence[tuple[int, int]] = MELS) -> None:
-        """`mels`: pairs as in `MELS`; the hop is a quarter of the window."""
+    bank: Tensor
+    window: Tensor
+
+    def __init__(self, sample_rate: int, n_fft: int, bands: int) -> None:
+        """`n_fft`: samples of the Hann window. `bands`: mel bands; those too narrow for the window are left out."""
         import torchaudio.functional as audio
 
         super().__init__()
-        self.windows = [n_fft for n_fft, _ in mels]
-        for n_fft, bands in mels:
-            bank = audio.melscale_fbanks(n_fft // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, mel_scale="slaney")
-            bank = bank[:, bank.sum(0) > 0]
-            self.register_buffer(f"bank{n_fft}", bank / bank.sum(0), persistent=False)
-            self.register_buffer(f"window{n_fft}", torch.hann_window(n_fft), persistent=False)
+        bank = audio.melscale_fbanks(n_fft // 2 + 1, 0.0, sample_rate / 2, bands, sample_rate, mel_scale="slaney")
+        bank = bank[:, bank.sum(0) > 0]
+        self.register_buffer("bank", bank / bank.sum(0), persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+
+    def forward(self, wav: Tensor, hop: int, center: bool = True) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, samples) to magnitudes (B, frames, n_fft / 2 + 1) and (B, frames, bands).
+
+        The windows lie around every `hop`-th sample, the ends mirrored, or without `center` within the waveform.
+        """
+        n_fft = len(self.window)
+        spectrum = torch.stft(wav, n_fft, hop, window=self.window, center=center, return_complex=True).mT
+        magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt() / self.window.sum()
+        return magnitude, magnitude @ self.bank
+
+    def log(self, magnitude: Tensor) -> Tensor:
+        """Natural logarithms of magnitudes above the floor."""
+        return (magnitude + self.FLOOR).log()
+
+
+class SpectralLoss(nn.Module):
+    """Distances of magnitude spectra with several window lengths: log-mel, and log and linear magnitude."""
+
+    def __init__(self, sample_rate: int, mels: Sequence[tuple[int, int]] = MELS) -> None:
+        """`mels`: pairs as in `MELS`; the hop is a quarter of the window."""
+        super().__init__()
+        self.spectra = nn.ModuleList(Spectrum(sample_rate, n_fft, bands) for n_fft, bands in mels)
 
     def forward(self, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms (B, samples) to (mel loss, linear-frequency loss), each the mean over the window lengths."""
         mel, stft = made.new_zeros(()), made.new_zeros(())
         with torch.autocast(made.device.type, enabled=False):
-            for n_fft in self.windows:
-                (a, a_mel), (b, b_mel) = self._spectra(made.float(), n_fft), self._spectra(real.float(), n_fft)
-                mel = mel + F.l1_loss(self._log(a_mel), self._log(b_mel))
-                stft = stft + F.l1_loss(self._log(a), self._log(b)) * 0.5 + (a - b).norm() / (b.norm() + 1e-6) * 0.5
-        return mel / len(self.windows), stft / len(self.windows)
-
-    def _spectra(self, wav: Tensor, n_fft: int) -> tuple[Tensor, Tensor]:
-        window = self.get_buffer(f"window{n_fft}")
-        spectrum = torch.stft(wav, n_fft, n_fft // 4, window=window, return_complex=True).mT
-        magnitude = (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt() / window.sum()
-        return magnitude, magnitude @ self.get_buffer(f"bank{n_fft}")
-
-    def _log(self, magnitude: Tensor) -> Tensor:
-        return (magnitude + self.FLOOR).log()
+            for spectrum in self.spectra:
+                hop = len(spectrum.window) // 4
+                (a, a_mel), (b, b_mel) = spectrum(made.float(), hop), spectrum(real.float(), hop)
+                mel = mel + F.l1_loss(spectrum.log(a_mel), spectrum.log(b_mel))
+                logs = F.l1_loss(spectrum.log(a), spectrum.log(b))
+                stft = stft + logs * 0.5 + (a - b).norm() / (b.norm() + 1e-6) * 0.5
+        return mel / len(self.spectra), stft / len(self.spectra)

@@ -44,9 +44,13 @@ class Optimization:
 
     def lr_at(self, step: int) -> float:
         """The learning rate at a step, 0-based."""
+        return self._lr_at(step, self.steps)
+
+    def _lr_at(self, step: int, steps: int) -> float:
+        """The learning rate at one of `steps` steps that it rises and falls in."""
         if step < self.warmup:
             return self.first_lr + (self.lr - self.first_lr) * step / self.warmup
-        done = min(1.0, (step - self.warmup) / max(1, self.steps - 1 - self.warmup))
+        done = min(1.0, (step - self.warmup) / max(1, steps - 1 - self.warmup))
         return self.last_lr + (self.lr - self.last_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 

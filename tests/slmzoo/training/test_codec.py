@@ -84,7 +84,7 @@ def test_with_a_codec_to_start_from_its_codebook_is_there_from_the_first_step(tm
 
 
 def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(tmp_path: Path, tones: Path) -> None:
-    model = task(settings(tmp_path, tones, judge_from=2, freeze_front_from=5, freeze_from=6))
+    model = task(settings(tmp_path, tones, judge_from=2, freeze_from=6))
     moved = []
     for step in range(8):
         before = model.codec.quantizer.embed.clone()
@@ -97,12 +97,42 @@ def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(t
         moved.append(not torch.equal(before, model.codec.quantizer.embed))
         assert (judged is None) == ("adversarial" not in found) == (step < 2)
         assert (model.codec.encoder.out.weight.grad is not None) == (step < 6)
-        assert (model.codec.encoder.stem.weight.grad is not None) == (step < 5)
         assert model.codec.decoder.out.weight.grad is not None
         assert (found["commitment"] > 0) == (3 <= step < 6)
     assert moved == [False] * 3 + [True] * 3 + [False] * 2
     whole = model.codec.encode(*audio.load(tones / "1.wav"))[0, 0]
     assert torch.equal(model._final_codes(torch.tensor([[1, 4]]))[0], whole[4:16])
+
+
+def test_an_encoder_that_is_taught_learns_alone_and_then_rests(tmp_path: Path, tones: Path) -> None:
+    chosen = settings(tmp_path, tones, taught_until=4, quantize_from=4, freeze_from=4, start_crops=40)
+    model, losses = task(chosen), []
+    for step in range(6):
+        batch, moment = model.batch(generator(1, step)), Moment(step, generator(2, step))
+        total, found = model.loss("codec", batch, moment)
+        model.zero_grad(set_to_none=True)
+        total.backward()
+        taught = step < 4
+        assert (model.codec.encoder.stem.weight.grad is not None) == taught
+        assert (model.codec.decoder.out.weight.grad is not None) == (not taught)
+        assert ("taught" in found, "mel" in found) == (taught, not taught)
+        losses.append(float(total.detach()))
+    assert losses[0] == pytest.approx(1, abs=0.3)
+    assert model.codec.quantizer.embed.unique(dim=0).shape[0] > 8
+    whole = model.codec.encode(*audio.load(tones / "1.wav"))[0, 0]
+    assert torch.equal(model._final_codes(torch.tensor([[1, 4]]))[0], whole[4:16])
+
+
+def test_the_learning_rate_falls_for_the_encoder_and_then_for_the_codec(tmp_path: Path, tones: Path) -> None:
+    taught = settings(tmp_path, tones, steps=30, taught_until=10, quantize_from=10)
+    short, long = (settings(tmp_path, tones, steps=steps) for steps in (10, 20))
+    assert [taught.lr_at(step) for step in range(30)] == [
+        *(short.lr_at(step) for step in range(10)),
+        *(long.lr_at(step) for step in range(20)),
+    ]
+    for wrong in ({"quantize_from": 9}, {"judge_from": 3}, {"freeze_from": 0}, {"taught_until": 30}):
+        with pytest.raises(ValueError, match="taught_until"):
+            settings(tmp_path, tones, **{"steps": 30, "taught_until": 10, "quantize_from": 40, **wrong})
 
 
 def test_the_judges_learn_from_what_the_decoder_is_given(tmp_path: Path, tones: Path) -> None:
@@ -131,7 +161,7 @@ def test_codes_are_chosen_in_float32_whatever_else_is_rounded(tmp_path: Path, to
 
 
 def test_a_run_with_judges_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, tones: Path, monkeypatch) -> None:
-    plan = {"judge_from": 4, "freeze_front_from": 6, "freeze_from": 7, "accumulate": 2}
+    plan = {"taught_until": 2, "judge_from": 4, "freeze_from": 7, "accumulate": 2}
     whole = settings(tmp_path / "whole", tones, **plan)
     unbroken = task(whole)
     fit(unbroken, whole, Run.open(whole))
