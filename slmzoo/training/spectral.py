@@ -54,16 +54,24 @@ class SpectralLoss(nn.Module):
     def __init__(self, sample_rate: int, mels: Sequence[tuple[int, int]] = MELS) -> None:
         """`mels`: pairs as in `MELS`; the hop is a quarter of the window."""
         super().__init__()
-        self.spectra = nn.ModuleList(Spectrum(sample_rate, n_fft, bands) for n_fft, bands in mels)
+        self.scales = nn.ModuleList(_Scale(Spectrum(sample_rate, n_fft, bands)) for n_fft, bands in mels)
 
     def forward(self, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms (B, samples) to (mel loss, linear-frequency loss), each the mean over the window lengths."""
-        mel, stft = made.new_zeros(()), made.new_zeros(())
         with torch.autocast(made.device.type, enabled=False):
-            for spectrum in self.spectra:
-                hop = len(spectrum.window) // 4
-                (a, a_mel), (b, b_mel) = spectrum(made.float(), hop), spectrum(real.float(), hop)
-                mel = mel + F.l1_loss(spectrum.log(a_mel), spectrum.log(b_mel))
-                logs = F.l1_loss(spectrum.log(a), spectrum.log(b))
-                stft = stft + logs * 0.5 + (a - b).norm() / (b.norm() + 1e-6) * 0.5
-        return mel / len(self.spectra), stft / len(self.spectra)
+            mels, stfts = zip(*(scale(made.float(), real.float()) for scale in self.scales), strict=True)
+        return torch.stack(mels).mean(), torch.stack(stfts).mean()
+
+
+class _Scale(nn.Module):
+    """The distances with one window length."""
+
+    def __init__(self, spectrum: Spectrum) -> None:
+        super().__init__()
+        self.spectrum = spectrum
+
+    def forward(self, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        spectrum, hop = self.spectrum, len(self.spectrum.window) // 4
+        (a, a_mel), (b, b_mel) = spectrum(made, hop), spectrum(real, hop)
+        mel, logs = (F.l1_loss(spectrum.log(x), spectrum.log(y)) for x, y in ((a_mel, b_mel), (a, b)))
+        return mel, logs * 0.5 + (a - b).norm() / (b.norm() + 1e-6) * 0.5
