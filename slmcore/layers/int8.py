@@ -118,15 +118,16 @@ class Int8Linear(_Rounded):
         except (AttributeError, RuntimeError) as error:
             raise RuntimeError("This build of torch has no int8 products for this CPU. Use dtype instead.") from error
         self._zeros = torch.zeros(self.out_features, dtype=torch.int64)
+        self._shift, self._step = torch.tensor(128.5), self.scale / 127
         del self.rounded  # its bytes are in the packed weights
 
     def _product(self, x: Tensor) -> Tensor:
         x = x.float()
-        scale = torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True).clamp_(min=1e-30).div_(127)
+        largest = x.abs().amax(1, keepdim=True).clamp_(min=1e-30)
         # Rounded, and shifted from -127..127 to unsigned bytes, which the processor multiplies faster.
-        rounded = (x / scale).add_(128.5).to(torch.uint8)
-        given = (rounded, 1.0, 128, self._packed, self.scale, self._zeros, None)
-        return torch.ops.onednn.qlinear_pointwise(*given, 1.0, 0, torch.float32, "none", [], "").mul_(scale)
+        rounded = torch.addcdiv(self._shift, x, largest, value=127).to(torch.uint8)
+        given = (rounded, 1.0, 128, self._packed, self._step, self._zeros, None)
+        return torch.ops.onednn.qlinear_pointwise(*given, 1.0, 0, torch.float32, "none", [], "").mul_(largest)
 
 
 class WeightOnlyLinear(_Rounded):
