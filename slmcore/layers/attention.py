@@ -87,7 +87,8 @@ class Attention(nn.Module):
         """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to."""
         heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(self, x))
         q, k, v = (y.transpose(1, 2) for y in heads)
-        q, k = rotate(q, angles), rotate(k, angles)
+        # Turned as one: for a single token, calling the kernels costs more than their work.
+        q, k = rotate(torch.cat([q, k], 1), angles).split([q.shape[1], k.shape[1]], 1)
         mask = None
         if slots is not None:
             k, v, mask = *slots.extend(layer, k, v), slots.mask
