@@ -226,6 +226,8 @@ class Pairs(PairsEvaluation):
     def benchmark(self) -> Benchmark:
         """The pairs of `data`."""
         if self.data.is_dir():
+            if self.by:
+                raise ValueError(must("by", "left out for folders, which have no columns", self.by, "Or give a csv."))
             return layouts.slamkit(self.data)
         return layouts.csv_of_pairs(self.data, self.audio, self.by)
 

@@ -53,6 +53,8 @@ class TextInformation(Evaluation):
 
     def run(self) -> int:
         """Train the recogniser, and bound the information."""
+        if self.against is not None and self.against < 1:
+            raise ValueError(must("against", "a number of texts >= 1", self.against, "Leave it out for all."))
         said, problems = self._said()
         trained, tested = self._units()
         symbols = {name: i for i, name in enumerate(sorted({s for n in trained if n in said for s in said[n]}), 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from slmzoo.evaluation.pairs import found_in
 from slmzoo.evaluation.results import Problems
 from slmzoo.evaluation.textgrid import Phone, phones
 from slmzoo.evaluation.unit_scores import cost, discriminability, joined, phonetic
-from slmzoo.evaluation.unitstore import units_in, units_of
+from slmzoo.evaluation.unitstore import described, units_in, units_of
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["Abx", "OnUnits", "UnitScores", "alignments_in", "matched", "shown"]
@@ -47,7 +48,8 @@ class OnUnits(Evaluation):
     def material(self) -> Material:
         """The units of all recordings. Those without any are named as problems."""
         if self.shards:
-            return Material(units=_some(units_in(self.data), self.data), problems={})
+            units, problems = _by_stem(units_in(self.data))
+            return Material(units=_some(units, self.data), problems=problems, models={"units": described(self.data)})
         files, problems = found_in(self.data)
         pipeline = self.pipeline(with_ulm=False, with_speech=False)
         point = pipeline.operating_point
@@ -119,6 +121,8 @@ class Abx(OnUnits):
         """Compare all triples."""
         if self.shards and self.on == "features":
             raise ValueError("Shards hold no features. Add --on units, or give the recordings.")
+        if self.on == "units" and self.layer is not None:
+            raise ValueError(must("layer", "left out where units are compared", self.layer, "Or add --on features."))
         items = abx.read_items(self.item)
         material = self._units() if self.on == "units" else self._features({item.file for item in items})
         problems = {**material.problems, **matched("recordings", {item.file for item in items}, material.there)}
@@ -211,6 +215,14 @@ def matched(what: str, wanted: Collection[str], there: Collection[str]) -> dict[
     """What is wanted and missing, and what is there though nobody wants it, as problems with `what`."""
     missing, extra = set(wanted) - set(there), set(there) - set(wanted)
     return {f"missing {what}": sorted(missing), f"extra {what}": sorted(extra)}
+
+
+def _by_stem(units: Mapping[str, Units]) -> tuple[dict[str, Units], Problems]:
+    """Units of shards, whose ids are paths, by the stems that recordings are known by here; and stems of several."""
+    names = [name.rpartition("/")[2] for name in units]
+    count = Counter(names)
+    found = {stem: each for stem, each in zip(names, units.values(), strict=True) if count[stem] == 1}
+    return found, {"duplicated": sorted(set(names) - found.keys())}
 
 
 def _some(units: Mapping[str, Units], place: Path) -> Mapping[str, Units]:

@@ -178,3 +178,8 @@ def test_units_are_found_by_names_without_an_extension(run, tmp_path):
     assert run("--units", tmp_path / "bare.parquet", out="again") == 0
     for name in ("pairs.accuracy.csv", LIKELIHOODS):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+
+def test_folders_have_no_columns_to_group_by(tmp_path, capsys):
+    assert main(["eval", "pairs", str(tmp_path), "--zoo", "tiny", "--by", "voice", "--out", str(tmp_path / "out")]) == 2
+    assert "`by` must be left out for folders" in capsys.readouterr().err

@@ -115,6 +115,8 @@ def test_a_draw_of_impossible_texts_is_refused_with_names(tmp_path, capsys):
     assert "`against` must be enough texts" in (told := capsys.readouterr().err)
     assert "but is 1. Draw more: brief has none." in told
     assert main([str(word) for word in (*call, 3, "--seed", seed)]) == 0
+    assert main([str(word) for word in (*call, -1)]) == 2
+    assert "`against` must be a number of texts >= 1, but is -1" in capsys.readouterr().err
 
 
 def test_command_names_what_it_leaves_out_and_takes_up_its_probe_again(tmp_path, capsys):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,31 @@ def test_shards_give_the_same_as_audio_and_so_does_a_second_run(data):
     assert len(list(shards.read(data / "a" / "units" / "units-00000.parquet"))) == 4
 
 
+def test_units_of_a_corpus_in_folders_are_known_by_their_stems(data, capsys):
+    arguments = ("--item", data / "tri.item", "--on", "units", "--context", "any")
+    assert run("abx", data / "wavs", *arguments, "--out", data / "audio") == 0
+    for i in range(4):
+        (data / "corpus" / f"s{i % 2}").mkdir(parents=True, exist_ok=True)
+        (data / "wavs" / f"c{i}.wav").rename(data / "corpus" / f"s{i % 2}" / f"c{i}.wav")
+    made = data / "shards"
+    assert main(["units", str(data / "corpus"), "--out", str(made), "--zoo", "tiny"]) == 0
+    assert [record.id for record in shards.read(made)] == ["s0/c0", "s0/c2", "s1/c1", "s1/c3"]
+    assert run("abx", made, "--shards", *arguments, "--out", data / "out") == 0
+    content, scores = result(data / "out", "abx")
+    assert scores == result(data / "audio", "abx")[1]
+    assert content["models"]["units"]["file"] == "shards"
+    assert content["models"]["units"]["operating_point"]["k"] == 20
+    assert len(content["models"]["units"]["sha256"]) == 64
+    assert run("units", made, "--shards", "--alignments", data / "aligned", "--out", data / "out") == 0
+    assert result(data / "out", "units")[1]["pnmi"]["items"] == 4
+
+    shutil.copy(data / "corpus" / "s0" / "c0.wav", data / "corpus" / "s1" / "c0.wav")
+    assert main(["units", str(data / "corpus"), "--out", str(data / "twice"), "--zoo", "tiny"]) == 0
+    capsys.readouterr()
+    assert run("units", data / "twice", "--shards", "--out", data / "out") == 2
+    assert "c0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("on", ["features", "units"])
 def test_abx_is_that_of_the_frames(data, pipeline, on):
     assert run("abx", data / "wavs", "--item", data / "tri.item", "--on", on, "--out", data / "out") == 0
@@ -153,6 +179,9 @@ def test_a_layer_that_the_encoder_does_not_have_is_refused(data, capsys, layer):
     assert run("abx", data / "wavs", "--item", data / "tri.item", "--layer", layer, "--out", data / "out") == 2
     assert f"`layer` must be a block number from 1 to 4, but is {layer}" in capsys.readouterr().err
     assert not (data / "out" / "abx.json").exists()
+    call = ("abx", data / "wavs", "--item", data / "tri.item", "--on", "units", "--layer", 1, "--out", data / "out")
+    assert run(*call) == 2
+    assert "`layer` must be left out where units are compared" in capsys.readouterr().err
 
 
 def test_alignments_are_read_as_they_stand(data):
