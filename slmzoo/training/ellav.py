@@ -73,7 +73,7 @@ def train(settings: EllavSettings) -> dict[str, Any]:
     k = point.k or 0
     size, code_rate = (settings.num_codes, settings.code_rate) if codec is None else (codec.num_codes, codec.frame_rate)
     tokenizer = EllaVTokenizer.for_units(k, size, rate, code_rate)
-    said = {name: UnitSource(getattr(settings, name)).read(k) for name in _SPLITS}
+    said = {name: list(UnitSource(getattr(settings, name)).read(k)) for name in _SPLITS}
     if settings.validate_every is None:
         half = len(said["train"]) // (2 * settings.batch * settings.accumulate)
         settings = replace(settings, validate_every=max(1, half))

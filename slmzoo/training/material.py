@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from slmcore import shards
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 
-__all__ = ["Spoken", "UnitSource", "all_or_complain", "arrays_in", "load_array", "operating_point"]
+__all__ = ["Spoken", "UnitSource", "all_or_complain", "arrays_in", "each_or_complain", "load_array", "operating_point"]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -62,17 +62,21 @@ class UnitSource:
             raise ValueError(must("frame_rate", f"that of the shards, {told}", asked))
         return asked if asked is not None else float(told or 50)
 
-    def read(self, k: int) -> list[Spoken]:
-        """All utterances, in order. A ValueError names those that are empty or hold units >= k."""
+    def read(self, k: int) -> Iterator[Spoken]:
+        """All utterances, in order, one at a time. In the end a ValueError names those that are empty or hold units
+        >= k, and there must have been one."""
         if not self.path.exists():
             raise FileNotFoundError(f"No units at {self.path}. Give a folder of .npy files, or of shards.")
         if self.sharded:
-            found = all_or_complain(shards.read(self.path), lambda record: _of_record(record, k))
+            found = each_or_complain(shards.read(self.path), lambda record: _of_record(record, k))
         else:
-            found = all_or_complain(arrays_in(self.path), lambda file: self._of_file(file, k))
-        if not found:
+            found = each_or_complain(arrays_in(self.path), lambda file: self._of_file(file, k))
+        count = 0
+        for spoken in found:
+            count += 1
+            yield spoken
+        if not count:
             raise ValueError(f"{self.path} holds no units: neither .npy or .txt files nor shards with {shards.INDEX}.")
-        return found
 
     def _of_file(self, file: Path, k: int) -> Spoken:
         name = file.relative_to(self.path).with_suffix("")
@@ -128,19 +132,26 @@ def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:
     return OperatingPoint(**joined)
 
 
-def all_or_complain(items: Iterable[Item], make: Callable[[Item], Made]) -> list[Made]:
-    """`make` of each item; one ValueError that tells what was wrong with the first few and how many there were."""
-    made: list[Made] = []
+def each_or_complain(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
+    """`make` of each item; in the end one ValueError that tells what was wrong with the first few, and how many."""
     wrong: list[str] = []
+    count = 0
     for item in items:
         try:
-            made.append(make(item))
+            made = make(item)
         except ValueError as error:
-            wrong.append(str(error))
+            count += 1
+            wrong += [str(error)] if len(wrong) < _TOLD else []
+        else:
+            yield made
     if wrong:
-        more = f" (and {len(wrong) - _TOLD} more)" if len(wrong) > _TOLD else ""
-        raise ValueError(" ".join(wrong[:_TOLD]) + more)
-    return made
+        more = f" (and {count - _TOLD} more)" if count > _TOLD else ""
+        raise ValueError(" ".join(wrong) + more)
+
+
+def all_or_complain(items: Iterable[Item], make: Callable[[Item], Made]) -> list[Made]:
+    """What `each_or_complain` makes, as a list."""
+    return list(each_or_complain(items, make))
 
 
 def _of_record(record: shards.Record, k: int) -> Spoken:

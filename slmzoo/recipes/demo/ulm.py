@@ -29,7 +29,7 @@ def make(data: Path, runs: Path) -> None:
     ship(run, "ulm.safetensors", steps=rate["steps"])
     k = point.k or 100
     held_out = [spoken for spoken in UnitSource(units / "test").read(k) if "@" not in spoken.chapter]
-    learnt = UnitSource(units / "train").read(k)
+    learnt = list(UnitSource(units / "train").read(k))
     write_report(runs / "ulm.json", measure(load(DEMO / "ulm.safetensors"), k, held_out, learnt))
 
 

@@ -216,4 +216,4 @@ def test_the_command(folder, capsys):
         words += [f"--{name}", str(folder / name.replace("-", "_"))]
     assert cli.main([*words, "--k", str(K), "--lmbda", "4", "--num-codes", str(CODES)]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "ellav"
-    assert len(UnitSource(folder / "train").read(K)) == 12
+    assert len(list(UnitSource(folder / "train").read(K))) == 12

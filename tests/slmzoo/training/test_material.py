@@ -12,7 +12,7 @@ from tests.reference.units_on_disk import POINT, K, write_files, write_shards
 
 def test_files_and_shards_hold_the_same(tmp_path):
     files, shards = UnitSource(write_files(tmp_path / "files")), UnitSource(write_shards(tmp_path / "shards"))
-    one, other = files.read(K), shards.read(K)
+    one, other = list(files.read(K)), list(shards.read(K))
     assert [s.name for s in one] == [s.name for s in other]
     assert (
         [s.chapter for s in one] == [s.chapter for s in other] == [f"speaker/c{c}" for c in range(3) for _ in range(4)]
@@ -25,7 +25,7 @@ def test_files_and_shards_hold_the_same(tmp_path):
 
 def test_one_row_or_column_is_as_good_as_a_vector(tmp_path):
     np.save(tmp_path / "a.npy", np.array([[1, 1, 2]], dtype=np.uint8))
-    found = UnitSource(tmp_path).read(K)[0]
+    found = next(UnitSource(tmp_path).read(K))
     assert (found.name, found.chapter, found.units.tolist()) == ("a", ".", [1, 2])
 
 
@@ -45,7 +45,7 @@ def test_units_that_are_no_use_are_named(tmp_path, content, message):
     write_files(tmp_path)
     np.save(tmp_path / "speaker" / "bad.npy", content, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
-        UnitSource(tmp_path).read(K)
+        list(UnitSource(tmp_path).read(K))
 
 
 def test_units_and_tokens_in_the_published_layouts_of_ellav(tmp_path):
@@ -55,13 +55,13 @@ def test_units_and_tokens_in_the_published_layouts_of_ellav(tmp_path):
     (tmp_path / "a.txt").write_text("u3 x4")
     torch.save({"codes": torch.tensor([3])}, tmp_path / "b.pt")
     with pytest.raises(ValueError, match=r"a\.txt is damaged .*of numbers: .*b\.pt must hold whole"):
-        UnitSource(tmp_path).read(K)
+        list(UnitSource(tmp_path).read(K))
 
 
 def test_code_in_a_file_of_tokens_is_not_run(tmp_path):
     (tmp_path / "a.pt").write_bytes(pickle.dumps(UnitSource))
     with pytest.raises(ValueError, match=r"a\.pt is damaged"):
-        UnitSource(tmp_path).read(K)
+        list(UnitSource(tmp_path).read(K))
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path):
@@ -69,19 +69,19 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
     for number in range(7):
         (tmp_path / f"cut{number}.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(ValueError, match=r"cut0.*cut4.*\(and 2 more\)"):
-        UnitSource(tmp_path).read(K)
+        list(UnitSource(tmp_path).read(K))
 
 
 def test_a_source_without_units_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="No units at"):
-        UnitSource(tmp_path / "nowhere").read(K)
+        list(UnitSource(tmp_path / "nowhere").read(K))
     with pytest.raises(ValueError, match="holds no units"):
-        UnitSource(tmp_path).read(K)
+        list(UnitSource(tmp_path).read(K))
 
 
 def test_units_of_shards_must_be_below_k(tmp_path):
     with pytest.raises(ValueError, match=r"speaker/c0/u0: `units` must be in 0\.\.4"):
-        UnitSource(write_shards(tmp_path / "shards")).read(5)
+        list(UnitSource(write_shards(tmp_path / "shards")).read(5))
 
 
 def test_a_point_joins_what_is_asked_and_told():

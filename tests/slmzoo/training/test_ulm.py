@@ -99,7 +99,7 @@ def test_a_run_ends_in_a_model_that_is_found_and_does_what_was_measured(folder):
     reached = ulm.train(options(folder, steps=60, zoo="lab", registry=folder / "zoo.json", num_neighbors=2))
     assert reached["bits_per_unit"] < 2.5 < math.log2(K)
     model, tokenizer = hub.ulm(k=K, lmbda=4, zoo="lab", registry=folder / "zoo.json")
-    held_out = UnitSource(folder / "dev").read(K)
+    held_out = list(UnitSource(folder / "dev").read(K))
     scores = [model.loglikelihood(tokenizer.encode(s.units)) for s in held_out]
     bits = -sum(scores) / math.log(2)
     assert reached["bits_per_unit"] == pytest.approx(bits / sum(len(s.units) for s in held_out), rel=1e-5)
