@@ -239,6 +239,7 @@ class CodecTask(Task):
             self.means.start(embed, self._latents(moment.draw), moment.draw)
         if self._frozen(moment.step):
             codes = self._final_codes(batch["places"])
+            self.means.count(codes, rules.decay)
             return self.codec.quantizer.decode(codes), wav.new_zeros(()), codes
         latents = self.codec.encoder(wav)
         if not self.means.started:

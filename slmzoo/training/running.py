@@ -50,9 +50,8 @@ class RunningCodebook(nn.Module):
     ) -> None:
         """Take in latents (B, D, T) with codes (B, T); codes that have fallen out of use are put on random latents."""
         seen, chosen = latents.detach().mT.flatten(0, 1).float(), codes.flatten()
-        counts = of_all(torch.bincount(chosen, minlength=len(embed)).float())
+        self.count(codes, decay)
         sums = of_all(torch.zeros_like(self.sums).index_add_(0, chosen, seen))
-        self.counts.lerp_(counts, 1 - decay)
         self.sums.lerp_(sums, 1 - decay)
         mean = self.counts.mean()
         dead = torch.nonzero(self.counts < revive_below * mean).flatten()[: len(seen)]
@@ -60,6 +59,11 @@ class RunningCodebook(nn.Module):
         self.counts[dead] = mean
         self.sums[dead] = fresh * mean
         embed.copy_(self.sums / self.counts.unsqueeze(1))
+
+    @torch.no_grad()
+    def count(self, codes: Tensor, decay: float) -> None:
+        """Take codes (B, T) into the running counts, those of a codebook that stays as it is too."""
+        self.counts.lerp_(of_all(torch.bincount(codes.flatten(), minlength=len(self.counts)).float()), 1 - decay)
 
     def use(self, codes: Tensor) -> dict[str, Tensor]:
         """How many codes are in use (of the running counts, a tenth of the mean or more), and their perplexity."""

@@ -183,3 +183,16 @@ def test_units_are_found_by_names_without_an_extension(run, tmp_path):
 def test_folders_have_no_columns_to_group_by(tmp_path, capsys):
     assert main(["eval", "pairs", str(tmp_path), "--zoo", "tiny", "--by", "voice", "--out", str(tmp_path / "out")]) == 2
     assert "`by` must be left out for folders" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_scores(run, tmp_path):
+    """Units may differ where two codes are as near; those of the CPU are scored on both."""
+    assert run("--device", "cpu", out="cpu") == 0
+    shard = tmp_path / "cpu" / "units" / "units-00000.parquet"
+    found = {}
+    for device in ("cpu", "cuda"):
+        assert run("--units", shard, "--device", device, out=device) == 0
+        rows = items_of(tmp_path / device / "pairs.json", "loglikelihood")
+        found[device] = [float(row["value"]) for row in rows]
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-4)

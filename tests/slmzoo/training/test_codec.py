@@ -117,6 +117,7 @@ def test_an_encoder_that_is_taught_learns_alone_and_then_rests(tmp_path: Path, t
         assert (model.codec.decoder.out.weight.grad is not None) == (not taught)
         assert ("taught" in found, "mel" in found) == (taught, not taught)
         losses.append(float(total.detach()))
+        assert (len(model.means.counts.unique()) == 1) == taught
     assert losses[0] == pytest.approx(1, abs=0.3)
     assert model.codec.quantizer.embed.unique(dim=0).shape[0] > 8
     whole = model.codec.encode(*audio.load(tones / "1.wav"))[0, 0]
