@@ -1,6 +1,6 @@
 """Corpora to units: WavLM alone, half precision, a batch job and Ray beside the models alone, and each stage's cost.
 
-python benchmarks/encode.py [wavlm] [half] [batch] [ray] [cost] [--zoo demo] [--quick]
+python benchmarks/encode.py [wavlm] [half] [batch] [batch-large] [ray] [cost] [--zoo demo] [--quick]
 python benchmarks/encode.py half --zoo dp-slm --speech FOLDER      # with the published weights
 
 All rows without names; others stay as they are if zoo and machine are the same. --quick rehearses on little speech and
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import wavlm
 from benchmarks.common import interleaved, machine, timed, write, written
-from dpdp import sweep
+from dpdp import DPDPQuantizer, sweep
 from slmcore import audio
 from slmzoo.corpus import cluster, plain
 from slmzoo.corpus.job import Job
@@ -37,6 +37,7 @@ from slmzoo.corpus.run import Engine, encode_corpus
 
 SPEECH = Path(__file__).parents[1] / "examples" / "sample.wav"
 RATE = 16_000
+LARGE_K = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,7 @@ class Load:
     speech: str = str(SPEECH)
     """Files of the row on half precision."""
     runs: int = 5
-    shard_seconds: float = 60.0
+    shard_seconds: float = 600.0
 
 
 QUICK = Load(utterances=16, longest=6.0, lengths=(2.0, 5.0), runs=1, shard_seconds=10.0)
@@ -110,6 +111,27 @@ def batch_job(models: Models, load: Load) -> dict[str, Any]:
         "job_over_best_single_length": round(whole["job"] / max(single.values()), 3),
         "job_over_same_utterances_without_a_job": round(whole["job"] / whole["same utterances without a job"], 3),
     }
+
+
+class LargeModels(Models):
+    """WavLM large with random weights, to layer 11 and 500 codes, in place of the zoo's."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._told = super().provenance()
+        self.encoder = wavlm.ours(torch.float32, settings.device)
+        self.points = [replace(self.points[0], layer=wavlm.LAYER, k=LARGE_K, num_neighbors=None)]
+        [features] = self.features([speech(LARGE_K / self.encoder.frame_rate + 1)])
+        self.quantizers = [DPDPQuantizer(features[:LARGE_K].clone(), 1.0)]
+
+    def provenance(self) -> list[dict[str, str]]:
+        """That of the zoo's, at the layer and codes of these."""
+        return [{**told, "operating_point": self.points[0].to_json()} for told in self._told]
+
+
+def batch_job_large(models: Models, load: Load) -> dict[str, Any]:
+    """The same by `LargeModels`, beside which files cost next to nothing: on fewer of the utterances, once."""
+    return batch_job(LargeModels(models.settings), replace(load, runs=1, utterances=load.utterances * 3 // 20))
 
 
 def half_precision(models: Models, load: Load) -> dict[str, Any]:
@@ -249,6 +271,7 @@ ROWS: dict[str, Callable[[Models, Load], dict[str, Any]]] = {
     "wavlm": wavlm_large,
     "half": half_precision,
     "batch": batch_job,
+    "batch-large": batch_job_large,
     "ray": ray_engine,
     "cost": cost_model,
 }
