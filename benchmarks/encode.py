@@ -53,9 +53,11 @@ class Load:
     """Files of the row on half precision."""
     runs: int = 5
     shard_seconds: float = 600.0
+    times: int = 6
+    """How often the utterances come where engines are compared, which takes many shards."""
 
 
-QUICK = Load(utterances=16, longest=6.0, lengths=(2.0, 5.0), runs=1, shard_seconds=10.0)
+QUICK = Load(utterances=16, longest=6.0, lengths=(2.0, 5.0), runs=1, shard_seconds=10.0, times=1)
 
 
 def speech(seconds: float, start: float = 0.0) -> Tensor:
@@ -182,10 +184,10 @@ def ray_engine(models: Models, load: Load) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "in"
         folder.mkdir()
-        corpus(folder, load)
+        corpus(folder, replace(load, utterances=load.utterances * load.times))
         for workers in (1, 2):
             speeds: dict[str, list[float]] = {"plain": [], "ray": []}
-            for turn in range(max(1, load.runs // 2)):
+            for turn in range(max(1, load.runs // 3)):
                 for label, engine in (("plain", plain.run), ("ray", cluster.run)):
                     watch = Watch(partial(engine, workers=workers))
                     out = Path(name) / f"{label}-{workers}-{turn}"
