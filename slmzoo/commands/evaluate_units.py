@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation import abx
-from slmzoo.evaluation.pairs import found_in
+from slmzoo.evaluation.pairs import found_in, unique
 from slmzoo.evaluation.results import Problems
 from slmzoo.evaluation.textgrid import Phone, phones
 from slmzoo.evaluation.unit_scores import cost, discriminability, joined, phonetic
@@ -48,7 +47,8 @@ class OnUnits(Evaluation):
     def material(self) -> Material:
         """The units of all recordings. Those without any are named as problems."""
         if self.shards:
-            units, problems = _by_stem(units_in(self.data))
+            # Ids of shards are paths; recordings are known by their stems here.
+            units, problems = unique((name.rpartition("/")[2], each) for name, each in units_in(self.data).items())
             return Material(units=_some(units, self.data), problems=problems, models={"units": described(self.data)})
         files, problems = found_in(self.data)
         pipeline = self.pipeline(with_ulm=False, with_speech=False)
@@ -215,14 +215,6 @@ def matched(what: str, wanted: Collection[str], there: Collection[str]) -> dict[
     """What is wanted and missing, and what is there though nobody wants it, as problems with `what`."""
     missing, extra = set(wanted) - set(there), set(there) - set(wanted)
     return {f"missing {what}": sorted(missing), f"extra {what}": sorted(extra)}
-
-
-def _by_stem(units: Mapping[str, Units]) -> tuple[dict[str, Units], Problems]:
-    """Units of shards, whose ids are paths, by the stems that recordings are known by here; and stems of several."""
-    names = [name.rpartition("/")[2] for name in units]
-    count = Counter(names)
-    found = {stem: each for stem, each in zip(names, units.values(), strict=True) if count[stem] == 1}
-    return found, {"duplicated": sorted(set(names) - found.keys())}
 
 
 def _some(units: Mapping[str, Units], place: Path) -> Mapping[str, Units]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slmcore import audio
 from slmzoo.evaluation.results import Problems
 
-__all__ = ["Benchmark", "Pair", "accuracy", "found_in", "likelihood_rows", "problems_of"]
+__all__ = ["Benchmark", "Pair", "accuracy", "found_in", "likelihood_rows", "problems_of", "unique"]
+
+Named = TypeVar("Named")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +89,14 @@ def problems_of(benchmark: Benchmark, there: Iterable[str]) -> dict[str, list[st
 
 def found_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[str, list[str]]]:
     """The recordings of a folder by id, the stem (`deep`: the path below the folder without suffix), and duplicates."""
-    files: dict[str, Path] = {}
-    twice: list[str] = []
-    for path in audio.find(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix() if deep else path.stem
-        if name in files:
-            twice.append(name)
-        files[name] = path
-    return {name: path for name, path in files.items() if name not in twice}, {"duplicated": sorted(set(twice))}
+    paths = audio.find(folder)
+    names = [path.relative_to(folder).with_suffix("").as_posix() if deep else path.stem for path in paths]
+    return unique(zip(names, paths, strict=True))
+
+
+def unique(named: Iterable[tuple[str, Named]]) -> tuple[dict[str, Named], dict[str, list[str]]]:
+    """What has a name of its own, by its name; and names that several have, as a problem."""
+    named = list(named)
+    count = Counter(name for name, _ in named)
+    twice = sorted(name for name, times in count.items() if times > 1)
+    return {name: each for name, each in named if count[name] == 1}, {"duplicated": twice}

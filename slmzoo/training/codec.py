@@ -61,7 +61,7 @@ class CodecSettings(TrainSettings):
     """Step at which the codebook starts as the k-means of the latents; until then the latents pass unquantised. With
     --init it is there from the start."""
     start_crops: int = 512
-    """Items whose latents that k-means sees."""
+    """Items whose latents k-means sees, and whose spectra --taught-until."""
     mel: float = 1.0
     """Weight of the mel loss: differences of log magnitudes, at three scales."""
     stft: float = 1.0
@@ -198,11 +198,11 @@ class CodecTask(Task):
         """The judges' loss on what the codec makes, or the codec's on all that it is to do."""
         begun = self.settings.judge_from is not None and moment.step >= self.settings.judge_from
         judges = self.judges if begun else None
-        if part == "codec" and self.teacher is not None and moment.step < (self.settings.taught_until or 0):
+        if part == "judges":
+            return None if judges is None else self._judges_loss(batch, moment.step, judges)
+        if self.teacher is not None and moment.step < (self.settings.taught_until or 0):
             return self._taught(batch["wav"], moment, self.teacher)
-        if part == "codec":
-            return self._codec_loss(batch, moment, judges)
-        return None if judges is None else self._judges_loss(batch, moment.step, judges)
+        return self._codec_loss(batch, moment, judges)
 
     def _taught(self, wav: Tensor, moment: Moment, teacher: SpectralTeacher) -> tuple[Tensor, Figures]:
         if moment.step == 0:
