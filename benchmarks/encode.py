@@ -1,6 +1,6 @@
 """Corpora to units: WavLM alone, half precision, a batch job and Ray beside the models alone, and each stage's cost.
 
-python benchmarks/encode.py [wavlm] [half] [batch] [batch-large] [ray] [cost] [--zoo demo] [--quick]
+python benchmarks/encode.py [wavlm] [half] [batch] [batch-large] [ray] [ray-large] [cost] [--zoo demo] [--quick]
 python benchmarks/encode.py half --zoo dp-slm --speech FOLDER      # with the published weights
 
 All rows without names; others stay as they are if zoo and machine are the same. --quick rehearses on little speech and
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,13 +28,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import wavlm
 from benchmarks.common import interleaved, machine, timed, write, written
-from dpdp import DPDPQuantizer, sweep
+from dpdp import sweep
 from slmcore import audio
+from slmcore.checkpoint import save
+from slmcore.units import OperatingPoint
+from slmcore.zoofile import add_row
 from slmzoo.corpus import cluster, plain
 from slmzoo.corpus.job import Job
 from slmzoo.corpus.models import Models, Settings
 from slmzoo.corpus.plain import Report
 from slmzoo.corpus.run import Engine, encode_corpus
+from wavlm_codebooks import Codebook
 
 SPEECH = Path(__file__).parents[1] / "examples" / "sample.wav"
 RATE = 16_000
@@ -115,25 +120,26 @@ def batch_job(models: Models, load: Load) -> dict[str, Any]:
     }
 
 
-class LargeModels(Models):
-    """WavLM large with random weights, to layer 11 and 500 codes, in place of the zoo's."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._told = super().provenance()
-        self.encoder = wavlm.ours(torch.float32, settings.device)
-        self.points = [replace(self.points[0], layer=wavlm.LAYER, k=LARGE_K, num_neighbors=None)]
-        [features] = self.features([speech(LARGE_K / self.encoder.frame_rate + 1)])
-        self.quantizers = [DPDPQuantizer(features[:LARGE_K].clone(), 1.0)]
-
-    def provenance(self) -> list[dict[str, str]]:
-        """That of the zoo's, at the layer and codes of these."""
-        return [{**told, "operating_point": self.points[0].to_json()} for told in self._told]
+@contextmanager
+def large(models: Models) -> Iterator[Models]:
+    """WavLM large with random weights, to layer 11, and 500 codes, as a zoo on the disk that any process can load."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        encoder = wavlm.ours(torch.float32, "cpu")
+        save(folder / "wavlm.safetensors", encoder.checkpoint({}), torch.float16)
+        [features] = encoder.features_batch([speech(LARGE_K / encoder.frame_rate + 1)], RATE, wavlm.LAYER)
+        codebook = Codebook(features[:LARGE_K].clone(), OperatingPoint(zoo="large", layer=wavlm.LAYER, k=LARGE_K))
+        save(folder / "codebook.safetensors", codebook.checkpoint({}))
+        for row in ({"kind": "wavlm"}, {"kind": "codebook", "k": LARGE_K, "layer": wavlm.LAYER}):
+            add_row(folder / "zoo.json", "large", {**row, "file": f"{row['kind']}.safetensors"})
+        there = {"zoo": "large", "registry": str(folder / "zoo.json"), "points": ((LARGE_K, 1.0),)}
+        yield Models(replace(models.settings, **there))
 
 
 def batch_job_large(models: Models, load: Load) -> dict[str, Any]:
-    """The same by `LargeModels`, beside which files cost next to nothing: on fewer of the utterances, once."""
-    return batch_job(LargeModels(models.settings), replace(load, runs=1, utterances=load.utterances * 3 // 20))
+    """The same by WavLM large, beside which files cost next to nothing: on fewer of the utterances, once."""
+    with large(models) as others:
+        return batch_job(others, replace(load, runs=1, utterances=load.utterances * 3 // 20))
 
 
 def half_precision(models: Models, load: Load) -> dict[str, Any]:
@@ -224,6 +230,13 @@ class Watch:
         return sum(self.heard[half:]) / (self.times[-1] - self.times[half - 1])
 
 
+def ray_engine_large(models: Models, load: Load) -> dict[str, Any]:
+    """The same by WavLM large, of fewer utterances in small shards."""
+    with large(models) as others:
+        few = {"utterances": load.utterances // 5, "times": 1, "shard_seconds": load.shard_seconds / 30}
+        return ray_engine(others, replace(load, **few))
+
+
 def cost_model(models: Models, load: Load) -> dict[str, Any]:
     """Seconds of each stage for a second of speech, on one core or GPU, and the fit a + b T of encoding T seconds."""
     with plain.one_thread(models.settings), tempfile.TemporaryDirectory() as name:
@@ -276,6 +289,7 @@ ROWS: dict[str, Callable[[Models, Load], dict[str, Any]]] = {
     "batch": batch_job,
     "batch-large": batch_job_large,
     "ray": ray_engine,
+    "ray-large": ray_engine_large,
     "cost": cost_model,
 }
 

@@ -145,10 +145,11 @@ class _Encoder:
         if self.wrong:
             told = f"The machine {platform.node()} has other models than the one that began the job ({self.wrong})."
             raise ValueError(f"{told} Install the same version and files on all machines.")
-        speech, ends = torch.from_numpy(np.array(row.pop("speech")))[None], row.pop("ends")
+        # Each a copy of its own: what Ray hands over is read-only, and results are to be those of the other engine.
+        speech = [part.copy() for part in np.split(row.pop("speech"), row.pop("ends"))[:-1]]
         heard = Heard(
             items=[Item.from_json(line) for line in row.pop("heard")],
-            wavs=[wav.clone() for wav in speech.tensor_split(torch.as_tensor(ends[:-1]), 1)] if len(ends) else [],
+            wavs=[torch.from_numpy(wav)[None] for wav in speech],
             lengths=[(int(samples), int(rate)) for samples, rate in np.reshape(row.pop("lengths"), (-1, 2))],
             failed=[Failed(*values) for values in zip(*[iter(row.pop("failed"))] * 3, strict=True)],
         )

@@ -28,6 +28,8 @@ from wavtokenizer import WavTokenizer
 __all__ = ["EllavSettings", "EllavTask", "masked_loss", "train"]
 
 _HELD_OUT_AT_ONCE = 16384
+_DRAWN_FROM = 32
+"""A batch is drawn from as many times its utterances of like lengths."""
 _SPLITS = ("train", "validation")
 
 
@@ -114,8 +116,10 @@ class EllavTask(Task):
         super().__init__()
         self.model, self.settings = model, settings
         self._learnt, self._held_out = learnt, held_out
-        lengths = [len(u.units) + len(u.codes) for u in held_out]
-        self._groups = list(batches(lengths, _HELD_OUT_AT_ONCE))
+        self._alike = (
+            torch.tensor([_length(u) for u in learnt]).argsort(stable=True).split(_DRAWN_FROM * settings.batch)
+        )
+        self._groups = list(batches([_length(u) for u in held_out], _HELD_OUT_AT_ONCE))
 
     def parts(self) -> Mapping[str, Part]:
         """The model alone."""
@@ -126,9 +130,14 @@ class EllavTask(Task):
         return list(self.model.transformer.layers)
 
     def batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Ids and the mask of the targets that count, both (batch, longest), of utterances drawn at random."""
-        drawn = torch.randint(len(self._learnt), (self.settings.batch,), generator=draw).tolist()
-        return self._collated([self._learnt[index] for index in drawn])
+        """Ids and the mask of the targets that count, both (batch, longest).
+
+        They are of utterances of like lengths, so that little is padding; all are drawn equally often.
+        """
+        drawn = int(torch.randint(len(self._learnt), (), generator=draw))
+        alike = self._alike[drawn // len(self._alike[0])]
+        chosen = torch.randint(len(alike), (self.settings.batch,), generator=draw)
+        return self._collated([self._learnt[index] for index in alike[chosen].tolist()])
 
     def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats of the targets that count."""
@@ -152,6 +161,11 @@ class EllavTask(Task):
         ids = [tokenizer.encode_train([f"u{unit}" for unit in u.units.tolist()], u.codes) for u in chosen]
         masks = [tokenizer.loss_mask(sequence) for sequence in ids]
         return pad_sequence(ids, batch_first=True), pad_sequence(masks, batch_first=True)
+
+
+def _length(utterance: Utterance) -> int:
+    """About that of its sequence: in front each unit once, then again with its codec tokens and an EOP."""
+    return 3 * len(torch.unique_consecutive(utterance.units)) + len(utterance.codes)
 
 
 def masked_loss(model: EllaV, ids: Tensor, mask: Tensor) -> Tensor:

@@ -12,13 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slmcore import audio
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 from slmzoo.training.augment import disturbed, masked_spans, warped
-from slmzoo.training.cepstra import cepstra
 from slmzoo.training.fit import fit, provenance, publish
-from slmzoo.training.frames import Features, encoder_features
+from slmzoo.training.frames import Features, cepstral_features, encoder_features
 from slmzoo.training.recordings import Recordings
 from slmzoo.training.run import Run
 from slmzoo.training.settings import TrainSettings
@@ -160,11 +158,7 @@ def _features(settings: EncoderSettings) -> Features:
     """What is clustered where no targets are given."""
     if settings.teacher is not None:
         return encoder_features(wavlm.load(settings.teacher).to(settings.torch_device), settings.teacher_layer)
-
-    def of(files: Sequence[Path]) -> list[Tensor]:
-        return [cepstra(audio.resample(*audio.load(file), WavLM.sample_rate)[0]) for file in files]
-
-    return of
+    return cepstral_features
 
 
 class EncoderTask(Task):

@@ -15,11 +15,12 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.places import write_bytes
+from slmzoo.training.cepstra import cepstra
 from slmzoo.training.run import Run
 from slmzoo.training.task import generator
 from wavlm_codebooks import WavLM
 
-__all__ = ["Features", "drawn_frames", "encoder_features", "npy"]
+__all__ = ["Features", "cepstral_features", "drawn_frames", "encoder_features", "npy"]
 
 _BLOCK_VALUES = 1 << 24
 
@@ -36,6 +37,11 @@ def encoder_features(encoder: WavLM, layer: int | None) -> Features:
         return encoder.features_batch(wavs, encoder.sample_rate, layer)
 
     return of
+
+
+def cepstral_features(files: Sequence[Path]) -> list[Tensor]:
+    """Mel cepstra of each file, of `cepstra`."""
+    return [cepstra(audio.resample(*audio.load(file), WavLM.sample_rate)[0]) for file in files]
 
 
 def drawn_frames(

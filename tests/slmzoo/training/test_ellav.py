@@ -65,6 +65,26 @@ def tiny() -> EllaV:
     return EllaV(TransformerConfig(**SMALL, vocab_size=tokenizer.vocab_size, output_bias=True), tokenizer).eval()
 
 
+def test_batches_are_of_like_lengths_and_show_every_utterance_equally_often():
+    draw, wide = torch.Generator().manual_seed(0), 2 * ellav._DRAWN_FROM
+    frames = torch.randint(5, 400, (wide * 4 + 3,), generator=draw).tolist()
+    said = [Utterance(str(n), torch.arange(n) % K, torch.zeros(n * 4 // 5, dtype=torch.int64)) for n in frames]
+    task = EllavTask(tiny(), said, said[:1], options(Path()))
+    task._collated = lambda chosen: chosen  # pyright: ignore[reportAttributeAccessIssue]
+    batches = [[len(u.units) for u in task.batch(draw)] for _ in range(2000)]
+    buckets = [sorted(frames)[start : start + wide] for start in range(0, len(frames), wide)]
+    assert all(any(bucket[0] <= min(b) and max(b) <= bucket[-1] for bucket in buckets) for b in batches)
+    shares = [np.mean([bucket[0] <= b[0] <= bucket[-1] for b in batches]) for bucket in buckets[:4]]
+    assert shares == pytest.approx([wide / len(frames)] * 4, abs=0.05)
+    assert sum(min(b) != max(b) for b in batches) > 1000
+
+
+def test_the_length_that_batches_go_by_is_that_of_the_sequence():
+    task = EllavTask(tiny(), [], [], options(Path()))
+    said = Utterance("x", torch.tensor([0] * 10 + [3] * 5 + [0] * 5), torch.arange(16))
+    assert task._collated([said])[0].shape[1] == ellav._length(said) + 2  # BOS and EOS
+
+
 def test_only_what_is_not_given_at_inference_is_learnt():
     model = tiny()
     said = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
