@@ -21,7 +21,7 @@ KNOWN: tuple[tuple[str, str], ...] = (
     ("winter", "winfer"), ("morning", "morfing"), ("silver", "silger"), ("golden", "golpen"),
     ("hungry", "humbry"), ("wonderful", "wonderpul"),
 )  # fmt: skip
-"""Words that the demo's training sentences may hold, each with its non-word."""
+"""Words that the demo's training sentences may hold, and that other voices say alone there, each with its non-word."""
 
 NEW: tuple[tuple[str, str], ...] = (
     ("planet", "planep"), ("velvet", "velbet"), ("harvest", "harfest"), ("tunnel", "tuggel"),

@@ -3,9 +3,10 @@
 The corpus is spoken, then the models are trained one on another by the functions behind `slmzoo train`, each goes into
 the package. What was stopped goes on where it was.
 
-The weights that are shipped came about in parts: encoder and codebook by loops that these functions replaced, with the
-same settings; codec and language model by these functions; ELLA-V by 5,500 steps of its function (with `init`) from
-weights that had learnt another codec's codes for 6,700. A new run gives other weights.
+The weights that are shipped came about in parts: the encoder's first iteration by a loop that these functions replaced,
+with the same settings on 700 of the sentences; the second one, codebook, codec and language model by these functions;
+ELLA-V by 11,000 steps of its function (with `init`) from weights that had learnt other units. A new run gives other
+weights.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def make(data: Path, runs: Path) -> None:
     voices = {file.parent for file in files}
     clusters = {"k": (100,), "share": 0.15, "voice_directions": len(voices) - 1, "trials": 1, "seed": 7}
     # With few neighbours, the rate of units has a high floor.
-    units = {"rate": 12.5, "num_neighbors": 20, "rated_files": 300}
+    units = {"rate": 18.0, "num_neighbors": 20, "rated_files": 300}
     where = {"run": runs / "codebook", "resume": True, "audio": [str(file) for file in files], "encoder_zoo": "demo"}
     train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, half=True, batch=_BATCH))
     ship(runs / "codebook", "codebook.safetensors", units_per_second=units["rate"])

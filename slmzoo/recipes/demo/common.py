@@ -14,7 +14,7 @@ from slmcore.zoofile import rows_of_file
 from slmzoo.convert import published
 from wavlm_codebooks import codebook
 
-__all__ = ["DEMO", "demo_point", "ship", "write_report"]
+__all__ = ["DEMO", "demo_point", "made", "ship", "write_report"]
 
 DEMO = Path(__file__).parents[2] / "demo"
 """The folder of the weights that are shipped."""
@@ -33,13 +33,18 @@ def ship(run: Path, name: str, **figures: float | str) -> None:
 
     `name`: its file in the demo, the model's kind and .safetensors.
     """
-    row = next(row for row in rows_of_file(run / "zoo.json") if row.kind == Path(name).stem)
-    found = read(row.url, row.kind, published)
+    kind = Path(name).stem
+    found = read(made(run, kind), kind, published)
     point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
     # The settings, which name folders of the machine, stand in the recipe.
     known = {name: value for name, value in found.provenance.items() if name != "settings"}
-    made = {**known, **_provenance(run.name, **figures)}
-    save(DEMO / name, replace(found, operating_point=point, provenance=made), torch.float16)
+    origin = {**known, **_provenance(run.name, **figures)}
+    save(DEMO / name, replace(found, operating_point=point, provenance=origin), torch.float16)
+
+
+def made(run: Path, kind: str) -> str:
+    """File of the model that a run of `slmzoo train` ended with."""
+    return next(row.url for row in rows_of_file(run / "zoo.json") if row.kind == kind)
 
 
 def write_report(path: Path, figures: dict[str, float]) -> None:

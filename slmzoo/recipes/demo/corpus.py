@@ -2,7 +2,8 @@
 
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
 `DIR/text/<split>.tsv` (id, tab, sentence). All voices speak the first sentences of the training part, and each
-more of its own. Splits are train, test and plain, the last one for word error rates.
+more of its own; two of them also say each word alone. Splits are train, test and plain, the last one for word error
+rates.
 """
 
 from __future__ import annotations
@@ -11,27 +12,29 @@ import argparse
 import random
 import shutil
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import soundfile
 from tqdm import tqdm
 
 from slmcore.errors import must
 from slmzoo.recipes.demo.plain import PLAIN
-from slmzoo.recipes.demo.sentences import sentences
+from slmzoo.recipes.demo.sentences import sentences, vocabulary
 
 __all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "speak", "synthesise"]
 
 SAMPLE = "My neighbor walks her dog along the river before sunrise."
 """The sentence of `examples/sample.wav`; the grammar cannot make it."""
 
+_Text = Literal["train", "words", "test", "plain"]
 _SAMPLE_RATE = 16000
 REFERENCE = "slt"
 """The voice that speaks all that others share, that the codec codes and ELLA-V speaks with."""
-_SHARED = range(700)
+_SHARED = range(2000)
 _TRAIN = {
     REFERENCE: [range(2000), range(5000, 8000), range(11_000, 21_000)],
     "rms": [_SHARED, range(2000, 3000), range(8000, 9000)],
@@ -39,6 +42,8 @@ _TRAIN = {
     "kal16": [_SHARED, range(4000, 5000), range(10_000, 11_000)],
 }
 """Which of the sentences a voice speaks."""
+_SAY_WORDS = ("awb", "kal16")
+"""The voices that say each word alone, in training: not those of `slmzoo.evaluation.mini`'s words."""
 _TEST = (("slt", 1.0), ("rms", 1.0), ("awb", 1.0), ("kal16", 1.0), ("slt", 1.25), ("rms", 1.25))
 _TEST_SENTENCES = 100
 _FASTEST, _SLOWEST = 0.85, 1.2
@@ -92,6 +97,13 @@ def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
         for part in parts
         for key, text in train[part.start : part.stop]
     ]
+    spoken += [
+        Utterance(
+            path=wavs / "train" / voice / f"{key}.wav", sentence=word, voice=voice, stretch=_rate(seed, voice, key)
+        )
+        for voice in _SAY_WORDS
+        for key, word in _texts("words", seed)
+    ]
     plain = wavs / "plain" / REFERENCE
     spoken += [
         Utterance(path=plain / f"{key}.wav", sentence=text, voice=REFERENCE, stretch=1.0)
@@ -111,7 +123,7 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
         raise ValueError(must("jobs", "a number of programs >= 1", jobs))
     if shutil.which("flite") is None:
         raise RuntimeError(_MISSING)
-    for split in ("train", "test", "plain"):
+    for split in get_args(_Text):
         _write_texts(Path(data) / "text" / f"{split}.tsv", _texts(split, seed))
     missing = [utterance for utterance in plan(data, seed) if not utterance.path.exists()]
     with ThreadPoolExecutor(jobs) as pool:
@@ -123,9 +135,14 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
 _MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
 
 
-def _texts(split: Literal["train", "test", "plain"], seed: int) -> list[tuple[str, str]]:
-    n = max(part.stop for parts in _TRAIN.values() for part in parts) if split == "train" else _TEST_SENTENCES
-    texts = PLAIN if split == "plain" else sentences(split, n, seed)
+def _texts(split: _Text, seed: int) -> list[tuple[str, str]]:
+    if split == "plain":
+        texts: Sequence[str] = PLAIN
+    elif split == "words":
+        texts = sorted(vocabulary())
+    else:
+        spoken = max(part.stop for parts in _TRAIN.values() for part in parts)
+        texts = sentences(split, spoken if split == "train" else _TEST_SENTENCES, seed)
     return [(f"{split}-{i:05d}", text) for i, text in enumerate(texts)]
 
 

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from slmzoo.evaluation.asr import unknown_words
+from slmzoo.evaluation.mini import VOICES
 from slmzoo.recipes.demo import corpus
 from slmzoo.recipes.demo.asr import word_error_rate
 from slmzoo.recipes.demo.plain import PLAIN
@@ -20,12 +21,13 @@ needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is
 def test_plan_counts_rates_and_paths(tmp_path):
     plan = corpus.plan(tmp_path)
     counts = Counter(utterance.path.relative_to(tmp_path / "wavs").parent.as_posix() for utterance in plan)
+    words = len(vocabulary())
     test = {f"test/{name}": 100 for name in ("slt", "rms", "awb", "kal16", "slt@1.25", "rms@1.25")}
     assert counts == {
         "train/slt": 15_000,
-        "train/rms": 2700,
-        "train/awb": 2700,
-        "train/kal16": 2700,
+        "train/rms": 4000,
+        "train/awb": 4000 + words,
+        "train/kal16": 4000 + words,
         "plain/slt": 50,
         **test,
     }
@@ -41,8 +43,11 @@ def test_voices_share_some_training_sentences(tmp_path):
     for utterance in corpus.plan(tmp_path):
         if utterance.path.parts[-3] == "train":
             spoken.setdefault(utterance.voice, set()).add(utterance.sentence)
-    assert len(set.intersection(*spoken.values())) == 700
-    assert len(spoken["slt"] | spoken["kal16"]) == 15_000 + 2000
+    assert len(set.intersection(*spoken.values())) == 2000
+    assert len(spoken["slt"] | spoken["kal16"]) == 15_000 + 2000 + len(vocabulary())
+    # The words of the small benchmark are asked in voices that training never hears them alone in.
+    assert not vocabulary() & (spoken["slt"] | spoken["rms"])
+    assert set(VOICES) == {"slt", "rms"}
 
 
 @needs_flite

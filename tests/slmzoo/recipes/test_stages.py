@@ -13,6 +13,7 @@ from slmcore.zoofile import add_row
 from slmzoo import hub
 from slmzoo.recipes.demo import __main__ as whole
 from slmzoo.recipes.demo import codebook, codec, common, encoder, measure
+from slmzoo.training.frames import cepstral_features
 from slmzoo.training.targets import read_targets
 from wavlm_codebooks import Codebook, wavlm
 from wavtokenizer import model as wavtokenizer
@@ -34,12 +35,11 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_targets_are_the_reference_voices_clusters_aligned_in_time(data: Path, monkeypatch) -> None:
-    monkeypatch.setattr(encoder, "CLUSTERS", 6)
     files = encoder.shared(data / "wavs" / "train")
     assert [f"{file.parent.name}/{file.stem}" for file in files] == [
         "rms/train-0", "rms/train-1", "slt/train-0", "slt/train-1",
     ]  # fmt: skip
-    folder = encoder.write_targets(files, data / "targets")
+    folder = encoder.write_targets(files, data / "targets", cepstral_features, 6)
     slow, _, plain, _ = read_targets(files, folder, [75, 75, 37, 37], 6)
     assert (plain[0], plain[-1]) == (slow[0], slow[-1])
     assert set(slow.tolist()) <= set(plain.tolist())
@@ -47,7 +47,7 @@ def test_targets_are_the_reference_voices_clusters_aligned_in_time(data: Path, m
     left = iter(plain.tolist())
     assert all(cluster in left for cluster in torch.unique_consecutive(slow).tolist())
     before = (folder / "rms" / "train-0.npy").stat().st_mtime_ns
-    encoder.write_targets(files, data / "targets")
+    encoder.write_targets(files, data / "targets", cepstral_features, 6)
     assert (folder / "rms" / "train-0.npy").stat().st_mtime_ns == before
 
 
@@ -57,7 +57,8 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
         name = stage.__name__.rpartition(".")[2]
         monkeypatch.setattr(stage, "train", lambda settings, name=name: asked.update({name: settings}))
         monkeypatch.setattr(stage, "ship", lambda run, file, **more: shipped.update({run.name: file}))
-    monkeypatch.setattr(encoder, "CLUSTERS", 6)
+    monkeypatch.setattr(encoder, "CLUSTERS", (6, 7))
+    monkeypatch.setattr(encoder, "made", lambda run, kind: str(common.DEMO / f"{kind}.safetensors"))
     (data / "runs").mkdir()
     for stage in (encoder, codebook, codec):
         stage.make(data, data / "runs")
