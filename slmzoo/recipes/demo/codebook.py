@@ -11,13 +11,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from dpdp import DPDPQuantizer
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.places import write_bytes
-from slmzoo.recipes.demo.common import DEMO, ship
+from slmzoo.recipes.demo.common import DEMO, features_of, ship
 from slmzoo.recipes.demo.encoder import shared
 from slmzoo.training.codebook import CodebookSettings, train
 from slmzoo.training.frames import encoder_features, npy
@@ -26,7 +25,6 @@ from wavlm_codebooks import WavLM, codebook, wavlm
 __all__ = ["encode", "make", "write_units"]
 
 _LAYER = 3
-_BATCH = 16
 
 
 def make(data: Path, runs: Path) -> None:
@@ -38,16 +36,14 @@ def make(data: Path, runs: Path) -> None:
     # With few neighbours, the rate of units has a high floor.
     units = {"rate": 18.0, "num_neighbors": 20, "rated_files": 300}
     where = {"run": runs / "codebook", "resume": True, "audio": [str(file) for file in files], "encoder_zoo": "demo"}
-    train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, half=True, batch=_BATCH))
+    train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, half=True, batch=16))
     ship(runs / "codebook", "codebook.safetensors", units_per_second=units["rate"])
     write_units(audio.find(data / "wavs"), data)
 
 
 def encode(encoder: WavLM, files: Sequence[Path], layer: int) -> list[Tensor]:
     """Features of each file: (frames, dim)."""
-    features = encoder_features(encoder, layer)
-    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    return [x for batch in tqdm(batches, desc="features", mininterval=10) for x in features(batch)]
+    return features_of(files, encoder_features(encoder, layer))
 
 
 def write_units(files: Sequence[Path], data: Path) -> None:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from tqdm import tqdm
 
 from slmcore.checkpoint import read, save
 from slmcore.units import OperatingPoint
 from slmcore.zoofile import rows_of_file
 from slmzoo.convert import published
+from slmzoo.training.frames import Features
 from wavlm_codebooks import codebook
 
-__all__ = ["DEMO", "demo_point", "made", "ship", "write_report"]
+__all__ = ["DEMO", "demo_point", "features_of", "made", "ship", "write_report"]
 
 DEMO = Path(__file__).parents[2] / "demo"
 """The folder of the weights that are shipped."""
+
+_BATCH = 16
+
+
+def features_of(files: Sequence[Path], features: Features) -> list[Tensor]:
+    """Features of each file: (frames, dim); a few files at a time."""
+    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
+    return [x for batch in tqdm(batches, desc="features", mininterval=10) for x in features(batch)]
 
 
 def demo_point() -> OperatingPoint:

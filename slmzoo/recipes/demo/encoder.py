@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from slmcore.places import write_bytes
 from slmzoo.recipes.demo.alignment import align
-from slmzoo.recipes.demo.common import made, ship
+from slmzoo.recipes.demo.common import features_of, made, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
 from slmzoo.training.encoder import EncoderSettings, train
 from slmzoo.training.frames import Features, cepstral_features, encoder_features, npy
@@ -30,7 +30,6 @@ CLUSTERS = (100, 200)
 """Of the two iterations."""
 _STEPS = (10_000, 8_000)
 _TEACHING_LAYER = 4
-_BATCH = 16
 _CLUSTERED_FRAMES = 60_000
 _SEED = 7
 
@@ -74,8 +73,7 @@ def write_targets(files: Sequence[Path], folder: Path, features: Features, clust
     places = target_files(files, folder)
     if all(place.exists() for place in places):
         return folder
-    batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
-    found = [x for batch in tqdm(batches, desc="features") for x in features(batch)]
+    found = features_of(files, features)
     references = {file.name: x for file, x in zip(files, found, strict=True) if file.parent.name == REFERENCE}
     frames = torch.cat(list(references.values()))
     some = frames[torch.randperm(len(frames), generator=generator(_SEED, 0))[:_CLUSTERED_FRAMES]]
