@@ -5,7 +5,7 @@ the package. What was stopped goes on where it was.
 
 The weights that are shipped came about in parts: the encoder's first iteration by a loop that these functions replaced,
 with the same settings on 700 of the sentences; the second one, codebook, codec and language model by these functions;
-ELLA-V by 11,000 steps of its function (with `init`) from weights that had learnt other units. A new run gives other
+ELLA-V by 14,000 steps of its function (with `init`) from weights that had learnt other units. A new run gives other
 weights.
 """
 
