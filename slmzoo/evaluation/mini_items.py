@@ -30,7 +30,7 @@ NEW: tuple[tuple[str, str], ...] = (
     ("random", "rangom"), ("fabric", "fablic"), ("sentence", "sempence"), ("elbow", "elgow"),
     ("compass", "comdass"), ("balcony", "balgony"), ("harmony", "harpony"), ("turnip", "turnif"),
 )  # fmt: skip
-"""Words that they cannot hold."""
+"""Words that they cannot hold: the grammar lacks them, from the wide vocabulary they are left out."""
 
 SENTENCES: dict[str, tuple[str, ...]] = {
     "everyday": PLAIN,

@@ -4,9 +4,10 @@ The corpus is spoken, then the models are trained one on another by the function
 the package. What was stopped goes on where it was.
 
 The weights that are shipped came about in parts: the encoder's first iteration by a loop that these functions replaced,
-with the same settings on 700 of the sentences; the second one, codebook, codec and language model by these functions;
-ELLA-V by 14,000 steps of its function (with `init`) from weights that had learnt other units. A new run gives other
-weights.
+with the same settings on 700 of the sentences; its second one by these functions, before the corpus had a wide
+vocabulary; codebook and codec by these functions; the language model in 14,000 steps on all sentences and words, then
+3,000 without the wide vocabulary, each word thrice in one take; ELLA-V in 12,000 steps on all sentences of its voice,
+from weights that had learnt other units. A new run gives other weights.
 """
 
 from __future__ import annotations

@@ -30,11 +30,11 @@ _LAYER = 3
 def make(data: Path, runs: Path) -> None:
     """Fit, choose lambda, and write the demo's weights and the units."""
     # Only what every voice says, so that none has more say than another.
-    files = shared(data / "wavs" / "train")
-    voices = {file.parent for file in files}
-    clusters = {"k": (100,), "share": 0.15, "voice_directions": len(voices) - 1, "trials": 1, "seed": 7}
+    files = shared(data / "wavs")
+    voices = {file.parent.name for file in files}
+    clusters = {"k": (200,), "share": 0.06, "voice_directions": len(voices) - 1, "trials": 1, "seed": 7}
     # With few neighbours, the rate of units has a high floor.
-    units = {"rate": 18.0, "num_neighbors": 20, "rated_files": 300}
+    units = {"rate": 22.0, "num_neighbors": 20, "rated_files": 300}
     where = {"run": runs / "codebook", "resume": True, "audio": [str(file) for file in files], "encoder_zoo": "demo"}
     train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, half=True, batch=16))
     ship(runs / "codebook", "codebook.safetensors", units_per_second=units["rate"])

@@ -69,7 +69,7 @@ def _provenance(model: str, **figures: float | str) -> dict[str, float | str]:
     return {
         "note": "A demo: small, trained for minutes on synthetic speech. Its numbers are not the published models'.",
         "recipe": f"python -m slmzoo.recipes.demo --only {model}",
-        "data": "sentences of slmzoo.recipes.demo.sentences, spoken by flite's voices",
+        "data": "sentences of slmzoo.recipes.demo.sentences and .wide, spoken by flite's voices",
         "licence": "MIT",
         **figures,
     }

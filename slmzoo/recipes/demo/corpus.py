@@ -1,9 +1,9 @@
-"""The demo's corpus: the project's own sentences, spoken by the free synthesiser flite.
+"""The demo's corpus: sentences of the project's grammar and of a wide vocabulary, spoken by the synthesiser flite.
 
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
-`DIR/text/<split>.tsv` (id, tab, sentence). All voices speak the first sentences of the training part, and each
-more of its own; two of them also say each word alone. Splits are train, test and plain, the last one for word error
-rates.
+`DIR/text/<split>.tsv` (id, tab, sentence). Splits are train (sentences of the grammar), wide (of a wide vocabulary),
+test, and plain for word error rates. All voices speak the first sentences of train and wide, and each more of its own;
+two of them also say each word of the grammar alone.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import argparse
 import random
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,28 +26,31 @@ from tqdm import tqdm
 from slmcore.errors import must
 from slmzoo.recipes.demo.plain import PLAIN
 from slmzoo.recipes.demo.sentences import sentences, vocabulary
+from slmzoo.recipes.demo.wide import wide_sentences
 
 __all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "speak", "synthesise"]
 
 SAMPLE = "My neighbor walks her dog along the river before sunrise."
 """The sentence of `examples/sample.wav`; the grammar cannot make it."""
 
-_Text = Literal["train", "words", "test", "plain"]
+_Text = Literal["train", "wide", "words", "test", "plain"]
 _SAMPLE_RATE = 16000
 REFERENCE = "slt"
 """The voice that speaks all that others share, that the codec codes and ELLA-V speaks with."""
-_SHARED = range(2000)
 _TRAIN = {
-    REFERENCE: [range(2000), range(5000, 8000), range(11_000, 21_000)],
-    "rms": [_SHARED, range(2000, 3000), range(8000, 9000)],
-    "awb": [_SHARED, range(3000, 4000), range(9000, 10_000)],
-    "kal16": [_SHARED, range(4000, 5000), range(10_000, 11_000)],
+    REFERENCE: (slice(2000), slice(5000, 8000), slice(11_000, 21_000)),
+    "rms": (slice(3000), slice(8000, 9000)),
+    "awb": (slice(2000), slice(3000, 4000), slice(9000, 10_000)),
+    "kal16": (slice(2000), slice(4000, 5000), slice(10_000, 11_000)),
 }
-"""Which of the sentences a voice speaks."""
+"""Which of the grammar's sentences a voice speaks."""
+_WIDE = {REFERENCE: slice(16_000), "rms": slice(3000), "awb": slice(3000), "kal16": slice(3000)}
+"""Which of the sentences of a wide vocabulary."""
 _SAY_WORDS = ("awb", "kal16")
 """The voices that say each word alone, in training: not those of `slmzoo.evaluation.mini`'s words."""
+_TAKES = 3
+_SENTENCES: dict[_Text, int] = {"train": 21_000, "wide": 16_000, "test": 100}
 _TEST = (("slt", 1.0), ("rms", 1.0), ("awb", 1.0), ("kal16", 1.0), ("slt", 1.25), ("rms", 1.25))
-_TEST_SENTENCES = 100
 _FASTEST, _SLOWEST = 0.85, 1.2
 
 
@@ -87,34 +92,24 @@ def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 
 
 def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
     """Every utterance of the corpus under the folder `data`."""
-    wavs = Path(data) / "wavs"
-    train, test = _texts("train", seed), _texts("test", seed)
-    spoken = [
-        Utterance(
-            path=wavs / "train" / voice / f"{key}.wav", sentence=text, voice=voice, stretch=_rate(seed, voice, key)
-        )
-        for voice, parts in _TRAIN.items()
-        for part in parts
-        for key, text in train[part.start : part.stop]
+    said = {split: _texts(split, seed) for split in get_args(_Text)}
+
+    def spoken(
+        split: str, voice: str, texts: Sequence[tuple[str, str]], stretch: float | None = None
+    ) -> Iterator[Utterance]:
+        folder = Path(data) / "wavs" / split / (voice if stretch in (None, 1.0) else f"{voice}@{stretch}")
+        for key, text in texts:
+            at = _rate(seed, voice, key) if stretch is None else stretch
+            yield Utterance(path=folder / f"{key}.wav", sentence=text, voice=voice, stretch=at)
+
+    parts = [
+        *(spoken("train", voice, said["train"][part]) for voice, parts in _TRAIN.items() for part in parts),
+        *(spoken("train", voice, said["words"]) for voice in _SAY_WORDS),
+        *(spoken("wide", voice, said["wide"][part]) for voice, part in _WIDE.items()),
+        spoken("plain", REFERENCE, said["plain"], 1.0),
+        *(spoken("test", voice, said["test"], stretch) for voice, stretch in _TEST),
     ]
-    spoken += [
-        Utterance(
-            path=wavs / "train" / voice / f"{key}.wav", sentence=word, voice=voice, stretch=_rate(seed, voice, key)
-        )
-        for voice in _SAY_WORDS
-        for key, word in _texts("words", seed)
-    ]
-    plain = wavs / "plain" / REFERENCE
-    spoken += [
-        Utterance(path=plain / f"{key}.wav", sentence=text, voice=REFERENCE, stretch=1.0)
-        for key, text in _texts("plain", seed)
-    ]
-    for voice, stretch in _TEST:
-        folder = wavs / "test" / (voice if stretch == 1.0 else f"{voice}@{stretch}")
-        spoken += [
-            Utterance(path=folder / f"{key}.wav", sentence=text, voice=voice, stretch=stretch) for key, text in test
-        ]
-    return spoken
+    return list(chain.from_iterable(parts))
 
 
 def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
@@ -135,14 +130,16 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
 _MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
 
 
+@cache
 def _texts(split: _Text, seed: int) -> list[tuple[str, str]]:
     if split == "plain":
         texts: Sequence[str] = PLAIN
     elif split == "words":
-        texts = sorted(vocabulary())
+        texts = [word for word in sorted(vocabulary()) for _ in range(_TAKES)]
+    elif split == "wide":
+        texts = wide_sentences(_SENTENCES[split], seed)
     else:
-        spoken = max(part.stop for parts in _TRAIN.values() for part in parts)
-        texts = sentences(split, spoken if split == "train" else _TEST_SENTENCES, seed)
+        texts = sentences(split, _SENTENCES[split], seed)
     return [(f"{split}-{i:05d}", text) for i, text in enumerate(texts)]
 
 

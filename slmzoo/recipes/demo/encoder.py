@@ -36,7 +36,7 @@ _SEED = 7
 
 def make(data: Path, runs: Path) -> None:
     """Train twice on the sentences that every voice of the corpus speaks, and write the demo's weights."""
-    files = shared(data / "wavs" / "train")
+    files = shared(data / "wavs")
     first = _learn(files, runs / "encoder-1", cepstral_features, CLUSTERS[0], _STEPS[0])
     teacher = encoder_features(wavlm.load(first), _TEACHING_LAYER)
     _learn(files, runs / "encoder", teacher, CLUSTERS[1], _STEPS[1], init=first)
@@ -61,11 +61,14 @@ def _learn(
     return made(run, "wavlm")
 
 
-def shared(folder: Path) -> list[Path]:
-    """The wavs of the sentences that all voices speak, under one folder a voice."""
-    voices = sorted(path for path in folder.iterdir() if path.is_dir())
-    names = set.intersection(*({path.name for path in voice.glob("*.wav")} for voice in voices))
-    return [voice / name for voice in voices for name in sorted(names)]
+def shared(wavs: Path) -> list[Path]:
+    """The wavs to learn from of the sentences that all voices speak, by voice."""
+    spoken: dict[str, dict[str, Path]] = {}
+    for split in ("train", "wide"):
+        for file in sorted((wavs / split).glob("*/*.wav")):
+            spoken.setdefault(file.parent.name, {})[file.name] = file
+    names = sorted(set.intersection(*map(set, spoken.values())))
+    return [spoken[voice][name] for voice in sorted(spoken) for name in names]
 
 
 def write_targets(files: Sequence[Path], folder: Path, features: Features, clusters: int) -> Path:

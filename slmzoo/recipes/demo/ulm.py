@@ -23,7 +23,7 @@ def make(data: Path, runs: Path) -> None:
     point, units, run = demo_point(), data / "units", runs / "ulm"
     made_at = {n: getattr(point, n) for n in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
     size = {"dim": 192, "n_layers": 4, "head_dim": 32, "hidden_dim": 512, "n_heads": 6, "n_kv_heads": 6, "dropout": 0.1}
-    rate = {"steps": 6000, "batch": 10, "accumulate": 1, "lr": 2e-3, "warmup": 60, "betas": (0.9, 0.99)}
+    rate = {"steps": 14_000, "batch": 10, "accumulate": 1, "lr": 2e-3, "warmup": 60, "betas": (0.9, 0.99)}
     more = {"chunk": 128, "precision": "bf16"}
     where = {"train": units / "train", "validation": units / "test"}
     train(UlmSettings(run=run, resume=True, **where, **made_at, **size, **rate, **more))

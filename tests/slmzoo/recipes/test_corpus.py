@@ -15,9 +15,20 @@ from slmzoo.recipes.demo.asr import word_error_rate
 from slmzoo.recipes.demo.plain import PLAIN
 from slmzoo.recipes.demo.sentences import sentences, vocabulary, words_of
 
+WIDE = [f"Wide sentence {i}." for i in range(16_000)]
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 
 
+@pytest.fixture
+def wide(monkeypatch):
+    """Numbers in place of sentences of a wide vocabulary, which take a minute to draw."""
+    corpus._texts.cache_clear()
+    monkeypatch.setattr(corpus, "wide_sentences", lambda n, seed: WIDE[:n])
+    yield
+    corpus._texts.cache_clear()
+
+
+@pytest.mark.usefixtures("wide")
 def test_plan_counts_rates_and_paths(tmp_path):
     plan = corpus.plan(tmp_path)
     counts = Counter(utterance.path.relative_to(tmp_path / "wavs").parent.as_posix() for utterance in plan)
@@ -26,25 +37,30 @@ def test_plan_counts_rates_and_paths(tmp_path):
     assert counts == {
         "train/slt": 15_000,
         "train/rms": 4000,
-        "train/awb": 4000 + words,
-        "train/kal16": 4000 + words,
+        "train/awb": 4000 + 3 * words,
+        "train/kal16": 4000 + 3 * words,
+        "wide/slt": 16_000,
+        "wide/rms": 3000,
+        "wide/awb": 3000,
+        "wide/kal16": 3000,
         "plain/slt": 50,
         **test,
     }
     assert len({utterance.path for utterance in plan}) == len(plan)
-    rates = [utterance.stretch for utterance in plan if utterance.path.parts[-3] == "train"]
+    rates = [utterance.stretch for utterance in plan if utterance.path.parts[-3] in ("train", "wide")]
     assert 0.85 <= min(rates) < 0.87
     assert 1.18 < max(rates) <= 1.2
     assert plan == corpus.plan(tmp_path)
 
 
+@pytest.mark.usefixtures("wide")
 def test_voices_share_some_training_sentences(tmp_path):
     spoken: dict[str, set[str]] = {}
     for utterance in corpus.plan(tmp_path):
-        if utterance.path.parts[-3] == "train":
+        if utterance.path.parts[-3] in ("train", "wide"):
             spoken.setdefault(utterance.voice, set()).add(utterance.sentence)
-    assert len(set.intersection(*spoken.values())) == 2000
-    assert len(spoken["slt"] | spoken["kal16"]) == 15_000 + 2000 + len(vocabulary())
+    assert len(set.intersection(*spoken.values())) == 2000 + 3000
+    assert len(spoken["slt"] | spoken["kal16"]) == 15_000 + 2000 + 16_000 + len(vocabulary())
     # The words of the small benchmark are asked in voices that training never hears them alone in.
     assert not vocabulary() & (spoken["slt"] | spoken["rms"])
     assert set(VOICES) == {"slt", "rms"}
@@ -61,6 +77,7 @@ def test_flite_speaks_16_khz_and_a_stretch_is_longer(tmp_path):
 
 
 @needs_flite
+@pytest.mark.usefixtures("wide")
 def test_synthesise_makes_only_what_is_missing(tmp_path, monkeypatch):
     two = [
         corpus.Utterance(path=tmp_path / f"{i}.wav", sentence="A short one.", voice="slt", stretch=1.0)

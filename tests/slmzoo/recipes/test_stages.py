@@ -35,7 +35,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_targets_are_the_reference_voices_clusters_aligned_in_time(data: Path, monkeypatch) -> None:
-    files = encoder.shared(data / "wavs" / "train")
+    files = encoder.shared(data / "wavs")
     assert [f"{file.parent.name}/{file.stem}" for file in files] == [
         "rms/train-0", "rms/train-1", "slt/train-0", "slt/train-1",
     ]  # fmt: skip
@@ -66,7 +66,7 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
     encoding, clustering, coding = asked.values()
     assert encoding.sizes.dim == demo.dim
     assert len(encoding.audio) == 4
-    assert (clustering.voice_directions, clustering.k, clustering.half) == (1, (100,), True)
+    assert (clustering.voice_directions, clustering.k, clustering.half) == (1, (200,), True)
     assert coding.judge_from is None
     assert coding.sizes == wavtokenizer.load(common.DEMO / "wavtokenizer.safetensors").config
     assert all(settings.resume for settings in asked.values())
