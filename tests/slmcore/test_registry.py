@@ -118,10 +118,10 @@ def test_what_is_not_listed_is_an_error_that_lists_what_is(asked, message):
 
 
 def test_the_demo_needs_no_point_and_takes_only_its_own():
-    assert registry.find("ulm", zoo="demo").k == 100
+    assert registry.find("ulm", zoo="demo").k == 200
     assert {row.kind for row in registry.rows("demo")} == {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer"}
     assert all(row.url == f"package://slmzoo.demo/{row.kind}.safetensors" for row in registry.rows("demo"))
-    with pytest.raises(ValueError, match="100"):
+    with pytest.raises(ValueError, match="200"):
         registry.find("codebook", zoo="demo", k=500)
 
 
