@@ -20,7 +20,7 @@ from tqdm import tqdm
 from slmcore import audio
 from slmzoo.evaluation.optional import need
 
-__all__ = ["Recogniser", "hear", "recogniser", "unknown_words"]
+__all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "unknown_words"]
 
 Recogniser = Callable[[Tensor, int], str]
 """From mono speech (1, samples) and its rate in Hz to words; an empty text if there are none."""
@@ -63,12 +63,20 @@ def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu",
         return list(tqdm(pool.map(_hear, work, chunksize=4), **bar))
 
 
+def language() -> Path:
+    """The folder of the English dictionary and models that pocketsphinx brings. Raises ImportError without it."""
+    return Path(need("pocketsphinx", "Its English").get_model_path()) / "en-us"
+
+
+def dictionary() -> list[str]:
+    """The words that pocketsphinx can hear, in the order of its dictionary."""
+    lines = (language() / "cmudict-en-us.dict").read_text().splitlines()
+    return [line.split(maxsplit=1)[0] for line in lines if line.strip()]
+
+
 def unknown_words(words: Iterable[str]) -> list[str]:
     """The words that pocketsphinx's dictionary does not have, and so can never hear."""
-    folder = Path(need("pocketsphinx", "Its dictionary").get_model_path())
-    lines = (folder / "en-us" / "cmudict-en-us.dict").read_text().splitlines()
-    known = {line.split(maxsplit=1)[0] for line in lines if line.strip()}
-    return sorted(set(words) - known)
+    return sorted(set(words) - set(dictionary()))
 
 
 def _hear(work: tuple[Path, str, str]) -> str:

@@ -12,9 +12,9 @@ import random
 import re
 from collections.abc import Iterator
 from itertools import accumulate, islice
-from pathlib import Path
 
 from slmcore.errors import must
+from slmzoo.evaluation.asr import dictionary, language
 from slmzoo.evaluation.mini_items import NEW
 from slmzoo.evaluation.optional import need
 from slmzoo.recipes.demo.plain import PLAIN
@@ -46,11 +46,9 @@ class _Trigrams:
 
     def __init__(self) -> None:
         package = need("pocketsphinx", "The corpus's wide vocabulary")
-        folder = Path(package.get_model_path()) / "en-us"
         self._log = package.LogMath()
-        self._model = package.NGramModel(package.Config(), self._log, str(folder / "en-us.lm.bin"))
-        said = (line.split(maxsplit=1)[0] for line in (folder / "cmudict-en-us.dict").read_text().splitlines() if line)
-        alone = {word: self._logp(word) for word in said if _wanted(word)}
+        self._model = package.NGramModel(package.Config(), self._log, str(language() / "en-us.lm.bin"))
+        alone = {word: self._logp(word) for word in dictionary() if _wanted(word)}
         self._alone = {word: logp for word, logp in alone.items() if logp > self._log.log_to_ln(self._log.get_zero())}
         self._words = list(self._alone)
         self._cumulative = list(accumulate(math.exp(_FLATTER * logp) for logp in self._alone.values()))
