@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from dpdp import fit_lmbda
@@ -19,7 +20,7 @@ from slmzoo.training.fit import provenance, publish
 from slmzoo.training.frames import Features, drawn_frames, encoder_features
 from slmzoo.training.run import Run
 from slmzoo.training.settings import RunSettings
-from slmzoo.training.voices import VoiceFree
+from slmzoo.training.voices import VoiceFree, spoken_by_all
 from wavlm_codebooks import Codebook, WavLM, kmeans
 
 __all__ = ["CodebookSettings", "train"]
@@ -44,8 +45,11 @@ class CodebookSettings(RunSettings):
     share: float = 0.1
     """Share of the frames of each file, drawn at random; as published."""
     voice_directions: int = 0
-    """Directions, in which the voices' means differ most, that codes have nothing in: the same code in every voice. The
-    folder of a file is its voice; one less than there are voices is the most."""
+    """Directions, in which the voices differ most, that codes have nothing in: the same code in every voice. The folder
+    of a file is its voice."""
+    aligned: int = 0
+    """Sentences from which these directions are found, frame by frame: all voices speak them, in files of one name, and
+    are aligned in time. 0 compares the voices' means, which differ in one direction less than there are voices."""
     iterations: int = 300
     """Most passes over the frames; as published."""
     tolerance: float = 1e-4
@@ -78,6 +82,8 @@ class CodebookSettings(RunSettings):
             raise ValueError(must("rate", "a finite number > 0", self.rate))
         if self.num_neighbors is not None and not 1 <= self.num_neighbors <= min(self.k):
             raise ValueError(must("num_neighbors", "from 1 to the smallest k", self.num_neighbors))
+        if self.aligned < 0:
+            raise ValueError(must("aligned", "a number of sentences >= 0", self.aligned))
 
 
 def train(settings: CodebookSettings) -> list[OperatingPoint]:
@@ -100,8 +106,7 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
     run.keep(settings)
-    voices = [file.parent.name for file in files]
-    frames = VoiceFree(blocks, voices, counts, settings.voice_directions) if settings.voice_directions else blocks
+    frames = _voice_free(settings, features, files, blocks, counts) if settings.voice_directions else blocks
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
     found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
@@ -117,6 +122,26 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
         # A codebook serves any lambda: its row names none.
         publish(settings, Codebook(codes, with_lambda).checkpoint(made), lmbda=None, num_neighbors=None, **rates)
     return points
+
+
+def _voice_free(
+    settings: CodebookSettings,
+    features: Features,
+    files: Sequence[Path],
+    blocks: Sequence[np.ndarray],
+    counts: Sequence[int],
+) -> VoiceFree:
+    """The blocks without what tells the voices apart."""
+    if not settings.aligned:
+        return VoiceFree.of_means(blocks, [file.parent.name for file in files], counts, settings.voice_directions)
+    spoken = spoken_by_all(files)
+    if not settings.aligned <= len(spoken) or len(spoken[0]) < 2:
+        several = len({file.parent for file in files}) > 1
+        there = f"at most {len(spoken)}, the sentences that all voices speak" if several else "0 for a single voice"
+        raise ValueError(must("aligned", there, settings.aligned, "A sentence's files have one name, in each folder."))
+    some = spoken[:: len(spoken) // settings.aligned][: settings.aligned]
+    sentences = ([x.cpu() for x in features(group)] for group in some)
+    return VoiceFree.of_sentences(blocks, sentences, settings.voice_directions)
 
 
 def _with_lambda(

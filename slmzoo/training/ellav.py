@@ -50,6 +50,10 @@ class EllavSettings(UnitSettings):
     """Codec tokens a second; --codec says it itself."""
     tolerance: float = 0.1
     """Most that units and codec tokens of an utterance may differ in duration, seconds."""
+    own: float = 0.0
+    """Share of the codec tokens behind it that the model hears as it would have chosen them itself, in place of the
+    recording's, so that it learns to go on after its own mistakes (scheduled sampling in two passes: Mihaylova &
+    Martins, ACL student workshop 2019). None, as published."""
     steps: int = 10_000
     batch: int = 8
     accumulate: int = 8
@@ -66,6 +70,8 @@ class EllavSettings(UnitSettings):
         for name, least in (("num_codes", 1), ("code_rate", 1e-3), ("tolerance", 0)):
             if not getattr(self, name) >= least:
                 raise ValueError(must(name, f"a number >= {least}", getattr(self, name)))
+        if not 0 <= self.own <= 1:
+            raise ValueError(must("own", "from 0 to 1", self.own))
 
 
 def train(settings: EllavSettings) -> dict[str, Any]:
@@ -141,7 +147,9 @@ class EllavTask(Task):
 
     def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats of the targets that count."""
-        return masked_loss(self.model, *batch), {}
+        ids, mask = batch
+        heard = with_own_tokens(self.model, ids, self.settings.own, moment.draw) if self.settings.own else ids
+        return masked_loss(self.model, ids, mask, heard), {}
 
     def validation(self) -> Sequence[tuple[Tensor, Tensor]]:
         """Whole utterances of like lengths."""
@@ -168,8 +176,27 @@ def _length(utterance: Utterance) -> int:
     return 3 * len(torch.unique_consecutive(utterance.units)) + len(utterance.codes)
 
 
-def masked_loss(model: EllaV, ids: Tensor, mask: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of the codec tokens, EOP and EOS, which are not given at inference."""
-    hidden = model.transformer.hidden(ids[:, :-1])
+@torch.no_grad()
+def with_own_tokens(model: EllaV, ids: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """`ids` (batch, n) with a random share of the codec tokens replaced by the model's likeliest after the true ids.
+
+    Where that is none, because the model would have ended the unit, the token stays.
+    """
+    first = model.tokenizer.first_codec
+    chosen = torch.rand(ids.shape, generator=draw).to(ids.device) < share
+    chosen &= ids >= first
+    chosen[:, 0] = False
+    likeliest = model.transformer.output(model.transformer.hidden(ids[:, :-1])[chosen[:, 1:]]).argmax(-1)
+    heard = ids.clone()
+    heard[chosen] = torch.where(likeliest >= first, likeliest, ids[chosen])
+    return heard
+
+
+def masked_loss(model: EllaV, ids: Tensor, mask: Tensor, heard: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy in nats of the codec tokens, EOP and EOS, which are not given at inference.
+
+    ids, mask and what the model hears in place of the ids: (batch, n).
+    """
+    hidden = model.transformer.hidden((ids if heard is None else heard)[:, :-1])
     counts = mask[:, 1:]
     return cross_entropy(model.transformer.output(hidden[counts]).float(), ids[:, 1:][counts])

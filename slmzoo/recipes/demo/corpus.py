@@ -1,9 +1,9 @@
 """The demo's corpus: sentences of the project's grammar and of a wide vocabulary, spoken by the synthesiser flite.
 
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
-`DIR/text/<split>.tsv` (id, tab, sentence). Splits are train (sentences of the grammar), wide (of a wide vocabulary),
-test, and plain for word error rates. All voices speak the first sentences of train and wide, and each more of its own;
-two of them also say each word of the grammar alone.
+`DIR/text/<list>.tsv` (id, tab, sentence). Splits are train (the lists train, of the grammar, and wide, of a wide
+vocabulary), test, and plain for word error rates. All voices speak the first sentences of train and wide, and each more
+of its own; two of them also say each word of the grammar alone.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
     parts = [
         *(spoken("train", voice, said["train"][part]) for voice, parts in _TRAIN.items() for part in parts),
         *(spoken("train", voice, said["words"]) for voice in _SAY_WORDS),
-        *(spoken("wide", voice, said["wide"][part]) for voice, part in _WIDE.items()),
+        *(spoken("train", voice, said["wide"][part]) for voice, part in _WIDE.items()),
         spoken("plain", REFERENCE, said["plain"], 1.0),
         *(spoken("test", voice, said["test"], stretch) for voice, stretch in _TEST),
     ]

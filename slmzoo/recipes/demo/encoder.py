@@ -1,56 +1,57 @@
-"""The demo's encoder: a WavLM of 0.8 M parameters that names clusters behind masks, in two iterations.
+"""The demo's encoder: a WavLM of 0.8 M parameters that names clusters behind masks, in three iterations.
 
-The first names clusters of voice-normalised mel cepstra, the second those of the first one's features. So that it
-forgets the voice, a sentence that several voices speak has one series of clusters: that of the reference voice, to
-which the others are aligned in time.
+The first names clusters of voice-normalised mel cepstra, each later one those of the features of the one before. So
+that it forgets the voice, a sentence that several voices speak has one series of clusters: that of the reference voice,
+to which the others are aligned in time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
+from slmcore import audio
 from slmcore.places import write_bytes
-from slmzoo.recipes.demo.alignment import align
 from slmzoo.recipes.demo.common import features_of, made, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
+from slmzoo.training.alignment import align
 from slmzoo.training.encoder import EncoderSettings, train
 from slmzoo.training.frames import Features, cepstral_features, encoder_features, npy
 from slmzoo.training.targets import target_files
 from slmzoo.training.task import generator
+from slmzoo.training.voices import spoken_by_all
 from wavlm_codebooks import kmeans, wavlm
 
 __all__ = ["NAME", "make"]
 
 NAME = "wavlm_demo"
-CLUSTERS = (100, 200)
-"""Of the two iterations."""
-_STEPS = (10_000, 8_000)
+CLUSTERS = (100, 200, 200)
+"""Of the iterations."""
+_STEPS = (10_000, 8_000, 9_000)
 _TEACHING_LAYER = 4
 _CLUSTERED_FRAMES = 60_000
 _SEED = 7
 
 
 def make(data: Path, runs: Path) -> None:
-    """Train twice on the sentences that every voice of the corpus speaks, and write the demo's weights."""
-    files = shared(data / "wavs")
-    first = _learn(files, runs / "encoder-1", cepstral_features, CLUSTERS[0], _STEPS[0])
-    teacher = encoder_features(wavlm.load(first), _TEACHING_LAYER)
-    _learn(files, runs / "encoder", teacher, CLUSTERS[1], _STEPS[1], init=first)
+    """Train on the sentences that every voice of the corpus speaks, and write the demo's weights."""
+    files, features, init = shared(data / "wavs"), cepstral_features, None
+    for run, clusters, steps in zip(("encoder-1", "encoder-2", "encoder"), CLUSTERS, _STEPS, strict=True):
+        init = _learn(files, runs / run, features, clusters, steps, init)
+        features = encoder_features(wavlm.load(init), _TEACHING_LAYER)
     ship(runs / "encoder", "wavlm.safetensors", steps=sum(_STEPS))
 
 
-def _learn(
-    files: Sequence[Path], run: Path, features: Features, clusters: int, steps: int, init: str | None = None
-) -> str:
+def _learn(files: Sequence[Path], run: Path, features: Features, clusters: int, steps: int, init: str | None) -> str:
     """Train on the clusters of features; the file of the encoder."""
     targets = write_targets(files, run.with_name(f"{run.name}-targets"), features, clusters)
     size = {"conv_layers": ("96,128,20", "96,8,4", "128,8,4"), "dim": 128, "ffn_dim": 384, "heads": 4, "layers": 4}
     position = {"conv_pos": 32, "conv_pos_groups": 8, "num_buckets": 64, "max_distance": 160}
-    rate = {"steps": steps, "batch": 8, "lr": 2e-3, "warmup": 200, "betas": (0.9, 0.99)}
+    rate = {"steps": steps, "batch": 8, "lr": 2e-3, "warmup": 200, "betas": (0.9, 0.99), "precision": "bf16"}
     objective = {"crop": 100, "warp": 1.12, "mask_start": 0.03, "unmasked": 1.0, "clusters": clusters}
     train(
         EncoderSettings(
@@ -63,12 +64,7 @@ def _learn(
 
 def shared(wavs: Path) -> list[Path]:
     """The wavs to learn from of the sentences that all voices speak, by voice."""
-    spoken: dict[str, dict[str, Path]] = {}
-    for split in ("train", "wide"):
-        for file in sorted((wavs / split).glob("*/*.wav")):
-            spoken.setdefault(file.parent.name, {})[file.name] = file
-    names = sorted(set.intersection(*map(set, spoken.values())))
-    return [spoken[voice][name] for voice in sorted(spoken) for name in names]
+    return sorted(chain.from_iterable(spoken_by_all(audio.find(wavs / "train"))))
 
 
 def write_targets(files: Sequence[Path], folder: Path, features: Features, clusters: int) -> Path:

@@ -35,19 +35,15 @@ def test_plan_counts_rates_and_paths(tmp_path):
     words = len(vocabulary())
     test = {f"test/{name}": 100 for name in ("slt", "rms", "awb", "kal16", "slt@1.25", "rms@1.25")}
     assert counts == {
-        "train/slt": 15_000,
-        "train/rms": 4000,
-        "train/awb": 4000 + 3 * words,
-        "train/kal16": 4000 + 3 * words,
-        "wide/slt": 16_000,
-        "wide/rms": 3000,
-        "wide/awb": 3000,
-        "wide/kal16": 3000,
+        "train/slt": 15_000 + 16_000,
+        "train/rms": 4000 + 3000,
+        "train/awb": 4000 + 3000 + 3 * words,
+        "train/kal16": 4000 + 3000 + 3 * words,
         "plain/slt": 50,
         **test,
     }
     assert len({utterance.path for utterance in plan}) == len(plan)
-    rates = [utterance.stretch for utterance in plan if utterance.path.parts[-3] in ("train", "wide")]
+    rates = [utterance.stretch for utterance in plan if utterance.path.parts[-3] == "train"]
     assert 0.85 <= min(rates) < 0.87
     assert 1.18 < max(rates) <= 1.2
     assert plan == corpus.plan(tmp_path)
@@ -57,7 +53,7 @@ def test_plan_counts_rates_and_paths(tmp_path):
 def test_voices_share_some_training_sentences(tmp_path):
     spoken: dict[str, set[str]] = {}
     for utterance in corpus.plan(tmp_path):
-        if utterance.path.parts[-3] in ("train", "wide"):
+        if utterance.path.parts[-3] == "train":
             spoken.setdefault(utterance.voice, set()).add(utterance.sentence)
     assert len(set.intersection(*spoken.values())) == 2000 + 3000
     assert len(spoken["slt"] | spoken["kal16"]) == 15_000 + 2000 + 16_000 + len(vocabulary())

@@ -57,7 +57,7 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
         name = stage.__name__.rpartition(".")[2]
         monkeypatch.setattr(stage, "train", lambda settings, name=name: asked.update({name: settings}))
         monkeypatch.setattr(stage, "ship", lambda run, file, **more: shipped.update({run.name: file}))
-    monkeypatch.setattr(encoder, "CLUSTERS", (6, 7))
+    monkeypatch.setattr(encoder, "CLUSTERS", (6, 7, 7))
     monkeypatch.setattr(encoder, "made", lambda run, kind: str(common.DEMO / f"{kind}.safetensors"))
     (data / "runs").mkdir()
     for stage in (encoder, codebook, codec):

@@ -18,6 +18,7 @@ from slmzoo.training import frames
 from slmzoo.training.codebook import CodebookSettings, train
 from slmzoo.training.frames import drawn_frames
 from slmzoo.training.run import Run
+from slmzoo.training.voices import VoiceFree
 from tests.reference.tiny_zoo import K
 from wavlm_codebooks import kmeans
 
@@ -132,6 +133,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
         "`lmbda` must be": {"lmbda": (3.0,)},
         "`num_neighbors` must be": {"num_neighbors": 5},
         "finite number > 0": {"rate": -1.0},
+        "sentences >= 0": {"aligned": -1},
     }
     for message, change in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -142,6 +144,8 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
 def test_bad_recordings_and_too_many_codes_are_named(speech: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`voice_directions` must be from 0 to 0 for 1 voices"):
         train(settings(tmp_path / "voices", speech, voice_directions=1))
+    with pytest.raises(ValueError, match="`aligned` must be 0 for a single voice, but is 1"):
+        train(settings(tmp_path / "aligned", speech, voice_directions=1, aligned=1))
     with pytest.raises(ValueError, match="number of vectors"):
         train(settings(tmp_path / "run", speech, k=(100_000,)))
     (tmp_path / "text.wav").write_text("no audio")
@@ -156,6 +160,28 @@ def test_a_zoo_has_one_encoder(speech: Path, tmp_path: Path) -> None:
     assert sorted(row.kind for row in table.rows("mine", registry=zoo)) == ["codebook", "codebook", "wavlm"]
     with pytest.raises(ValueError, match="has the wavlm tiny, not wavlm_demo"):
         train(settings(tmp_path / "third", speech, registry=zoo, encoder_zoo="demo"))
+
+
+def test_codes_have_nothing_in_the_directions_in_which_two_voices_say_the_same(speech: Path, tmp_path: Path) -> None:
+    for voice in "ab":
+        (tmp_path / "speech" / voice).mkdir(parents=True)
+    for file in audio.find(speech):
+        wav, sr = audio.load(file)
+        for voice, sound in (("a", wav), ("b", wav.cumsum(1) * 0.05)):
+            audio.write(tmp_path / "speech" / voice / f"{file.stem}.wav", sound, sr)
+    asked = {"share": 1.0, "voice_directions": 3, "k": (4,)}
+    with pytest.raises(ValueError, match="`aligned` must be at most 7, the sentences that all voices speak, but is 8"):
+        train(settings(tmp_path / "many", tmp_path / "speech", **asked, aligned=8))
+    train(settings(tmp_path / "run", tmp_path / "speech", **asked, aligned=7))
+    codes = hub.load_codebook(k=4, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
+    encoder, voices = hub.wavlm(zoo="tiny")[0], [audio.find(tmp_path / "speech" / voice) for voice in "ab"]
+    spoken = [[encoder.features(*audio.load(file), layer=2) for file in files] for files in voices]
+    frames = [x.numpy() for voice in spoken for x in voice]
+    free = torch.cat(list(VoiceFree.of_sentences(frames, list(zip(*spoken, strict=True)), 3))).double()
+    gone = torch.from_numpy(np.concatenate(frames)).double() - free
+    axes = torch.linalg.svd(gone - gone.mean(0)).Vh[:3]
+    along = (codes - free.mean(0)) @ axes.T
+    assert float(along.abs().max()) < 1e-2 * float(codes.std())
 
 
 def test_codes_of_two_voices_have_nothing_in_the_direction_from_one_to_the_other(speech: Path, tmp_path: Path) -> None:

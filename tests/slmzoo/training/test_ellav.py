@@ -15,7 +15,7 @@ from slmcore.errors import CheckpointError
 from slmcore.layers.transformer import TransformerConfig
 from slmzoo import cli, hub
 from slmzoo.training import ellav
-from slmzoo.training.ellav import EllavSettings, EllavTask, masked_loss
+from slmzoo.training.ellav import EllavSettings, EllavTask, masked_loss, with_own_tokens
 from slmzoo.training.material import UnitSource
 from slmzoo.training.partners import Utterance, encoded
 from slmzoo.training.task import Moment, generator
@@ -54,7 +54,7 @@ def test_the_defaults_are_the_published_ones():
     assert (found.batch, found.accumulate, found.steps, found.warmup, found.patience) == (8, 8, 10_000, 1000, 5)
     assert (found.first_lr, found.lr, found.last_lr, found.betas, found.eps) == (1e-7, 5e-4, 1e-5, (0.9, 0.999), 1e-9)
     assert (found.weight_decay, found.clip) == (0.01, 1.0)
-    assert (found.tolerance, found.num_codes, found.code_rate) == (0.1, 4096, 40)
+    assert (found.tolerance, found.num_codes, found.code_rate, found.own) == (0.1, 4096, 40, 0)
     assert found.transformer(9, True).dropout == 0
     assert found.transformer(9, True).output_bias
 
@@ -98,6 +98,45 @@ def test_only_what_is_not_given_at_inference_is_learnt():
     assert len(wanted) == 12 + 2 + 1
     assert tokenizer.token_to_id_dict["u0"] not in learnt  # the very first phone's name is left out too
     assert float(masked_loss(model, ids, mask).detach()) == pytest.approx(float(np.mean(wanted)), rel=1e-5)
+
+
+def heard_slowly(model: EllaV, ids: list[int]) -> list[int]:
+    """Each codec token as the model would choose it after the true ids, or as it is where that is none."""
+    first, found = model.tokenizer.first_codec, list(ids)
+    for place in range(1, len(ids)):
+        likeliest = int(model.transformer(torch.tensor([ids[:place]]))[0, -1].argmax())
+        if ids[place] >= first and likeliest >= first:
+            found[place] = likeliest
+    return found
+
+
+def test_a_share_of_the_tokens_that_are_heard_is_the_models_own():
+    model, draw = tiny(), torch.Generator().manual_seed(3)
+    model.transformer.output.weight.data.mul_(20)  # so that it is not the bias that chooses
+    said = Utterance("x", torch.arange(K).repeat_interleave(6), torch.arange(24) % CODES)
+    ids = EllavTask(model, [said], [said], options(Path()))._collated([said, said])[0]
+    own = torch.tensor([heard_slowly(model, row) for row in ids.tolist()])
+    assert 0 < int((own != ids).sum()) <= 48
+    assert torch.equal(with_own_tokens(model, ids, 1.0, draw), own)
+    assert torch.equal(with_own_tokens(model, ids, 0.0, draw), ids)
+    some = [with_own_tokens(model, ids, 0.25, torch.Generator().manual_seed(n)) for n in range(40)]
+    assert all(bool(((heard == ids) | (heard == own)).all()) for heard in some)
+    shares = [float((heard != ids).sum() / (own != ids).sum()) for heard in some]
+    assert np.mean(shares) == pytest.approx(0.25, abs=0.05)
+
+
+def test_what_is_learnt_stays_the_recordings_whatever_is_heard():
+    model = tiny()
+    said = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
+    task = EllavTask(model, [said], [said], options(Path(), own=1.0))
+    ids, mask = task._collated([said])
+    heard = with_own_tokens(model, ids, 1.0, generator(0, 0))
+    logits = model.transformer(heard[:, :-1])[mask[:, 1:]]
+    wanted = torch.nn.functional.cross_entropy(logits, ids[:, 1:][mask[:, 1:]]).detach()
+    assert float(task.loss("model", (ids, mask), Moment(0, generator(0, 0)))[0].detach()) == pytest.approx(
+        float(wanted)
+    )
+    assert float(task.validate((ids, mask))["nats"].detach()) != pytest.approx(float(wanted * mask[:, 1:].sum()))
 
 
 def test_padding_changes_nothing():
@@ -216,6 +255,7 @@ def test_files_that_do_not_fit_are_named_and_nothing_is_written(folder, what, me
         ({"train_speech": Path("nowhere")}, FileNotFoundError, "There is no folder nowhere"),
         ({"codec": "nosuch"}, ValueError, "`zoo` must be one of"),
         ({"code_rate": 75.0}, ValueError, "They must agree"),
+        ({"own": 1.5}, ValueError, "`own` must be from 0 to 1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(folder, more, error, message):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmzoo.recipes.demo.alignment import align, total_cost
+from slmzoo.training.alignment import align, total_cost
 
 
 def paths(t: int, s: int) -> list[list[tuple[int, int]]]:
