@@ -135,7 +135,7 @@ def _voice_free(
     if not settings.aligned:
         return VoiceFree.of_means(blocks, [file.parent.name for file in files], counts, settings.voice_directions)
     spoken = spoken_by_all(files)
-    if not settings.aligned <= len(spoken) or len(spoken[0]) < 2:
+    if settings.aligned > len(spoken) or len(spoken[0]) < 2:
         several = len({file.parent for file in files}) > 1
         there = f"at most {len(spoken)}, the sentences that all voices speak" if several else "0 for a single voice"
         raise ValueError(must("aligned", there, settings.aligned, "A sentence's files have one name, in each folder."))

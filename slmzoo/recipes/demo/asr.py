@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m slmzoo.recipes.demo.asr", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus, for the sentences")
-    parser.add_argument("--split", default="test", choices=("test", "plain"), help="which sentences")
+    parser.add_argument("--split", default="test", choices=("test", "plain", "more"), help="which sentences")
     parser.add_argument("--voice", default="slt", help="which of the corpus's voices to listen to")
     parser.add_argument("--wavs", type=Path, help="listen to this folder's <id>.wav instead")
     parser.add_argument("--jobs", type=int, default=1, help="processes")

@@ -1,9 +1,9 @@
 """The demo's corpus: sentences of the project's grammar and of a wide vocabulary, spoken by the synthesiser flite.
 
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
-`DIR/text/<list>.tsv` (id, tab, sentence). Splits are train (the lists train, of the grammar, and wide, of a wide
-vocabulary), test, and plain for word error rates. All voices speak the first sentences of train and wide, and each more
-of its own; two of them also say each word of the grammar alone.
+`DIR/text/<list>.tsv` (id, tab, sentence). Splits are train (of the lists train, of the grammar, and wide, of a wide
+vocabulary), test, and plain and more for word error rates. All voices speak the first sentences of train and wide, and
+each more of its own; two of them also say each word of the grammar alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import soundfile
 from tqdm import tqdm
 
 from slmcore.errors import must
-from slmzoo.recipes.demo.plain import PLAIN
+from slmzoo.recipes.demo.plain import MORE, PLAIN
 from slmzoo.recipes.demo.sentences import sentences, vocabulary
 from slmzoo.recipes.demo.wide import wide_sentences
 
@@ -33,7 +33,7 @@ __all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "speak", "synthesise"]
 SAMPLE = "My neighbor walks her dog along the river before sunrise."
 """The sentence of `examples/sample.wav`; the grammar cannot make it."""
 
-_Text = Literal["train", "wide", "words", "test", "plain"]
+_Text = Literal["train", "wide", "words", "test", "plain", "more"]
 _SAMPLE_RATE = 16000
 REFERENCE = "slt"
 """The voice that speaks all that others share, that the codec codes and ELLA-V speaks with."""
@@ -106,7 +106,7 @@ def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
         *(spoken("train", voice, said["train"][part]) for voice, parts in _TRAIN.items() for part in parts),
         *(spoken("train", voice, said["words"]) for voice in _SAY_WORDS),
         *(spoken("train", voice, said["wide"][part]) for voice, part in _WIDE.items()),
-        spoken("plain", REFERENCE, said["plain"], 1.0),
+        *(spoken(split, REFERENCE, said[split], 1.0) for split in ("plain", "more")),
         *(spoken("test", voice, said["test"], stretch) for voice, stretch in _TEST),
     ]
     return list(chain.from_iterable(parts))
@@ -132,8 +132,8 @@ _MISSING = "The program `flite` was not found. Install it (Debian: `apt install 
 
 @cache
 def _texts(split: _Text, seed: int) -> list[tuple[str, str]]:
-    if split == "plain":
-        texts: Sequence[str] = PLAIN
+    if split in ("plain", "more"):
+        texts: Sequence[str] = PLAIN if split == "plain" else MORE
     elif split == "words":
         texts = [word for word in sorted(vocabulary()) for _ in range(_TAKES)]
     elif split == "wide":

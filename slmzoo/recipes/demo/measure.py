@@ -40,8 +40,8 @@ class Options:
     runs: Path
     """Folder for what is made and `speech.json`."""
     split: str = "plain"
-    """Which sentences: plain (everyday ones, by hand) or test (of the training's grammar)."""
-    sentences: int = 50
+    """Which sentences: plain or more (everyday ones, by hand) or test (of the training's grammar)."""
+    sentences: int = 100
     """Most sentences."""
 
 

@@ -17,7 +17,7 @@ from slmcore.errors import must
 from slmzoo.evaluation.asr import dictionary, language
 from slmzoo.evaluation.mini_items import NEW
 from slmzoo.evaluation.optional import need
-from slmzoo.recipes.demo.plain import PLAIN
+from slmzoo.recipes.demo.plain import MORE, PLAIN
 from slmzoo.recipes.demo.sentences import words_of
 
 __all__ = ["wide_sentences"]
@@ -71,7 +71,7 @@ def _wanted(word: str) -> bool:
 
 
 def _stream(trigrams: _Trigrams, rng: random.Random) -> Iterator[str]:
-    seen = {tuple(words_of(sentence)) for sentence in PLAIN}
+    seen = {tuple(words_of(sentence)) for sentence in PLAIN + MORE}
     while True:
         words = ["<s>"]
         for _ in range(rng.randint(_SHORTEST, _LONGEST)):

@@ -12,7 +12,7 @@ from slmzoo.evaluation.asr import unknown_words
 from slmzoo.evaluation.mini import VOICES
 from slmzoo.recipes.demo import corpus
 from slmzoo.recipes.demo.asr import word_error_rate
-from slmzoo.recipes.demo.plain import PLAIN
+from slmzoo.recipes.demo.plain import MORE, PLAIN
 from slmzoo.recipes.demo.sentences import sentences, vocabulary, words_of
 
 WIDE = [f"Wide sentence {i}." for i in range(16_000)]
@@ -40,6 +40,7 @@ def test_plan_counts_rates_and_paths(tmp_path):
         "train/awb": 4000 + 3000 + 3 * words,
         "train/kal16": 4000 + 3000 + 3 * words,
         "plain/slt": 50,
+        "more/slt": 100,
         **test,
     }
     assert len({utterance.path for utterance in plan}) == len(plan)
@@ -105,13 +106,13 @@ def test_command_line_needs_a_target():
 def test_the_recogniser_knows_every_word():
     pytest.importorskip("pocketsphinx")
     assert unknown_words(vocabulary()) == []
-    assert unknown_words(word for sentence in PLAIN for word in words_of(sentence)) == []
+    assert unknown_words(word for sentence in PLAIN + MORE for word in words_of(sentence)) == []
     assert unknown_words(["zzyzx", "dog"]) == ["zzyzx"]
 
 
 def test_plain_sentences_are_not_in_training():
-    assert len(set(PLAIN)) == len(PLAIN)
-    assert not set(PLAIN) & set(sentences("train", 3300))
+    assert len(set(PLAIN + MORE)) == len(PLAIN) + len(MORE)
+    assert not set(PLAIN + MORE) & set(sentences("train", 3300))
 
 
 def test_word_error_rate_needs_wavs(tmp_path):
