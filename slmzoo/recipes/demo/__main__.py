@@ -5,9 +5,10 @@ the package. What was stopped goes on where it was.
 
 The weights that are shipped came about in parts: the encoder's first iteration by a loop that these functions replaced,
 with the same settings on 700 of the sentences; its second one by these functions, before the corpus had a wide
-vocabulary; codebook and codec by these functions; the language model in 14,000 steps on all sentences and words, then
-3,000 without the wide vocabulary, each word thrice in one take; ELLA-V in 12,000 steps on all sentences of its voice,
-from weights that had learnt other units. A new run gives other weights.
+vocabulary; its third, the codebook and the codec by these functions. The codes are numbered as those of the codebook
+before that they most often stand for, so that language model and ELLA-V could start from weights that had learnt its
+units: 7,000 steps on all sentences and words, then 3,000 without the wide vocabulary; 8,000 steps on all sentences of
+its voice. A new run gives other weights.
 """
 
 from __future__ import annotations
