@@ -101,12 +101,19 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     encoder = hub.wavlm(zoo=settings.encoder_zoo, registry=file, map_location=settings.torch_device)[0]
     if not 1 <= settings.layer <= encoder.num_layers:
         raise ValueError(must("layer", f"from 1 to the encoder's {encoder.num_layers} blocks", settings.layer))
+    spoken = _sentences(settings, files)
     run = Run.open(settings)
     features = encoder_features(encoder, settings.layer)
     how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
     run.keep(settings)
-    frames = _voice_free(settings, features, files, blocks, counts) if settings.voice_directions else blocks
+    frames: Sequence[np.ndarray] | VoiceFree = blocks
+    if settings.voice_directions and spoken:
+        aligned = ([x.cpu() for x in features(group)] for group in spoken)
+        frames = VoiceFree.of_sentences(blocks, aligned, settings.voice_directions)
+    elif settings.voice_directions:
+        voices = [file.parent.name for file in files]
+        frames = VoiceFree.of_means(blocks, voices, counts, settings.voice_directions)
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
     found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
@@ -124,24 +131,16 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     return points
 
 
-def _voice_free(
-    settings: CodebookSettings,
-    features: Features,
-    files: Sequence[Path],
-    blocks: Sequence[np.ndarray],
-    counts: Sequence[int],
-) -> VoiceFree:
-    """The blocks without what tells the voices apart."""
+def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[Path]]:
+    """For each sentence that voices are aligned on, evenly spread over all, its file in each voice."""
     if not settings.aligned:
-        return VoiceFree.of_means(blocks, [file.parent.name for file in files], counts, settings.voice_directions)
+        return []
     spoken = spoken_by_all(files)
     if settings.aligned > len(spoken) or len(spoken[0]) < 2:
         several = len({file.parent for file in files}) > 1
         there = f"at most {len(spoken)}, the sentences that all voices speak" if several else "0 for a single voice"
         raise ValueError(must("aligned", there, settings.aligned, "A sentence's files have one name, in each folder."))
-    some = spoken[:: len(spoken) // settings.aligned][: settings.aligned]
-    sentences = ([x.cpu() for x in features(group)] for group in some)
-    return VoiceFree.of_sentences(blocks, sentences, settings.voice_directions)
+    return spoken[:: len(spoken) // settings.aligned][: settings.aligned]
 
 
 def _with_lambda(
