@@ -20,7 +20,7 @@ from slmzoo.training.fit import provenance, publish
 from slmzoo.training.frames import Features, drawn_frames, encoder_features
 from slmzoo.training.run import Run
 from slmzoo.training.settings import RunSettings
-from slmzoo.training.voices import VoiceFree, spoken_by_all
+from slmzoo.training.voices import VoiceFree, check_directions, spoken_by_all
 from wavlm_codebooks import Codebook, WavLM, kmeans
 
 __all__ = ["CodebookSettings", "train"]
@@ -84,6 +84,8 @@ class CodebookSettings(RunSettings):
             raise ValueError(must("num_neighbors", "from 1 to the smallest k", self.num_neighbors))
         if self.aligned < 0:
             raise ValueError(must("aligned", "a number of sentences >= 0", self.aligned))
+        if self.aligned and not self.voice_directions:
+            raise ValueError(must("aligned", "0 without voice_directions, which are found from them", self.aligned))
 
 
 def train(settings: CodebookSettings) -> list[OperatingPoint]:
@@ -102,6 +104,8 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     if not 1 <= settings.layer <= encoder.num_layers:
         raise ValueError(must("layer", f"from 1 to the encoder's {encoder.num_layers} blocks", settings.layer))
     spoken = _sentences(settings, files)
+    voices = [file.parent.name for file in files]
+    check_directions(settings.voice_directions, encoder.dim, None if spoken else len(set(voices)))
     run = Run.open(settings)
     features = encoder_features(encoder, settings.layer)
     how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
@@ -112,7 +116,6 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
         aligned = ([x.cpu() for x in features(group)] for group in spoken)
         frames = VoiceFree.of_sentences(blocks, aligned, settings.voice_directions)
     elif settings.voice_directions:
-        voices = [file.parent.name for file in files]
         frames = VoiceFree.of_means(blocks, voices, counts, settings.voice_directions)
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}

@@ -83,6 +83,9 @@ class CodecSettings(TrainSettings):
     taught_until: int | None = None
     """Step up to which only the encoder learns, and of log-mel spectra instead of through the decoder: on a CPU the
     shorter way to codes that keep the words. The learning rate then rises and falls anew. Never if left out."""
+    whitening: float = 0.0
+    """Power, 0 to 1, of its standard deviation that a component of the spectra is divided by before it is taught: above
+    0, fewer codes tell how loud and more how it sounds."""
     freeze_from: int | None = None
     """Step from which the encoder and the codebook stay, and the decoder settles on the codes of the whole recordings,
     which are final; never if left out."""
@@ -120,6 +123,8 @@ class CodecSettings(TrainSettings):
                 raise ValueError(must(name, f"at least `taught_until` ({self.taught_until})", since))
         if self.taught_until is not None and not 0 < self.taught_until < self.steps:
             raise ValueError(must("taught_until", f"above 0 and below `steps` ({self.steps})", self.taught_until))
+        if not 0 <= self.whitening <= 1:
+            raise ValueError(must("whitening", "from 0 to 1", self.whitening))
         for name in ("held_out", "samples", "judge_width"):
             if getattr(self, name) < 1:
                 raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
@@ -164,8 +169,8 @@ class CodecTask(Task):
             start_from(settings.init, self.codec)
             self.means.go_on(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
-        taught = settings.taught_until is not None
-        self.teacher = SpectralTeacher(settings.sample_rate, self.codec.hop, settings.dimension) if taught else None
+        taught, like = settings.taught_until is not None, (settings.sample_rate, self.codec.hop, settings.dimension)
+        self.teacher = SpectralTeacher(*like, settings.whitening) if taught else None
         self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
         self.settings = settings
         self._learnt, self._held_out = learnt, held_out

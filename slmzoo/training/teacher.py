@@ -15,21 +15,28 @@ __all__ = ["SpectralTeacher"]
 
 _WINDOW, _BANDS = 0.032, 64
 _SPECTRA_A_FRAME = 4
+_LEAST_VARIANCE = 1e-9
+"""Relative to the largest one; what lies below is rounding."""
 
 
 class SpectralTeacher(nn.Module):
     """Each frame's few log-mel spectra, rotated onto the axes along which speech differs most.
 
-    A rotation keeps distances, so that codes near in what the encoder learns sound alike. The components are scaled as
-    one, to a mean variance of 1.
+    A rotation keeps distances, so that codes near in what the encoder learns sound alike. But k-means then spends most
+    codes on loudness, by far the largest component; whitening turns some of them to the finer ones, which tell words
+    apart. The components have a mean variance of 1.
     """
 
     mean: Tensor
     axes: Tensor
 
-    def __init__(self, sample_rate: int, hop: int, dimension: int) -> None:
-        """`hop`: samples a frame. `dimension`: components; those that the spectra do not have are zero."""
+    def __init__(self, sample_rate: int, hop: int, dimension: int, whitening: float = 0.0) -> None:
+        """`hop`: samples a frame. `dimension`: components; those that the spectra do not have are zero.
+
+        `whitening`: the power, 0 to 1, of its standard deviation that a component is divided by.
+        """
         super().__init__()
+        self.whitening = whitening
         self.spectra_a_frame = math.gcd(hop, _SPECTRA_A_FRAME)
         self.hop = hop // self.spectra_a_frame
         # A window of the hop's parity lies around the middle of its piece of the frame.
@@ -44,7 +51,9 @@ class SpectralTeacher(nn.Module):
         """Find the components in waveforms (N, samples), whole frames of speech."""
         x = self._spectra(wavs).flatten(0, 1).double()
         mean = x.mean(0)
-        axes = torch.linalg.eigh((x - mean).T.cov()).eigenvectors.flip(1)[:, : self.axes.shape[1]]
+        variances, axes = (found.flip(-1) for found in torch.linalg.eigh((x - mean).T.cov()))
+        scales = variances.clamp_min(_LEAST_VARIANCE * variances[0]).pow(-self.whitening / 2)
+        axes = (axes * scales)[:, : self.axes.shape[1]]
         axes = axes / ((x - mean) @ axes).square().mean().sqrt()
         self.mean.copy_(of_first(mean.to(self.mean)))
         self.axes.copy_(of_first(F.pad(axes, (0, self.axes.shape[1] - axes.shape[1])).to(self.axes)))

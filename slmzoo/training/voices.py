@@ -12,7 +12,7 @@ from torch import Tensor
 from slmcore.errors import must
 from slmzoo.training.alignment import align
 
-__all__ = ["VoiceFree", "spoken_by_all"]
+__all__ = ["VoiceFree", "check_directions", "spoken_by_all"]
 
 
 class VoiceFree:
@@ -38,11 +38,7 @@ class VoiceFree:
         """
         names = {name: number for number, name in enumerate(dict.fromkeys(voices))}
         dim = blocks[0].shape[1]
-        if not 0 <= size < min(len(names), dim):
-            most = min(len(names), dim) - 1
-            raise ValueError(
-                must("voice_directions", f"from 0 to {most} for {len(names)} voices in {dim} values", size)
-            )
+        check_directions(size, dim, len(names))
         of_frame = torch.tensor([names[voice] for voice in voices]).repeat_interleave(torch.tensor(counts))
         sums = torch.zeros(len(names), dim, dtype=torch.float64)
         for block, spoken_by in zip(blocks, of_frame.split([len(block) for block in blocks]), strict=True):
@@ -60,8 +56,7 @@ class VoiceFree:
         directions than the features have dimensions.
         """
         dim = blocks[0].shape[1]
-        if not 0 <= size < dim:
-            raise ValueError(must("voice_directions", f"from 0 to {dim - 1} for features of {dim} values", size))
+        check_directions(size, dim)
         scatter, middle, count = torch.zeros(dim, dim).double(), torch.zeros(dim).double(), 0
         for first, *others in sentences:
             paired = torch.stack([first, *(x[align(first, x)] for x in others)]).double()
@@ -74,6 +69,16 @@ class VoiceFree:
         for block in self._blocks:
             x = torch.from_numpy(np.array(block))
             yield x - (x - self._middle) @ self._directions.T @ self._directions
+
+
+def check_directions(size: int, dim: int, voices: int | None = None) -> None:
+    """Raise ValueError if features of `dim` values have no `size` directions to leave out and something to keep.
+
+    The means of `voices` differ in one direction less than there are voices; None is for aligned sentences.
+    """
+    most, among = (dim, f"features of {dim} values") if voices is None else (min(voices, dim), f"{voices} voices")
+    if not 0 <= size < most:
+        raise ValueError(must("voice_directions", f"from 0 to {most - 1} for {among}", size))
 
 
 def spoken_by_all(files: Sequence[Path]) -> list[list[Path]]:

@@ -134,6 +134,8 @@ def test_the_learning_rate_falls_for_the_encoder_and_then_for_the_codec(tmp_path
     for wrong in ({"quantize_from": 9}, {"judge_from": 3}, {"freeze_from": 0}, {"taught_until": 30}):
         with pytest.raises(ValueError, match="taught_until"):
             settings(tmp_path, tones, **{"steps": 30, "taught_until": 10, "quantize_from": 40, **wrong})
+    with pytest.raises(ValueError, match="`whitening` must be from 0 to 1"):
+        settings(tmp_path, tones, whitening=-0.5)
 
 
 def test_the_judges_learn_from_what_the_decoder_is_given(tmp_path: Path, tones: Path) -> None:

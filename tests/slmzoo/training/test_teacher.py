@@ -52,6 +52,20 @@ def test_components_keep_distances_and_those_that_are_not_there_are_zero():
     assert float(found.square().mean()) == pytest.approx(size / 80, rel=1e-3)
 
 
+@pytest.mark.parametrize("whitening", [0.5, 1.0])
+def test_whitening_evens_out_the_variances_of_the_same_components(whitening: float):
+    wavs = speech(400, 12)
+    plain, even = SpectralTeacher(16000, 400, 20), SpectralTeacher(16000, 400, 20, whitening)
+    plain.start(wavs)
+    even.start(wavs)
+    before, after = (teacher(wavs).mT.flatten(0, 1).double() for teacher in (plain, even))
+    wanted = before / before.std(0) ** whitening
+    assert torch.allclose(after, wanted / wanted.square().mean().sqrt(), atol=1e-3)
+    assert float(after.std(0)[0] / after.std(0)[19]) == pytest.approx(
+        float(before.std(0)[0] / before.std(0)[19]) ** (1 - whitening), rel=1e-3
+    )
+
+
 @pytest.mark.parametrize("hop", [200, 320, 321, 600, 1200])
 def test_a_frame_of_the_codec_is_one_of_the_teacher(hop: int):
     teacher = SpectralTeacher(24000, hop, 8)
