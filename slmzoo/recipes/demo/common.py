@@ -67,7 +67,7 @@ def write_report(path: Path, figures: dict[str, float]) -> None:
 def _provenance(model: str, **figures: float | str) -> dict[str, float | str]:
     """What stands in a demo file of itself."""
     return {
-        "note": "A demo: small, trained for minutes on synthetic speech. Its numbers are not the published models'.",
+        "note": "A demo: small, trained on synthetic speech. Its numbers are not the published models'.",
         "recipe": f"python -m slmzoo.recipes.demo --only {model}",
         "data": "sentences of slmzoo.recipes.demo.sentences and .wide, spoken by flite's voices",
         "licence": "MIT",
