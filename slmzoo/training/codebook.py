@@ -112,9 +112,9 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     blocks, counts = drawn_frames(features, files, run, **how)
     run.keep(settings)
     frames: Sequence[np.ndarray] | VoiceFree = blocks
-    if settings.voice_directions and spoken:
-        aligned = ([x.cpu() for x in features(group)] for group in spoken)
-        frames = VoiceFree.of_sentences(blocks, aligned, settings.voice_directions)
+    if spoken:
+        sentences = ([x.cpu() for x in features(group)] for group in spoken)
+        frames = VoiceFree.of_sentences(blocks, sentences, settings.voice_directions)
     elif settings.voice_directions:
         frames = VoiceFree.of_means(blocks, voices, counts, settings.voice_directions)
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}

@@ -169,8 +169,7 @@ class CodecTask(Task):
             start_from(settings.init, self.codec)
             self.means.go_on(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
-        taught, like = settings.taught_until is not None, (settings.sample_rate, self.codec.hop, settings.dimension)
-        self.teacher = SpectralTeacher(*like, settings.whitening) if taught else None
+        self.teacher = None if settings.taught_until is None else _teacher(settings)
         self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
         self.settings = settings
         self._learnt, self._held_out = learnt, held_out
@@ -328,3 +327,8 @@ class CodecTask(Task):
         """A wav (1, samples) to its codes (frames,) and what they sound like (1, samples), on the CPU."""
         codes = self.codec.encode(wav, self.codec.sample_rate)
         return codes[0, 0], self.codec.decode(codes)[0][:, : wav.shape[1]].cpu()
+
+
+def _teacher(settings: CodecSettings) -> SpectralTeacher:
+    hop = settings.sizes.hop
+    return SpectralTeacher(settings.sample_rate, hop, settings.dimension, settings.whitening)

@@ -51,10 +51,11 @@ class SpectralTeacher(nn.Module):
         """Find the components in waveforms (N, samples), whole frames of speech."""
         x = self._spectra(wavs).flatten(0, 1).double()
         mean = x.mean(0)
-        variances, axes = (found.flip(-1) for found in torch.linalg.eigh((x - mean).T.cov()))
+        x -= mean
+        variances, axes = (found.flip(-1) for found in torch.linalg.eigh(x.T.cov()))
         scales = variances.clamp_min(_LEAST_VARIANCE * variances[0]).pow(-self.whitening / 2)
         axes = (axes * scales)[:, : self.axes.shape[1]]
-        axes = axes / ((x - mean) @ axes).square().mean().sqrt()
+        axes = axes / (x @ axes).square().mean().sqrt()
         self.mean.copy_(of_first(mean.to(self.mean)))
         self.axes.copy_(of_first(F.pad(axes, (0, self.axes.shape[1] - axes.shape[1])).to(self.axes)))
 

@@ -76,7 +76,9 @@ def check_directions(size: int, dim: int, voices: int | None = None) -> None:
 
     The means of `voices` differ in one direction less than there are voices; None is for aligned sentences.
     """
-    most, among = (dim, f"features of {dim} values") if voices is None else (min(voices, dim), f"{voices} voices")
+    most, among = dim, f"features of {dim} values"
+    if voices is not None:
+        most, among = min(voices, dim), f"{voices} voices in {dim} values"
     if not 0 <= size < most:
         raise ValueError(must("voice_directions", f"from 0 to {most - 1} for {among}", size))
 

@@ -132,8 +132,10 @@ _MISSING = "The program `flite` was not found. Install it (Debian: `apt install 
 
 @cache
 def _texts(split: _Text, seed: int) -> list[tuple[str, str]]:
-    if split in ("plain", "more"):
-        texts: Sequence[str] = PLAIN if split == "plain" else MORE
+    if split == "plain":
+        texts: Sequence[str] = PLAIN
+    elif split == "more":
+        texts = MORE
     elif split == "words":
         texts = [word for word in sorted(vocabulary()) for _ in range(_TAKES)]
     elif split == "wide":
