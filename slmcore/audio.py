@@ -1,4 +1,4 @@
-"""The one place where audio is found, read, checked, resampled, cut and written."""
+"""The one place where audio is found, read, checked, resampled and written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ __all__ = [
     "is_silent",
     "load",
     "mono",
-    "pauses",
     "read",
     "resample",
     "write",
@@ -40,7 +39,6 @@ SHORTEST_SECONDS = 0.02
 
 _SILENCE = 1e-4
 _HIGHEST_RATE = 768_000
-_WINDOW_SECONDS = 0.02
 
 
 def read(path: Place) -> tuple[Tensor, int]:
@@ -195,27 +193,6 @@ def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
             for file in _audio_in(path) if path.is_dir() else [path]:
                 found.setdefault(file.resolve(), file)
     return sorted(found.values())
-
-
-def pauses(wav: Tensor, sr: int, longest_seconds: float = 30.0) -> list[int]:
-    """Where to cut a wav (1, samples) so that no piece is longer than `longest_seconds`: samples, ascending.
-
-    The cut is the quietest 20 ms in the second half of what the next piece may hold, so that pieces of a cut wav last
-    at least a quarter of the limit. No cuts for a short wav.
-    Raises ValueError for a limit below a second.
-    """
-    if not longest_seconds >= 1:
-        raise ValueError(must("longest_seconds", "at least a second", longest_seconds))
-    longest, window = int(longest_seconds * sr), max(1, int(_WINDOW_SECONDS * sr))
-    cuts: list[int] = []
-    start = 0
-    while wav.shape[-1] - start > longest:
-        begin = start + longest // 2
-        end = min(start + longest, wav.shape[-1] - longest // 4)
-        power = wav[0, begin:end].float().square().unfold(0, window, window).sum(1)
-        start = begin + int(power.argmin()) * window + window // 2
-        cuts.append(start)
-    return cuts
 
 
 def _audio_in(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from ellav import EllaV
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
+from slmcore.pauses import pauses
 from slmcore.units import OperatingPoint, Units
 from wavlm_codebooks import WavLM
 from wavtokenizer import WavTokenizer
@@ -176,7 +177,7 @@ class Pipeline(nn.Module):
         wav = audio.mono(wav)
         pieces = cut(
             self.units(wav, sr) if units is None else units,
-            [sample / sr for sample in audio.pauses(wav, sr, LONGEST_PIECE)],
+            [sample / sr for sample in pauses(wav, sr, LONGEST_PIECE)],
         )
         spoken = self.synthesizer(
             pieces * num_samples, temperature, top_p, max_codec_tokens_per_phone, max_tokens, seed

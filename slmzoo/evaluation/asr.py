@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from slmcore import audio
+from slmcore.pauses import pauses
 from slmzoo.evaluation.optional import need
 
 __all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "unknown_words"]
@@ -113,7 +114,7 @@ def _whisper(processor: Any, model: Any) -> Recogniser:
     @torch.inference_mode()
     def run(wav: Tensor, sr: int) -> str:
         samples = _prepared(wav, sr)
-        pieces = samples.tensor_split(audio.pauses(samples[None], _SAMPLE_RATE))
+        pieces = samples.tensor_split(pauses(samples[None], _SAMPLE_RATE))
         heard = [processor(piece.numpy(), sampling_rate=_SAMPLE_RATE, return_tensors="pt") for piece in pieces]
         ids = [model.generate(h.input_features.to(model.device), do_sample=False, num_beams=1) for h in heard]
         ids = [found[0].tolist() for found in ids]

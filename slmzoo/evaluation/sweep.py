@@ -14,6 +14,7 @@ from tqdm import tqdm
 from dpdp import DPDPQuantizer, sweep
 from slmcore import audio
 from slmcore.digests import write_atomically
+from slmcore.pauses import pauses
 from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.abx import Item, cut
 from slmzoo.evaluation.asr import Recogniser
@@ -94,7 +95,7 @@ def spoken(
     heard: dict[str, str] = {}
     for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
         wav, sr = audio.load(files[name])
-        pieces = cut_units(each, [sample / sr for sample in audio.pauses(wav, sr)])
+        pieces = cut_units(each, [sample / sr for sample in pauses(wav, sr)])
         made = torch.cat([speech.wav.cpu() for speech in synthesizer(pieces, top_p=0)], 1)
         rate = synthesizer.codec.sample_rate
         heard[name] = listen(made, rate) if made.shape[1] > _SHORTEST * rate else ""

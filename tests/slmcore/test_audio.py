@@ -7,7 +7,6 @@ import os
 import struct
 import warnings
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -264,29 +263,6 @@ def test_find_takes_files_folders_and_patterns_once(tmp_path):
 def test_find_takes_a_name_with_brackets(tmp_path):
     (tmp_path / "take[1].wav").write_bytes(b"x")
     assert audio.find(str(tmp_path / "take[1].wav")) == [tmp_path / "take[1].wav"]
-
-
-@FUZZ
-@given(samples=st.integers(0, 20000), longest=st.floats(1, 5), seed=st.integers(0, 5))
-def test_pieces_are_never_too_long(samples, longest, seed):
-    wav = torch.rand(1, samples, generator=torch.Generator().manual_seed(seed))
-    cuts = audio.pauses(wav, 1000, longest)
-    edges = [0, *cuts, samples]
-    pieces = [b - a for a, b in pairwise(edges)]
-    assert max(pieces) <= longest * 1000
-    assert len(cuts) == 0 or min(pieces) >= int(longest * 1000) // 4
-    assert bool(cuts) == (samples > int(longest * 1000))
-
-
-def test_a_cut_is_in_the_pause():
-    wav = tone(10.0)
-    wav[:, 60000:64000] = 0
-    wav[:, 130000:134000] = 0
-    first, second = audio.pauses(wav, 16000, 5.0)
-    assert 60000 < first < 64000
-    assert 130000 < second < 134000
-    with pytest.raises(ValueError, match="`longest_seconds` must be"):
-        audio.pauses(wav, 16000, 0)
 
 
 def test_reading_leaves_no_open_files(tmp_path):

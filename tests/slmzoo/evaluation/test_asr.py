@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from slmcore import audio
+from slmcore.pauses import pauses
 from slmzoo.evaluation.asr import hear, recogniser, unknown_words
 from slmzoo.evaluation.wer import errors
 from tests.reference.recipe import GOLDEN
@@ -87,7 +88,7 @@ def test_whisper_hears_long_speech_piece_by_piece(whisper):
     assert set(once) <= set("abcdefgh ")
     assert once == listen(wav, sr)
     long = torch.cat([wav] * (40 * sr // wav.shape[1] + 1), 1)
-    pieces = long[0].tensor_split(audio.pauses(long, sr))
+    pieces = long[0].tensor_split(pauses(long, sr))
     assert len(pieces) > 1
     assert listen(long, sr) == " ".join(listen(piece[None], sr) for piece in pieces).strip()
 
