@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from dpdp import DPDPQuantizer, OnlineDPDP, dpwfst, objective
+from tests.reference import goldens
 from tests.reference.dpdp_brute import limited
-from tests.reference.recipe import golden_json, golden_npz
 
-FIGURES, ARRAYS = golden_json("dpdp"), golden_npz("dpdp")
+pytestmark = pytest.mark.golden
+FIGURES, ARRAYS = goldens.load("dpdp")
 
 
 def online(features: torch.Tensor, codebook: torch.Tensor, lmbda: float, n: int | None) -> torch.Tensor:

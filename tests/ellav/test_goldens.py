@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from ellav import EllaV, EllaVTokenizer, load
+from tests.reference import goldens
 from tests.reference.ellav_loop import generate_one
-from tests.reference.recipe import golden_json, golden_npz, recipe_state
 
-GOLDEN = golden_json("ellav_small")
+pytestmark = pytest.mark.golden
+GOLDEN, ARRAYS = goldens.load("ellav_small")
 
 
 def edit_bias(state: dict[str, torch.Tensor]) -> None:
@@ -18,7 +19,7 @@ def edit_bias(state: dict[str, torch.Tensor]) -> None:
 
 
 def published_file(path, edited: bool):
-    state = recipe_state(GOLDEN["state_dict"])
+    state = goldens.weights(GOLDEN["state_dict"])
     if edited:
         edit_bias(state)
     obj = {"model_args": GOLDEN["model_args"], "tokenizer": GOLDEN["tokenizer"], "model_state": state}
@@ -82,7 +83,7 @@ def test_encode_train(models):
     ids = tokenizer.encode_train(case["framewise_phones"], case["framewise_codec_tokens"])
     assert ids.tolist() == case["ids"]
     logits = models[True](ids[None, :-1])[0]
-    expected = torch.from_numpy(golden_npz("ellav_small")["train_logits"])
+    expected = torch.from_numpy(ARRAYS["train_logits"])
     assert (logits - expected).abs().max() < 1e-4
 
 

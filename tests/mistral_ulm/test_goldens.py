@@ -5,19 +5,21 @@ import pytest
 import torch
 
 from mistral_ulm import UnitLM, UnitTokenizer, load
-from tests.reference.recipe import golden_json, golden_npz, recipe_state
+from tests.reference import goldens
+
+pytestmark = pytest.mark.golden
 
 
 def published_file(name: str, path):
-    golden = golden_json(name)
-    torch.save({"model_args": golden["model_args"], "model_state_dict": recipe_state(golden["state_dict"])}, path)
+    golden = goldens.load_json(name)
+    torch.save({"model_args": golden["model_args"], "model_state_dict": goldens.weights(golden["state_dict"])}, path)
     return path
 
 
 @pytest.fixture(scope="module", params=["ulm_small", pytest.param("ulm_full", marks=pytest.mark.slow)])
 def case(request, tmp_path_factory) -> tuple[str, UnitLM, dict[str, np.ndarray]]:
     path = published_file(request.param, tmp_path_factory.mktemp("ulm") / "ulm.pt")
-    return request.param, load(path), golden_npz(request.param)
+    return request.param, load(path), goldens.load_npz(request.param)
 
 
 def test_loglikelihood(case):

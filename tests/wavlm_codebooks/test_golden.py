@@ -4,25 +4,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 
-from tests.reference.recipe import GOLDEN, golden_npz
-from tests.reference.wavlm import noise, published_checkpoint
+from tests.reference import goldens
 from wavlm_codebooks.wavlm import WavLM, load
+
+pytestmark = pytest.mark.golden
 
 
 def case_wav(case: str) -> tuple[torch.Tensor, int]:
     if case == "speech":
-        speech, sr = soundfile.read(GOLDEN / "speech.wav", dtype="float32")
-        return torch.from_numpy(speech)[None], sr
-    return {"noise16k": (noise(16007), 16000), "noise22k": (noise(30007, 8), 22050), "short": (noise(400, 9), 16000)}[
-        case
-    ]
+        return goldens.speech()
+    seed = goldens.seed()
+    samples, seed, sr = {
+        "noise16k": (16000 + seed, seed, 16000),
+        "noise22k": (30000 + seed, seed + 1, 22050),
+        "short": (400, seed + 2, 16000),
+    }[case]
+    return goldens.noise(samples, seed), sr
 
 
 def load_published(name: str, folder: Path) -> WavLM:
-    torch.save(published_checkpoint(name), folder / "model.pt")
+    golden = goldens.load_json(name)
+    torch.save({"cfg": golden["cfg"], "model": goldens.weights(golden["state_dict"])}, folder / "model.pt")
     return load(folder / "model.pt")
 
 
@@ -40,15 +44,18 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> WavLM:
     return load_published("wavlm_small", tmp_path_factory.mktemp("small"))
 
 
-@pytest.mark.parametrize("key", golden_npz("wavlm_small"))
+SMALL = goldens.load_npz("wavlm_small")
+
+
+@pytest.mark.parametrize("key", SMALL)
 def test_small_meets_the_published_features(small: WavLM, key: str) -> None:
-    check_golden(small, key, golden_npz("wavlm_small")[key])
+    check_golden(small, key, SMALL[key])
 
 
 @pytest.mark.slow
 def test_large_meets_the_published_features(tmp_path: Path) -> None:
     model = load_published("wavlm_large", tmp_path)
     assert (model.dim, model.num_layers, model.frame_rate, model.hop) == (1024, 24, 50.0, 320)
-    golden = golden_npz("wavlm_large")
+    golden = goldens.load_npz("wavlm_large")
     for key, wanted in golden.items():
         check_golden(model, key, wanted)

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 import wavtokenizer
-from tests.reference.recipe import golden_json, golden_npz, recipe_state
+from tests.reference import goldens
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.golden, pytest.mark.slow]
 CODEBOOK = "feature_extractor.encodec.quantizer.vq.layers.0._codebook."
 
 
 @pytest.fixture(scope="module", params=[600, 320])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     name = f"wavtokenizer_small_{request.param}"
-    about, arrays = golden_json(name), golden_npz(name)
+    about, arrays = goldens.load(name)
     path = tmp_path_factory.mktemp(name) / "published.ckpt"
     _write_published(path, about, arrays)
     model = wavtokenizer.load(path)
@@ -25,7 +25,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _write_published(path: Path, about: dict, arrays: dict[str, np.ndarray]) -> None:
-    state = recipe_state(about["state_dict"])
+    state = goldens.weights(about["state_dict"])
     dimension = state[CODEBOOK + "embed"].shape[1]
     scale, mean = (torch.from_numpy(arrays[f"codebook_{name}"]) for name in ("scale", "mean"))
     state[CODEBOOK + "embed"] = state[CODEBOOK + "embed"] * dimension**0.5 * scale + mean
