@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Iterable
 from glob import glob
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from slmcore import places
+from slmcore import atomic, places
 from slmcore.errors import must
 from slmcore.places import Place
 
@@ -168,13 +168,9 @@ def write(path: str | Path, wav: Tensor, sr: int) -> int:
     if wav.ndim != 2 or not torch.isfinite(wav).all():
         raise ValueError(must("wav", "finite audio (channels, samples)", _shown(wav), f"{path} was not written."))
     samples = (wav.clamp(-1, 1) * 32767).round().to(torch.int16).T.contiguous().numpy()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            soundfile.write(file, samples, sr, format="WAV", subtype="PCM_16")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    content = io.BytesIO()  # a wav's header is written last, and a pipe cannot go back
+    soundfile.write(content, samples, sr, format="WAV", subtype="PCM_16")
+    atomic.write_bytes(path, content.getvalue())
     return int((wav.abs() > 1).sum())
 
 

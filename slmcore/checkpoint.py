@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from slmcore import atomic
 from slmcore.errors import CheckpointError, must
 from slmcore.units import OperatingPoint
 
@@ -59,16 +58,9 @@ def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoi
 
 def save(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
     """Write `checkpoint` as safetensors; floats become `dtype` if given. The file appears whole or not at all."""
-    path = Path(path)
     state = {k: _at(v, dtype).detach().cpu().contiguous().clone() for k, v in checkpoint.state.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        save_file(state, temporary, _metadata(checkpoint))
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with atomic.replacing(path) as part:
+        save_file(state, part, _metadata(checkpoint))
 
 
 def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:

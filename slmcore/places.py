@@ -6,11 +6,11 @@ written appears whole or not at all: on a disk by a temporary name, fsync and re
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+from slmcore import atomic
 
 __all__ = [
     "Place",
@@ -129,22 +129,7 @@ def write_bytes(place: Place, content: bytes) -> None:
         store, path = _store(place)
         store.pipe_file(path, content)
         return
-    path = Path(place)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself is to last
-    finally:
-        os.close(folder)
+    atomic.write_bytes(place, content)
 
 
 def _store(place: Place) -> tuple[Any, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from slmcore import atomic
 from slmcore.errors import must
 from slmcore.units import Units
 
@@ -196,9 +196,5 @@ def _length(wav: Tensor, sr: int) -> float:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG, which appears whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        figure.savefig(part, format="png")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic.writing(path) as file:
+        figure.savefig(file, format="png")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mistral_ulm import UnitLM, UnitTokenizer
-from slmcore import audio
+from slmcore import atomic, audio
 from slmcore.errors import must
 from slmcore.rows import check_k, check_lmbda
 from slmcore.units import Units
@@ -47,17 +47,22 @@ class ResultsCommand:
     jsonl: Path | None = None
     """File for the results, one JSON object a line; standard output if left out."""
 
+    def __post_init__(self) -> None:
+        """Check, before any work, that the results can be written."""
+        if self.jsonl is not None:
+            try:
+                atomic.check_target(self.jsonl)
+            except OSError as error:
+                raise ValueError(f"--jsonl: {error}") from error
+
     @contextmanager
     def results(self) -> Iterator[Callable[[dict[str, Any]], None]]:
         """A function that writes one result. A result file appears when all of it is written."""
         if self.jsonl is None:
             yield lambda row: _write(sys.stdout, row)
             return
-        part = self.jsonl.with_name(f".{self.jsonl.name}.part")
-        with part.open("w", encoding="utf-8") as file:
-            yield lambda row: _write(file, row)
-            os.fsync(file.fileno())
-        part.replace(self.jsonl)
+        with atomic.writing(self.jsonl) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
+            yield lambda row: _write(text, row)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from slmcore import audio
+from slmcore import atomic, audio
 from slmzoo.evaluation.unitstore import fingerprint
 from wavlm_codebooks import WavLM
 
@@ -74,9 +74,8 @@ def _make(encoder: WavLM, layer: int | None, files: Mapping[str, Path], failed: 
 
 
 def _write(path: Path, features: dict[str, Tensor], made: str) -> None:
-    part = path.with_suffix(".part")
-    save_file({name: x.contiguous() for name, x in features.items()}, part, {"made_of": made})
-    part.replace(path)
+    with atomic.replacing(path) as part:
+        save_file({name: x.contiguous() for name, x in features.items()}, part, {"made_of": made})
 
 
 def _kept(path: Path, made: str) -> set[str]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from slmcore import atomic
 from slmcore.errors import must
 from slmzoo.training.task import generator
 
@@ -118,8 +119,8 @@ def _fit(probe: Probe, loss: Callable[[int], Tensor], config: ProbeConfig, run: 
         optimizer.step()
         if (step + 1) % _KEPT_EVERY == 0 or step + 1 == config.steps:
             state = {"probe": probe.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(state, kept.with_suffix(".part"))
-            kept.with_suffix(".part").replace(kept)
+            with atomic.writing(kept) as file:
+                torch.save(state, file)
 
 
 @torch.inference_mode()

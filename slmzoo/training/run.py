@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 
+from slmcore import atomic
 from slmcore.errors import CheckpointError, must
 from slmcore.places import write_bytes
 from slmcore.zoofile import check_zoo
@@ -86,17 +87,8 @@ class Run:
 
     def save(self, name: str, state: Mapping[str, Any], kept: str) -> None:
         """Write a checkpoint, whole or not at all. An OSError that names what is `kept` if that fails."""
-        path = self.path / name
-        part = path.with_name(f".{name}.part")
-        with self.writing(kept):
-            try:
-                with part.open("wb") as file:
-                    torch.save(dict(state), file)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+        with self.writing(kept), atomic.writing(self.path / name) as file:
+            torch.save(dict(state), file)
 
     @contextmanager
     def writing(self, kept: str) -> Iterator[None]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from slmcore import atomic
 from slmcore.checkpoint import read, save
 from slmcore.units import OperatingPoint
 from slmcore.zoofile import rows_of_file
@@ -61,7 +62,7 @@ def made(run: Path, kind: str) -> str:
 
 def write_report(path: Path, figures: dict[str, float]) -> None:
     """Figures as JSON."""
-    path.write_text(json.dumps(figures, indent=1) + "\n")
+    atomic.write_bytes(path, (json.dumps(figures, indent=1) + "\n").encode())
 
 
 def _provenance(model: str, **figures: float | str) -> dict[str, float | str]:

@@ -23,6 +23,7 @@ from typing import Literal, get_args
 import soundfile
 from tqdm import tqdm
 
+from slmcore import atomic
 from slmcore.errors import must
 from slmzoo.recipes.demo.plain import MORE, PLAIN
 from slmzoo.recipes.demo.sentences import sentences, vocabulary
@@ -73,21 +74,26 @@ def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    with atomic.replacing(path) as part:
+        said = _spoken(sentence, part, voice, stretch)
+    ends = (segment.rpartition(":") for segment in said.split())
+    return [(phone, float(end)) for phone, _, end in ends]
+
+
+def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
+    """The wav by flite, and its phones as flite prints them."""
     how = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur"]
-    command = ["flite", *how, "-t", sentence, "-o", str(part)]
+    command = ["flite", *how, "-t", sentence, "-o", str(path)]
     try:
         said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     except FileNotFoundError:
         raise RuntimeError(_MISSING) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"flite failed on {sentence!r} with voice {voice}: {error.stderr.strip()}") from error
-    rate = soundfile.info(part).samplerate
+    rate = soundfile.info(path).samplerate
     if rate != _SAMPLE_RATE:
         raise RuntimeError(f"flite's voice {voice} speaks at {rate} Hz, but the demo needs {_SAMPLE_RATE}.")
-    part.replace(path)
-    ends = (segment.rpartition(":") for segment in said.stdout.split())
-    return [(phone, float(end)) for phone, _, end in ends]
+    return said.stdout
 
 
 def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
@@ -151,9 +157,7 @@ def _rate(seed: int, voice: str, key: str) -> float:
 
 def _write_texts(path: Path, rows: list[tuple[str, str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text("".join(f"{key}\t{text}\n" for key, text in rows), encoding="utf-8")
-    part.replace(path)
+    atomic.write_bytes(path, "".join(f"{key}\t{text}\n" for key, text in rows).encode())
 
 
 def main(argv: list[str] | None = None) -> None:
