@@ -37,14 +37,21 @@ def items(name: str) -> Iterator[Item]:
 
 
 def audio_bytes(name: str, row: int) -> bytes:
-    """The audio file of a row."""
+    """The audio file of a row. Raises ValueError for a row without audio, OSError for a file that is not there."""
     dataset, column = _loaded(name)
-    found = dataset[row][column]
-    return found["bytes"] if found["bytes"] is not None else places.read_bytes(found["path"])
+    found = dataset[row][column] or {}
+    if found.get("bytes") is not None:
+        return found["bytes"]
+    if not found.get("path"):
+        raise ValueError(f"{PREFIX}{name}, row {row}, holds no audio: `{column}` is null.")
+    return places.read_bytes(found["path"])
 
 
 def _lengths(dataset: Any, column: str) -> Iterator[float]:
-    """Seconds that each row probably lasts, by the size of its file; Arrow knows it without reading the audio."""
+    """Seconds that each row probably lasts, by the size of its file; Arrow knows it without reading the audio.
+
+    0 for a row without audio.
+    """
     import pyarrow.compute
 
     pc: Any = pyarrow.compute  # whose functions are made when it is imported
@@ -53,7 +60,8 @@ def _lengths(dataset: Any, column: str) -> Iterator[float]:
         files = table[first : first + _ROWS_AT_ONCE][column]
         sizes, paths = (pc.struct_field(files, name) for name in ("bytes", "path"))
         for size, path in zip(pc.binary_length(sizes).to_pylist(), paths.to_pylist(), strict=True):
-            yield probable_seconds(path or "", size) if size is not None else probable_length(path)
+            known = size is not None or not path
+            yield probable_seconds(path or "", size or 0) if known else probable_length(path)
 
 
 @lru_cache(maxsize=2)

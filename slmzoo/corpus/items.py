@@ -86,12 +86,12 @@ def named_apart(items: Iterable[Item]) -> Iterator[Item]:
     Names, speakers and chapters become text that can be written: what is no text is shown, as `\\udcff`.
     """
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # the last number of each name, so that many of one name take linear time
     for item in items:
-        first, number = _text(item.id) or "unnamed", 1
-        name = first
+        name = first = _text(item.id) or "unnamed"
         while name in taken:
-            number += 1
-            name = f"{first}-{number}"
+            numbers[first] = numbers.get(first, 1) + 1
+            name = f"{first}-{numbers[first]}"
         taken.add(name)
         yield replace(item, id=name, speaker=_text(item.speaker), chapter=_text(item.chapter))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Iterator
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,13 +17,31 @@ from slmzoo.corpus.items import Item, folder_of, probable_length
 
 __all__ = ["csv_rows", "fairseq", "lhotse"]
 
+log = logging.getLogger(__name__)
 _FAIRSEQ_RATE = 16_000
+_COLUMNS = ("path", "id", "start", "seconds", "speaker", "chapter")
+_MISTAKEN = {
+    "begin": "`start`",
+    "dur": "`seconds`",
+    "duration": "`seconds`",
+    "end": "`seconds`, how long the part lasts",
+    "length": "`seconds`",
+    "offset": "`start`",
+    "stop": "`seconds`, how long the part lasts",
+}
+"""Columns that choose a part of the audio in other tools, so must not be ignored, and what to write instead."""
+
+
+class _WantedError(ValueError):
+    """What a line must be; its reader says which line it is."""
 
 
 def fairseq(place: Place) -> Iterator[Item]:
     """A fairseq manifest: the root in the first line, then `relative/path<TAB>samples` (taken as at 16 kHz)."""
-    root, *lines = _lines(place) or [""]
-    for number, line in enumerate(lines, 2):
+    (first, root), *lines = _lines(place) or [(1, "")]
+    if "\t" in root:
+        raise ValueError(_wrong(place, first, "the folder that all paths start from", root))
+    for number, line in lines:
         name, _, samples = line.partition("\t")
         if not name or not samples.strip().isdecimal():
             raise ValueError(_wrong(place, number, "`relative/path<TAB>samples`", line))
@@ -34,82 +54,165 @@ def csv_rows(place: Place) -> Iterator[Item]:
     """A csv file with a header: `path`, and as far as there are such columns id, start, seconds, speaker, chapter.
 
     Paths are relative to the file's folder. The id is otherwise the path without its extension; where neither speaker
-    nor chapter is known, the chapter is the folder in the path.
+    nor chapter is known, the chapter is the folder in the path. Other columns are named in a warning; those that mean
+    a part of the audio in other tools (`end`, `duration`, `offset`, ...) raise a ValueError, as do rows that are wrong.
     """
-    for number, row in enumerate(csv.DictReader(_lines(place)), 2):
-        if not row.get("path"):
-            raise ValueError(_wrong(place, number, "a row with a value in the column `path`", dict(row)))
+    reader = csv.DictReader(_csv_lines(place), skipinitialspace=True)
+    reader.fieldnames = _columns(place, reader.fieldnames or [])
+    for row in reader:
         try:
-            start, seconds = float(row.get("start") or 0), float(row["seconds"]) if row.get("seconds") else None
-        except ValueError:
-            raise ValueError(_wrong(place, number, "numbers in `start` and `seconds`", dict(row))) from None
-        name = row.get("id") or str(PurePosixPath(row["path"]).with_suffix(""))
-        file = _beside(place, row["path"])
-        yield Item(
-            id=name,
-            audio=file,
-            probable=seconds or max(0.0, round(probable_length(file) - start, 2)),
-            start=start,
-            seconds=seconds,
-            speaker=row.get("speaker") or None,
-            chapter=row.get("chapter") or (None if row.get("speaker") else folder_of(row["path"])),
-        )
+            yield _of_csv(place, row)
+        except _WantedError as error:
+            raise ValueError(_wrong(place, reader.line_num, str(error), _shown(row))) from None
 
 
 def lhotse(place: Place) -> Iterator[Item]:
     """A Lhotse manifest in JSONL, compressed or not: recordings, or cuts of one recording each.
 
     Paths are taken as they stand. The chapter of a cut is its recording, the speaker that of its first supervision.
+    `Resample` among the transforms is ignored, as it leaves the speech what it is. Raises ValueError for all others,
+    which no reader applies here, and for cuts of several but not all channels of a recording.
     """
-    for number, line in enumerate(_lines(place), 1):
+    for number, line in _lines(place):
         try:
             row = json.loads(line)
             yield _cut(row) if "recording" in row else _recording(row)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except _WantedError as error:
+            raise ValueError(_wrong(place, number, str(error), line)) from None
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             wanted = "a Lhotse recording or a cut of one recording, with a source of type `file`"
             raise ValueError(_wrong(place, number, wanted, line)) from error
 
 
-def _recording(row: dict[str, Any]) -> Item:
-    return Item(id=row["id"], audio=_file(row), probable=float(row["duration"]))
-
-
-def _cut(row: dict[str, Any]) -> Item:
-    seconds, channel = float(row["duration"]), row.get("channel")
-    said = row.get("supervisions") or [{}]
+def _of_csv(place: Place, row: Mapping[Any, Any]) -> Item:
+    if None in row:
+        raise _WantedError("a row of no more values than the header has")
+    if not row.get("path"):
+        raise _WantedError("a row with a value in the column `path`")
+    start, seconds = _part(row.get("start") or 0, row.get("seconds") or None)
+    file = _beside(place, row["path"])
     return Item(
-        id=row["id"],
-        audio=_file(row["recording"]),
-        probable=seconds,
-        start=float(row["start"]),
+        id=row.get("id") or str(PurePosixPath(row["path"]).with_suffix("")),
+        audio=file,
+        probable=seconds or max(0.0, round(probable_length(file) - start, 2)),
+        start=start,
         seconds=seconds,
-        channel=channel if isinstance(channel, int) else None,
-        speaker=said[0].get("speaker"),
-        chapter=row["recording"]["id"],
+        speaker=row.get("speaker") or None,
+        chapter=row.get("chapter") or (None if row.get("speaker") else folder_of(row["path"])),
     )
 
 
-def _file(recording: dict[str, Any]) -> str:
+def _recording(row: Mapping[str, Any]) -> Item:
+    _check_transforms(row)
+    return Item(id=row["id"], audio=_file(row), probable=float(row["duration"]))
+
+
+def _cut(row: Mapping[str, Any]) -> Item:
+    recording, said = row["recording"], row.get("supervisions") or [{}]
+    _check_transforms(row)
+    _check_transforms(recording)
+    start, seconds = _part(row["start"], row["duration"])
+    return Item(
+        id=row["id"],
+        audio=_file(recording),
+        probable=seconds or 0.0,
+        start=start,
+        seconds=seconds,
+        channel=_channel(row.get("channel"), recording["sources"][0].get("channels")),
+        speaker=said[0].get("speaker"),
+        chapter=recording["id"],
+    )
+
+
+def _channel(wanted: Any, held: list[int] | None) -> int | None:
+    """Return the channel of the file, from 0, that a cut of `wanted` is; None for all.
+
+    `held`: the recording's names of the file's channels, in their order.
+    """
+    named = wanted if isinstance(wanted, list) else [wanted]
+    if wanted is None or (held and len(named) > 1 and sorted(named) == sorted(held)):
+        return None
+    if len(named) > 1 or (held and named[0] not in held):
+        raise _WantedError(f"a cut of one channel, or of all that its recording has ({held})")
+    return held.index(named[0]) if held else int(named[0])
+
+
+def _check_transforms(entry: Mapping[str, Any]) -> None:
+    named = [str(each.get("name", each)) for each in entry.get("transforms") or []]
+    if wrong := [name for name in named if name != "Resample"]:
+        remedy = "save the transformed audio, as with Lhotse's CutSet.save_audios, and name the manifest of that"
+        raise _WantedError(f"audio as it lies in its file, without the transforms {', '.join(wrong)} ({remedy})")
+
+
+def _file(recording: Mapping[str, Any]) -> str:
     (source,) = recording["sources"]
     if source["type"] != "file":
         raise ValueError(source["type"])
     return str(source["source"])
 
 
-def _lines(place: Place) -> list[str]:
+def _part(start: Any, seconds: Any) -> tuple[float, float | None]:
+    """Return where a part begins in its audio and how long it lasts, in seconds; None is to the end."""
+    try:
+        start, seconds = float(start), None if seconds is None else float(seconds)
+    except (TypeError, ValueError):
+        raise _WantedError("a part with numbers where it begins and how long it lasts") from None
+    if not (math.isfinite(start) and start >= 0):
+        raise _WantedError("a part that begins at a finite number of seconds >= 0")
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise _WantedError("a part that lasts a finite number of seconds > 0")
+    return start, seconds
+
+
+def _columns(place: Place, found: Sequence[str]) -> list[str]:
+    """The names of a csv's columns, without the space around them."""
+    names = [name.strip() for name in found]
+    for name in names:
+        if name not in _COLUMNS and name.lower() in (*_MISTAKEN, *_COLUMNS):
+            instead = _MISTAKEN.get(name.lower(), f"`{name.lower()}`")
+            raise ValueError(f"{place}, line 1, has a column `{name}`: write {instead} instead, or leave it out.")
+    if "path" not in names or len(set(names)) < len(names):
+        wanted = f"a header with `path`, and each column once, of {', '.join(_COLUMNS)}"
+        raise ValueError(_wrong(place, 1, wanted, ",".join(found)))
+    if others := [name for name in names if name not in _COLUMNS]:
+        log.warning("%s: these columns are not used: %s.", place, ", ".join(others))
+    return names
+
+
+def _shown(row: Mapping[Any, Any]) -> str:
+    """The values of a row as they stand in its line; those beyond the header are under None."""
+    values = [value for name, value in row.items() if name is not None and value is not None]
+    return ",".join([*values, *row.get(None, [])])
+
+
+def _csv_lines(place: Place) -> Iterator[str]:
+    """The lines with their ends; csv counts those that are empty, but takes a blank for a row."""
+    for line in _text(place).split("\n"):
+        yield f"{line}\n" if line.strip() else "\n"
+
+
+def _lines(place: Place) -> list[tuple[int, str]]:
+    """The lines that are not blank, each with its number in the file, from 1."""
+    return [(number, line) for number, line in enumerate(_text(place).split("\n"), 1) if line.strip()]
+
+
+def _text(place: Place) -> str:
+    """The text of a file, gzipped or not, without a byte-order mark and carriage returns."""
     content = places.read_bytes(place)
     try:
-        text = (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode()
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        text = content.decode("utf-8-sig")
     except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{place} is no text, or damaged: {error}") from error
-    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+        raise ValueError(f"{place} is no text in UTF-8, or damaged: {error}. Save it as UTF-8.") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _beside(place: Place, path: str) -> str:
     if places.is_remote(path) or Path(path).is_absolute():
         return path
-    folder = str(place).rpartition("/")[0] if places.is_remote(place) else Path(place).parent
-    return str(places.join(folder, path))
+    if not places.is_remote(place):
+        return str(Path(place).parent / path)
+    return str(places.join(str(place).rpartition("/")[0], path))
 
 
 def _wrong(place: Place, number: int, wanted: str, found: object) -> str:

@@ -7,6 +7,7 @@ import sys
 import tarfile
 import types
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import soundfile
 import torch
 
 from slmcore import audio, places
-from slmzoo.corpus import huggingface, items, sources
+from slmzoo.corpus import huggingface, items, sources, stages
 from slmzoo.corpus.items import Item
 
 
@@ -316,6 +317,24 @@ def test_a_dataset(datasets, tmp_path):
     assert len(named(f"huggingface:{tmp_path}")) == 2
     with pytest.raises(ValueError, match=r"NAME\[:CONFIG\]:SPLIT"):
         named("huggingface:owner/name")
+
+
+def test_rows_without_audio_fail_alone(datasets):
+    rows = sys.modules["datasets"].load_from_disk("")
+    rows.extend({"sound": sound, "id": None, "speaker_id": None} for sound in (None, {"bytes": None, "path": None}))
+    found = named("huggingface:owner/name:train")
+    assert [(item.id, item.probable > 0) for item in found] == [
+        ("u0", True),
+        ("u1", True),
+        ("000000002", False),
+        ("000000003", False),
+    ]
+    with ThreadPoolExecutor(1) as threads:
+        heard = stages.read(found, 8000, [], threads)
+    assert [item.id for item in heard.items] == ["u0", "u1"]
+    assert [(failure.id, failure.reason) for failure in heard.failed] == [
+        (f"00000000{i}", f"huggingface:owner/name:train, row {i}, holds no audio: `sound` is null.") for i in (2, 3)
+    ]
 
 
 def test_datasets_need_their_library(monkeypatch):
