@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 
+from slmzoo.commands.training import tell
 from slmzoo.training import ellav, ulm
 
 __all__ = ["TrainEllav", "TrainUlm"]
@@ -23,7 +22,7 @@ class TrainUlm:
 
     def run(self) -> int:
         """Train it."""
-        sys.stdout.write(json.dumps(ulm.train(self.settings)) + "\n")
+        tell(ulm.train(self.settings))
         return 0
 
 
@@ -39,5 +38,5 @@ class TrainEllav:
 
     def run(self) -> int:
         """Train it."""
-        sys.stdout.write(json.dumps(ellav.train(self.settings)) + "\n")
+        tell(ellav.train(self.settings))
         return 0

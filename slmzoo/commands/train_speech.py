@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict, dataclass
 
+from slmzoo.commands.training import tell
 from slmzoo.training import codebook, codec, encoder
 
 __all__ = ["TrainCodebook", "TrainCodec", "TrainEncoder"]
@@ -19,8 +18,7 @@ class TrainCodebook:
 
     def run(self) -> int:
         """Make the codebooks."""
-        for point in codebook.train(self.settings):
-            sys.stdout.write(json.dumps(asdict(point)) + "\n")
+        tell(*map(asdict, codebook.train(self.settings)))
         return 0
 
 
@@ -32,7 +30,7 @@ class TrainCodec:
 
     def run(self) -> int:
         """Train it."""
-        sys.stdout.write(json.dumps(codec.train(self.settings)) + "\n")
+        tell(codec.train(self.settings))
         return 0
 
 
@@ -44,5 +42,5 @@ class TrainEncoder:
 
     def run(self) -> int:
         """Train it."""
-        sys.stdout.write(json.dumps(encoder.train(self.settings)) + "\n")
+        tell(encoder.train(self.settings))
         return 0

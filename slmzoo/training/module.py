@@ -164,7 +164,9 @@ class Module(lightning.LightningModule):
 
     def _stop_if_wrong(self) -> None:
         """Raise FloatingPointError before anything that is not finite is kept."""
-        step = int(self._wrong)
+        several = self.trainer.world_size > 1
+        # A loss may be infinite on one device alone: the others must not wait for it in the next exchange.
+        step = int(self._reduced(self._wrong, "max", torch.float64) if several else self._wrong)
         if step >= 0:
             raise FloatingPointError(
                 f"The loss or its gradient is not finite at step {step}. {self._kept()} "
@@ -201,13 +203,18 @@ class Module(lightning.LightningModule):
                 sums = self.task.validate(self.trainer.strategy.batch_to_device(batches[index], self.device))
                 for name, value in sums.items():
                     totals[name] = totals.get(name, 0.0) + float(value)
-        if self.trainer.world_size > 1:
-            totals = {name: self._reduced(value, "sum") for name, value in totals.items()}
-        return dict(self.task.figures(totals))
+        return dict(self.task.figures(self._summed(totals)))
 
-    def _reduced(self, value: float | Tensor, how: str) -> float:
-        """The mean or sum of a value over all processes."""
-        here = torch.as_tensor(value, device=self.device).detach().float()
+    def _summed(self, totals: dict[str, float]) -> dict[str, float]:
+        """Sums over all processes, in float64, of which some may have had no held-out batch; the first always has."""
+        if self.trainer.world_size == 1:
+            return totals
+        names = self.trainer.strategy.broadcast(list(totals))
+        return {name: self._reduced(totals.get(name, 0.0), "sum", torch.float64) for name in names}
+
+    def _reduced(self, value: float | Tensor, how: str, dtype: torch.dtype = torch.float32) -> float:
+        """The mean, sum or maximum ("max") of a value over all processes, computed in `dtype`."""
+        here = torch.as_tensor(value, dtype=dtype, device=self.device).detach().clone()
         return float(self.trainer.strategy.reduce(here, reduce_op=how))
 
     def _judge(self, done: int, value: float) -> None:
