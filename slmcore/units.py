@@ -1,8 +1,9 @@
-"""Discrete units of speech with their durations, and the operating point that says how they were made."""
+"""Discrete units of speech with their durations, the operating point that says how they were made, and codec codes."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from slmcore.errors import must
 
-__all__ = ["OperatingPoint", "Units"]
+__all__ = ["Codes", "OperatingPoint", "Units"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,3 +111,61 @@ class Units:
         """Join repeats: framewise units (T,) to units and durations."""
         units, durations = torch.unique_consecutive(framewise.long(), return_counts=True)
         return cls(units, durations, frame_rate, operating_point)
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """The codes of one utterance under a codec, one row for each codebook, the coarsest first.
+
+    `codes`: int64 (codebooks, frames); `frame_rate`: frames per second; `codebook_size`: codes in each codebook.
+    """
+
+    codes: Tensor
+    frame_rate: float
+    codebook_size: int
+
+    def __post_init__(self) -> None:
+        value: Any = self.codes
+        if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.ndim != 2 or not len(value):
+            shown = f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value
+            raise ValueError(must("codes", "an int64 tensor (codebooks, frames)", shown))
+        if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
+            raise ValueError(must("codebook_size", "a whole number >= 1", self.codebook_size))
+        if not self.frame_rate > 0:
+            raise ValueError(must("frame_rate", "a number of frames per second > 0", self.frame_rate))
+        if not value.is_cuda and value.numel() and not 0 <= int(value.min()) <= int(value.max()) < self.codebook_size:
+            found = f"a tensor with values from {int(value.min())} to {int(value.max())}"
+            raise ValueError(must("codes", f"from 0 to {self.codebook_size - 1}", found))
+
+    def __len__(self) -> int:
+        return self.codes.shape[1]
+
+    @property
+    def num_codebooks(self) -> int:
+        """How many codes stand for a frame."""
+        return len(self.codes)
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the coded audio, rounded up to whole frames."""
+        return len(self) / self.frame_rate
+
+    @property
+    def bits_per_second(self) -> float:
+        """Bit rate of codes stored with equally many bits each."""
+        return self.num_codebooks * self.frame_rate * math.log2(self.codebook_size)
+
+    def levels(self, number: int) -> Codes:
+        """The codes of the first `number` codebooks alone."""
+        if not 1 <= number <= self.num_codebooks:
+            raise ValueError(must("number", f"from 1 to {self.num_codebooks} codebooks", number))
+        return Codes(self.codes[:number], self.frame_rate, self.codebook_size)
+
+    def check_made_by(self, codebooks: int, size: int, frame_rate: float) -> None:
+        """Raise a ValueError unless a codec of `codebooks` codebooks of `size` at `frame_rate` Hz can decode these."""
+        if self.num_codebooks > codebooks:
+            raise ValueError(must("codes", f"of at most {codebooks} codebooks", f"a tensor of {self.num_codebooks}"))
+        mine, its = (self.codebook_size, self.frame_rate), (size, frame_rate)
+        if mine != its:
+            found = f"a sequence of {mine[0]} codes at {mine[1]:g} Hz"
+            raise ValueError(must("codes", f"of {its[0]} codes at {its[1]:g} Hz", found, "Another codec made them."))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from slmcore.errors import CheckpointError, must
+from slmcore.layers.seanet import SEANetConfig
 from wavtokenizer.norms import GroupNorm
 
 __all__ = ["CONFIGS", "WavTokenizerConfig"]
@@ -55,6 +56,11 @@ class WavTokenizerConfig:
     def hop(self) -> int:
         """Samples that one code stands for."""
         return math.prod(self.strides)
+
+    @property
+    def encoder(self) -> SEANetConfig:
+        """Sizes of the encoder, which is not causal and has two LSTM layers."""
+        return SEANetConfig(strides=self.strides, n_filters=self.n_filters, dimension=self.dimension)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, for a checkpoint's metadata."""

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavtokenizer.norms import GroupNorm, LayerNorm, masked, widened
+from slmcore.layers.precision import widened
+from wavtokenizer.norms import GroupNorm, LayerNorm, masked
 
 __all__ = ["Decoder", "inverse_stft"]
 

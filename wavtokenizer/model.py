@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from slmcore import audio
 from slmcore.checkpoint import Checkpoint, build, read
-from slmcore.units import OperatingPoint
+from slmcore.layers.seanet import SEANetEncoder
+from slmcore.layers.vq import EuclideanCodebook
+from slmcore.units import Codes, OperatingPoint
 from wavtokenizer.checks import check_codes
 from wavtokenizer.config import WavTokenizerConfig
 from wavtokenizer.decoder import Decoder
-from wavtokenizer.encoder import Encoder
-from wavtokenizer.published import published
-from wavtokenizer.quantizer import EuclideanCodebook
+from wavtokenizer.published import published, renamed
 
 __all__ = ["Reconstruction", "WavTokenizer", "load", "published"]
 
@@ -48,7 +48,7 @@ class WavTokenizer(nn.Module):
     def __init__(self, config: WavTokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.strides, config.n_filters, config.dimension)
+        self.encoder = SEANetEncoder(config.encoder)
         self.quantizer = EuclideanCodebook(config.codebook_size, config.dimension)
         self.decoder = Decoder(
             config.dimension,
@@ -63,7 +63,7 @@ class WavTokenizer(nn.Module):
     def from_checkpoint(cls, checkpoint: Checkpoint) -> WavTokenizer:
         """The model that a checkpoint describes, in float32 and eval mode; a CheckpointError if it does not fit."""
         config = WavTokenizerConfig.from_dict(checkpoint.config)
-        return build(lambda: cls(config), checkpoint.state)
+        return build(lambda: cls(config), renamed(checkpoint.state))
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Config and weights, to be written with `slmcore.checkpoint.save`."""
@@ -93,6 +93,11 @@ class WavTokenizer(nn.Module):
     def num_codes(self) -> int:
         """Size of the codebook."""
         return self.config.codebook_size
+
+    @property
+    def num_codebooks(self) -> int:
+        """Codes for each frame: one."""
+        return 1
 
     def forward(self, wav: Tensor) -> Reconstruction:
         """Waveforms (B, samples) at the model's rate, coded and decoded, with gradients (straight-through)."""
@@ -150,6 +155,18 @@ class WavTokenizer(nn.Module):
         mask = None if bool(inside.all()) else inside.unsqueeze(1)
         wavs = iter(self.decoder(self.quantizer.decode(padded).to(self._dtype), mask))
         return [next(wavs)[: len(sequence) * self.hop] if len(sequence) else empty for sequence in codes]
+
+    def encode_wav(self, wav: Tensor, sr: int) -> Codes:
+        """Encode a waveform (1, samples) at `sr` Hz; raises as `encode`."""
+        return Codes(self.encode(wav, sr)[0], self.frame_rate, self.num_codes)
+
+    def decode_codes(self, codes: Codes) -> Tensor:
+        """Decode to a waveform (1, frames * hop), float32 at `sample_rate`.
+
+        Raises ValueError for codes of another codec.
+        """
+        codes.check_made_by(1, self.num_codes, self.frame_rate)
+        return self.decode(codes.codes[None])[0]
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from slmcore.layers.precision import Float32, widened
 
-__all__ = ["GroupNorm", "KeepsFloat32", "LayerNorm", "masked", "widened"]
+__all__ = ["GroupNorm", "LayerNorm", "masked"]
 
-_HALF = (torch.float16, torch.bfloat16)
 _EPS = 1e-6
-
-
-def widened(x: Tensor) -> Tensor:
-    """`x` in float32 if it is in half precision, else as it is (float64 stays)."""
-    return x.float() if x.dtype in _HALF else x
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
@@ -28,18 +18,7 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
 
 
-class KeepsFloat32(nn.Module):
-    """A module whose parameters and buffers follow `.to(device)` but are not rounded by `.half()` or `.bfloat16()`."""
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        def kept(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            return tensor.to(moved.device) if moved.dtype in _HALF else moved
-
-        return super()._apply(kept, recurse)
-
-
-class LayerNorm(KeepsFloat32):
+class LayerNorm(Float32):
     """Layer norm over the last axis, eps 1e-6."""
 
     def __init__(self, dim: int) -> None:
@@ -52,7 +31,7 @@ class LayerNorm(KeepsFloat32):
         return F.layer_norm(widened(x), self.weight.shape, self.weight, self.bias, _EPS).to(x.dtype)
 
 
-class GroupNorm(KeepsFloat32):
+class GroupNorm(Float32):
     """Group norm with 32 groups, eps 1e-6, whose statistics can leave out padded frames."""
 
     GROUPS = 32

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 
-from slmcore.checkpoint import Checkpoint, fold_weight_norm
+from slmcore.checkpoint import Checkpoint
+from slmcore.encodec import translated
 from slmcore.errors import CheckpointError
 from wavtokenizer.config import WavTokenizerConfig
 
-__all__ = ["published"]
+__all__ = ["published", "renamed"]
 
 _SAMPLE_RATE = 24000
 """Of every published WavTokenizer; the weights do not show it."""
-_ENCODER = "feature_extractor.encodec.encoder.model."
+_CODEC = "feature_extractor.encodec."
+_ENCODER = "encoder.model."
 _EMBED = "feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed"
 
 
@@ -29,11 +32,11 @@ def published(obj: Mapping[str, Any]) -> Checkpoint:
     state = obj.get("state_dict") if isinstance(obj, Mapping) else None
     if not isinstance(state, Mapping) or _EMBED not in state:
         raise CheckpointError("This is no published WavTokenizer: it has no `state_dict` with a codebook.")
-    folded = fold_weight_norm({k: v for k, v in state.items() if k.startswith(_ENCODER)})
-    stages = _count(folded, _ENCODER + "{}.shortcut.conv.conv.weight", first=1, every=3)
+    encoder = {k.removeprefix(_CODEC): v for k, v in state.items() if k.startswith(_CODEC + _ENCODER)}
+    ours = translated(encoder)
+    stages = _count(ours, _ENCODER + "{}.shortcut.weight", first=1, every=3)
     layers = _count(state, "backbone.convnext.{}.gamma")
-    config = _config(folded, state, stages, layers)
-    ours = {new: folded[old].float() for new, old in _encoder_names(stages)}
+    config = _config(ours, state, stages, layers)
     ours |= {new: _first_row(state, old).float() for new, old in _decoder_names(layers)}
     ours["quantizer.embed"] = state[_EMBED].float()
     return Checkpoint(kind="wavtokenizer", config=config.to_dict(), state=ours)
@@ -47,12 +50,12 @@ def _count(state: Mapping[str, Tensor], pattern: str, first: int = 0, every: int
 
 
 def _config(encoder: Mapping[str, Tensor], state: Mapping[str, Tensor], stages: int, layers: int) -> WavTokenizerConfig:
-    kernels = [encoder[f"{_ENCODER}{3 * i + 3}.conv.conv.weight"].shape[-1] for i in range(stages)]
+    kernels = [encoder[f"{_ENCODER}{3 * i + 3}.weight"].shape[-1] for i in range(stages)]
     codebook_size, dimension = state[_EMBED].shape
     return WavTokenizerConfig(
         sample_rate=_SAMPLE_RATE,
         strides=tuple(kernel // 2 for kernel in kernels),
-        n_filters=encoder[f"{_ENCODER}0.conv.conv.weight"].shape[0],
+        n_filters=encoder[f"{_ENCODER}0.weight"].shape[0],
         dimension=dimension,
         codebook_size=codebook_size,
         decoder_dim=state["backbone.embed.weight"].shape[0],
@@ -62,20 +65,23 @@ def _config(encoder: Mapping[str, Tensor], state: Mapping[str, Tensor], stages: 
     )
 
 
-def _encoder_names(stages: int) -> Iterator[tuple[str, str]]:
-    """(our name, published name) of every weight of the encoder, weight norm folded."""
-    last = 3 * stages
-    convs = {"stem": "0", "out": f"{last + 3}"}
+def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return our weights under the encoder's present names; files written before version 0.2 have others."""
+    stages = _count(state, "encoder.stages.{}.down.weight")
+    if not stages:
+        return dict(state)
+    present = {"stem": "0", "lstm": f"{3 * stages + 1}.lstm", "out": f"{3 * stages + 3}"}
     for i in range(stages):
         parts = {"narrow": "block.1", "widen": "block.3", "shortcut": "shortcut"}
-        convs |= {f"stages.{i}.{ours}": f"{3 * i + 1}.{theirs}" for ours, theirs in parts.items()}
-        convs[f"stages.{i}.down"] = f"{3 * i + 3}"
-    for ours, theirs in convs.items():
-        for kind in ("weight", "bias"):
-            yield f"encoder.{ours}.{kind}", f"{_ENCODER}{theirs}.conv.conv.{kind}"
-    for layer in range(2):
-        for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-            yield f"encoder.lstm.{kind}_l{layer}", f"{_ENCODER}{last + 1}.lstm.{kind}_l{layer}"
+        present |= {f"stages.{i}.{old}": f"{3 * i + 1}.{new}" for old, new in parts.items()}
+        present[f"stages.{i}.down"] = f"{3 * i + 3}"
+    pattern = re.compile(r"encoder\.(.+)\.(\w+)")
+
+    def name(key: str) -> str:
+        found = pattern.fullmatch(key)
+        return f"{_ENCODER}{present[found[1]]}.{found[2]}" if found and found[1] in present else key
+
+    return {name(key): value for key, value in state.items()}
 
 
 def _decoder_names(layers: int) -> Iterator[tuple[str, str]]:

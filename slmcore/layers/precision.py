@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Float32", "LayerNorm32", "RMSNorm"]
+__all__ = ["Float32", "LayerNorm32", "RMSNorm", "widened"]
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return `x` in float32 if it is in half precision, else as it is (float64 stays)."""
+    return x.float() if x.is_floating_point() and x.itemsize < 4 else x
 
 
 class Float32(nn.Module):

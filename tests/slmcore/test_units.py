@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmcore.units import OperatingPoint, Units
+from slmcore.units import Codes, OperatingPoint, Units
 
 POINT = OperatingPoint(zoo="dp-slm", encoder="wavlm_large", layer=11, k=500, lmbda=4500.0, num_neighbors=25)
 
@@ -88,3 +88,41 @@ def test_a_point_survives_its_json():
 def test_other_json_is_refused(text):
     with pytest.raises(ValueError):
         OperatingPoint.from_json(text)
+
+
+def test_codes_know_their_rate_and_levels():
+    codes = Codes(torch.tensor([[0, 5, 2], [7, 1, 1]]), 12.5, 8)
+    assert (len(codes), codes.num_codebooks, codes.seconds) == (3, 2, 0.24)
+    assert codes.bits_per_second == 2 * 12.5 * 3
+    assert codes.levels(1).codes.tolist() == [[0, 5, 2]]
+    assert codes.levels(2).codes.tolist() == codes.codes.tolist()
+    assert len(Codes(torch.zeros(1, 0, dtype=torch.int64), 50.0, 4)) == 0
+    for number in (0, 3):
+        with pytest.raises(ValueError, match="from 1 to 2 codebooks"):
+            codes.levels(number)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": torch.zeros(3, dtype=torch.int64)}, r"\(codebooks, frames\)"),
+        ({"codes": torch.zeros(0, 3, dtype=torch.int64)}, r"\(codebooks, frames\)"),
+        ({"codes": torch.zeros(1, 3)}, "int64"),
+        ({"codes": [[1]]}, "int64"),
+        ({"codes": torch.tensor([[8]])}, "from 0 to 7, but is a tensor with values from 8 to 8"),
+        ({"codes": torch.tensor([[0], [-1]])}, "from -1 to 0"),
+        ({"frame_rate": 0.0}, "`frame_rate`"),
+        ({"codebook_size": 0}, "`codebook_size`"),
+    ],
+)
+def test_wrong_codes_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        Codes(**{"codes": torch.zeros(1, 3, dtype=torch.int64), "frame_rate": 50.0, "codebook_size": 8} | change)
+
+
+def test_codes_of_another_codec_are_refused():
+    codes = Codes(torch.zeros(2, 3, dtype=torch.int64), 50.0, 8)
+    codes.check_made_by(2, 8, 50.0)
+    for other, message in (((1, 8, 50.0), "at most 1"), ((2, 16, 50.0), "16 codes"), ((2, 8, 75.0), "at 75 Hz")):
+        with pytest.raises(ValueError, match=message):
+            codes.check_made_by(*other)

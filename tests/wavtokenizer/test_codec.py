@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 
 import numpy as np
 import pytest
@@ -10,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmcore.checkpoint import Checkpoint
+from slmcore.units import Codes
 from tests.reference.recipe import recipe_tensor
 from tests.reference.wavtokenizer import overlap_add
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
 from wavtokenizer.decoder import inverse_stft
-from wavtokenizer.encoder import _mirror
 from wavtokenizer.norms import GroupNorm, LayerNorm
 
 CONFIG = WavTokenizerConfig(
@@ -138,16 +137,6 @@ def test_inverse_stft_undoes_the_stft():
     assert torch.allclose(inverse_stft(spectrum, 20), wav, atol=1e-12)
 
 
-@pytest.mark.parametrize(("length", "left", "right"), list(itertools.product([1, 2, 5, 9], [0, 1, 4], [0, 3, 6])))
-def test_mirror_matches_reflection_of_the_zero_extended_sequence(length: int, left: int, right: int):
-    x = torch.arange(1.0, length + 1)
-    extended = x.tolist() + [0.0] * max(0, max(left, right) - length + 1)
-    last = len(extended) - 1
-    full = [extended[abs(i) if i <= last else 2 * last - i] for i in range(-left, last + 1 + right)]
-    expected = full[: len(full) - (len(extended) - length)]
-    assert _mirror(x[None, None], left, right).flatten().tolist() == expected
-
-
 def test_masked_group_norm_sees_only_what_is_inside():
     norm, x = GroupNorm(64).double(), noise(2, 64, 9, seed=3).double()
     torch.nn.init.normal_(norm.weight)
@@ -252,3 +241,15 @@ def test_wrong_codes_in_a_batch_are_named():
         MODEL.decode_batch([torch.zeros(1, 4, dtype=torch.int64)])
     with pytest.raises(ValueError, match="0 to 31"):
         MODEL.decode_batch([torch.zeros(4, dtype=torch.int64), torch.tensor([99])])
+
+
+def test_the_codecs_role_is_its_published_verbs():
+    wav = noise(1, 700)
+    codes = MODEL.encode_wav(wav, 16000)
+    assert torch.equal(codes.codes, MODEL.encode(wav, 16000)[0])
+    assert (codes.frame_rate, codes.codebook_size, MODEL.num_codebooks) == (800.0, 32, 1)
+    assert torch.equal(MODEL.decode_codes(codes), MODEL.decode(codes.codes[None])[0])
+    with pytest.raises(ValueError, match="at most 1 codebooks"):
+        MODEL.decode_codes(Codes(codes.codes.repeat(2, 1), 800.0, 32))
+    with pytest.raises(ValueError, match="at 800 Hz"):
+        MODEL.decode_codes(Codes(codes.codes, 40.0, 32))

@@ -130,3 +130,24 @@ def test_a_config_that_describes_no_codec_is_refused(model, tmp_path: Path):
         save(tmp_path / "wrong.safetensors", wrong)
         with pytest.raises(CheckpointError, match=next(iter(change))):
             wavtokenizer.load(tmp_path / "wrong.safetensors")
+
+
+def test_files_written_before_the_encoder_was_renamed_load(model, tmp_path: Path):
+    """The two stages' keys of version 0.1, written out; the demo's file has them too."""
+    config = dataclasses.replace(model.config, strides=(4, 6))
+    old = {"encoder.stem": "0", "encoder.lstm": "7.lstm", "encoder.out": "9"}
+    for stage, (block, down) in enumerate([("1", "3"), ("4", "6")]):
+        old |= {
+            f"encoder.stages.{stage}.narrow": f"{block}.block.1",
+            f"encoder.stages.{stage}.widen": f"{block}.block.3",
+        }
+        old |= {f"encoder.stages.{stage}.shortcut": f"{block}.shortcut", f"encoder.stages.{stage}.down": down}
+    new = wavtokenizer.WavTokenizer(config)
+    state = {}
+    for key, value in new.state_dict().items():
+        names = [(name, f"encoder.model.{number}.") for name, number in old.items()]
+        state[next((f"{name}.{key.removeprefix(p)}" for name, p in names if key.startswith(p)), key)] = value
+    assert not any(key.startswith("encoder.model") for key in state)
+    save(tmp_path / "old.safetensors", dataclasses.replace(new.checkpoint(), state=state))
+    loaded = wavtokenizer.load(tmp_path / "old.safetensors").state_dict()
+    assert all(torch.equal(loaded[key], value) for key, value in new.state_dict().items())
