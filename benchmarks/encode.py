@@ -30,9 +30,9 @@ from benchmarks import wavlm
 from benchmarks.common import interleaved, machine, timed, write, written
 from dpdp import sweep
 from slmcore import audio
-from slmcore.checkpoint import save
+from slmcore.files.checkpoint import save
+from slmcore.files.zoofile import add_row
 from slmcore.units import OperatingPoint
-from slmcore.zoofile import add_row
 from slmzoo.corpus import cluster, plain
 from slmzoo.corpus.job import Job
 from slmzoo.corpus.models import Models, Settings

@@ -26,10 +26,10 @@ from mistral_ulm import UnitLM, UnitTokenizer
 from mistral_ulm.scoring import TOKENS_AT_ONCE
 from slmcore.batching import batches
 from slmzoo import hub
-from slmzoo.evaluation.abx import Item, cells, error_rate, tables
-from slmzoo.evaluation.conventions import PRESETS, loglikelihoods
-from slmzoo.evaluation.pairs import Pair, accuracy
-from slmzoo.evaluation.results import score_items
+from slmzoo.evaluation.likelihood.conventions import PRESETS, loglikelihoods
+from slmzoo.evaluation.likelihood.pairs import Pair, accuracy
+from slmzoo.evaluation.report.results import score_items
+from slmzoo.evaluation.units.abx import Item, cells, error_rate, tables
 from tests.reference import abx_slow
 
 UNITS, PAIRS, QUICK_PAIRS = 40, 10_000, 500

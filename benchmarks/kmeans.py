@@ -24,7 +24,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import write
-from wavlm_codebooks import kmeans
+from slmcore.clustering import kmeans
 
 TOLERANCE, TRIALS = 1e-4, 4
 

@@ -26,11 +26,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import common
 from mistral_ulm import UnitLM
-from slmzoo.training.fit import fit
-from slmzoo.training.material import Spoken
-from slmzoo.training.run import Run
-from slmzoo.training.task import generator
-from slmzoo.training.ulm import Chapters, UlmSettings, UlmTask, chunk_loss
+from slmzoo.training.data.unit_files import Spoken
+from slmzoo.training.loop.fit import fit
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.task import generator
+from slmzoo.training.tasks.ulm import Chapters, UlmSettings, UlmTask, chunk_loss
 
 K = 500
 QUICK = {"dim": 64, "n_layers": 2, "head_dim": 16, "hidden_dim": 128, "n_heads": 4, "n_kv_heads": 4}

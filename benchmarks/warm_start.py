@@ -24,10 +24,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import common
-from slmzoo.recipes.demo.sentences import sentences
-from slmzoo.training import ulm
-from slmzoo.training.task import generator
-from slmzoo.training.ulm import UlmSettings
+from slmzoo.recipes.speech.sentences import sentences
+from slmzoo.training.loop.task import generator
+from slmzoo.training.tasks import ulm
+from slmzoo.training.tasks.ulm import UlmSettings
 
 SIZES = {"dim": 128, "n_layers": 4, "head_dim": 32, "hidden_dim": 384, "n_heads": 4, "n_kv_heads": 2}
 CHUNK, BATCH = 128, 16

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ellav.constraint import PhonesInOrder
 from ellav.tokenizer import EOP, EllaVTokenizer
-from slmcore.checkpoint import Checkpoint, build, read
 from slmcore.errors import CheckpointError, must
+from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.decoding import Decoded, decode
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig

@@ -14,8 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from mistral_ulm.rule import UntilNextUtterance
 from mistral_ulm.scoring import sequence_logprobs
 from mistral_ulm.tokenizer import BOS, UnitTokenizer
-from slmcore.checkpoint import Checkpoint, build, read
 from slmcore.errors import must
+from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.decoding import decode
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig

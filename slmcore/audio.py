@@ -12,9 +12,9 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from slmcore import atomic, places
 from slmcore.errors import must
-from slmcore.places import Place
+from slmcore.files import atomic, places
+from slmcore.files.places import Place
 
 __all__ = [
     "EXTENSIONS",

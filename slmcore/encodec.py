@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from slmcore.checkpoint import fold_weight_norm
+from slmcore.files.checkpoint import fold_weight_norm
 
 __all__ = ["translated"]
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from slmcore import places
 from slmcore.errors import must
-from slmcore.places import Place
+from slmcore.files import places
+from slmcore.files.places import Place
 from slmcore.units import OperatingPoint, Units
 
 __all__ = ["INDEX", "Record", "provenance", "read", "read_index", "summary", "to_bytes", "write", "write_index"]

@@ -75,7 +75,7 @@ def _with_file(arguments: list[str]) -> list[str]:
     """The arguments with those of a YAML file, which training takes."""
     if arguments[:1] != ["train"]:
         return arguments
-    from slmzoo.training.settings import arguments_of_yaml
+    from slmzoo.training.loop.settings import arguments_of_yaml
 
     return arguments_of_yaml(arguments)
 

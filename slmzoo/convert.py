@@ -10,11 +10,12 @@ from typing import Any
 import ellav
 import mistral_ulm
 import wavtokenizer
-from slmcore import registry
-from slmcore.checkpoint import Checkpoint, read, save
-from slmcore.digests import sha256_of
+from slmcore.clustering import codebook
 from slmcore.errors import CheckpointError, must
-from wavlm_codebooks import codebook, wavlm
+from slmcore.files import registry
+from slmcore.files.checkpoint import Checkpoint, read, save
+from slmcore.files.digests import sha256_of
+from wavlm_codebooks import wavlm
 
 __all__ = ["convert", "published"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from slmcore import atomic
 from slmcore.errors import must
+from slmcore.files import atomic
 from slmcore.units import Units
 
 if TYPE_CHECKING:

@@ -18,15 +18,15 @@ import wavtokenizer
 from dpdp import DPDPQuantizer
 from ellav import EllaV
 from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
-from slmcore import registry as table
+from slmcore.clustering import codebook as codebook_file
 from slmcore.errors import must
-from slmcore.fetch import resolve
+from slmcore.files import registry as table
+from slmcore.files.fetch import resolve
+from slmcore.files.registry import Registries, Row
 from slmcore.layers.int8 import Scheme, quantize_linears
-from slmcore.registry import Registries, Row
 from slmcore.units import OperatingPoint
 from slmzoo.pipeline import Pipeline, Synthesizer
 from wavlm_codebooks import Codebook, WavLM
-from wavlm_codebooks import codebook as codebook_file
 from wavlm_codebooks import wavlm as wavlm_file
 from wavtokenizer import WavTokenizer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from slmcore.registry import rows
+from slmcore.files.registry import rows
 from slmzoo.cli import main
 
 ROOT = Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wavlm_codebooks.codebook import Codebook
+from slmcore.clustering.codebook import Codebook
 from wavlm_codebooks.wavlm import WavLM, WavLMConfig
 
 __all__ = ["Codebook", "WavLM", "WavLMConfig"]

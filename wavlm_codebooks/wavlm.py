@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmcore.batching import batches
-from slmcore.checkpoint import Checkpoint, build, fold_weight_norm, read
 from slmcore.errors import CheckpointError, must
+from slmcore.files.checkpoint import Checkpoint, build, fold_weight_norm, read
 from slmcore.layers.precision import LayerNorm32
 from slmcore.units import OperatingPoint
 from wavlm_codebooks.features import Windows, collate, prepare, windowed
@@ -172,7 +172,7 @@ class WavLM(nn.Module):
         return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The model as a checkpoint that `slmcore.checkpoint.save` writes."""
+        """The model as a checkpoint that `slmcore.files.checkpoint.save` writes."""
         return Checkpoint(
             kind="wavlm",
             config=asdict(self.config),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from slmcore import audio
-from slmcore.checkpoint import Checkpoint, build, read
+from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.seanet import SEANetEncoder
 from slmcore.layers.vq import EuclideanCodebook
 from slmcore.units import Codes, OperatingPoint
@@ -66,7 +66,7 @@ class WavTokenizer(nn.Module):
         return build(lambda: cls(config), renamed(checkpoint.state))
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Config and weights, to be written with `slmcore.checkpoint.save`."""
+        """Config and weights, to be written with `slmcore.files.checkpoint.save`."""
         return Checkpoint(
             kind="wavtokenizer",
             config=self.config.to_dict(),

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from slmcore.checkpoint import Checkpoint
 from slmcore.encodec import translated
 from slmcore.errors import CheckpointError
+from slmcore.files.checkpoint import Checkpoint
 from wavtokenizer.config import WavTokenizerConfig
 
 __all__ = ["published", "renamed"]

@@ -18,9 +18,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mistral_ulm import UnitLM, UnitTokenizer
-from slmcore import atomic, audio
+from slmcore import audio
 from slmcore.errors import must
-from slmcore.rows import check_k, check_lmbda
+from slmcore.files import atomic
+from slmcore.files.rows import check_k, check_lmbda
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline

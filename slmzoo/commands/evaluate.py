@@ -12,14 +12,14 @@ from typing import Any
 
 from simple_parsing import field as option
 
-from slmcore.fetch import verify
-from slmcore.registry import Row, find
+from slmcore.files.fetch import verify
+from slmcore.files.registry import Row, find
 from slmcore.units import OperatingPoint
 from slmzoo import invocation
 from slmzoo.commands.common import ModelCommand, ResultsCommand
-from slmzoo.evaluation.compare import Difference, cautions, compare_results
-from slmzoo.evaluation.results import Problems, Result, Score, insist, read, table
-from slmzoo.evaluation.statistics import Bootstrap
+from slmzoo.evaluation.report.compare import Difference, cautions, compare_results
+from slmzoo.evaluation.report.results import Problems, Result, Score, insist, read, table
+from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.pipeline import Pipeline
 from slmzoo.tables import columns
 

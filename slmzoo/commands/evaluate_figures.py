@@ -9,8 +9,8 @@ from pathlib import Path
 
 from simple_parsing import field
 
-from slmzoo.evaluation.figures import Value, abx_figure, bands_figure, likelihood_figure, rate_figure, values_of
-from slmzoo.evaluation.results import items_of, read
+from slmzoo.evaluation.report.figures import Value, abx_figure, bands_figure, likelihood_figure, rate_figure, values_of
+from slmzoo.evaluation.report.results import items_of, read
 
 __all__ = ["Figures"]
 

@@ -12,14 +12,14 @@ from simple_parsing import field
 from tqdm import tqdm
 
 from slmcore import audio
-from slmcore.digests import write_atomically
 from slmcore.errors import must
+from slmcore.files.digests import write_atomically
 from slmzoo.commands.evaluate import Evaluation, Findings
-from slmzoo.evaluation.asr import hear
-from slmzoo.evaluation.generation import ORIGINAL, Utterance, evaluate
-from slmzoo.evaluation.provenance import outside
-from slmzoo.evaluation.textmodels import text_model
-from slmzoo.evaluation.wer import normalise
+from slmzoo.evaluation.report.provenance import outside
+from slmzoo.evaluation.speech.asr import hear
+from slmzoo.evaluation.speech.generation import ORIGINAL, Utterance, evaluate
+from slmzoo.evaluation.speech.textmodels import text_model
+from slmzoo.evaluation.speech.wer import normalise
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["Generation"]

@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from slmcore import audio
-from slmcore.digests import write_atomically
+from slmcore.files.digests import write_atomically
 from slmzoo import invocation
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_generation import Generation
 from slmzoo.commands.evaluate_pairs import Pairs
 from slmzoo.commands.evaluate_speech import SpeechScores
 from slmzoo.commands.evaluate_units import Abx, UnitScores
-from slmzoo.evaluation import mini
-from slmzoo.evaluation.results import Result, from_flat, items_of, read, score_items, table
-from slmzoo.evaluation.unitstore import units_of
-from slmzoo.recipes.demo.sentences import sentences
+from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, score_items, table
+from slmzoo.evaluation.units.unit_store import units_of
+from slmzoo.recipes.mini import benchmark as mini
+from slmzoo.recipes.speech.sentences import sentences
 
 __all__ = ["RunMini"]
 

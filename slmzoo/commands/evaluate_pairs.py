@@ -15,11 +15,11 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
-from slmzoo.evaluation import layouts, zerospeech
-from slmzoo.evaluation.conventions import PRESETS, Convention, loglikelihoods
-from slmzoo.evaluation.pairs import Benchmark, accuracy, likelihood_rows, problems_of
-from slmzoo.evaluation.results import Problems, score_items
-from slmzoo.evaluation.unitstore import described, units_in, units_of
+from slmzoo.evaluation.likelihood import layouts, zerospeech
+from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
+from slmzoo.evaluation.likelihood.pairs import Benchmark, accuracy, likelihood_rows, problems_of
+from slmzoo.evaluation.report.results import Problems, score_items
+from slmzoo.evaluation.units.unit_store import described, units_in, units_of
 
 __all__ = ["Pairs", "PairsEvaluation", "Salmon", "Sblimp", "StoryCloze", "Swuggy"]
 

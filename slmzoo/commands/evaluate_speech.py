@@ -11,11 +11,11 @@ from simple_parsing import field as option
 from slmcore import audio
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import matched
-from slmzoo.evaluation.asr import hear
-from slmzoo.evaluation.pairs import found_in
-from slmzoo.evaluation.provenance import outside
-from slmzoo.evaluation.speech_scores import MEASURES, compare_files, measure, recognition, transcripts
-from slmzoo.evaluation.unit_scores import Found, joined
+from slmzoo.evaluation.likelihood.pairs import found_in
+from slmzoo.evaluation.report.provenance import outside
+from slmzoo.evaluation.speech.asr import hear
+from slmzoo.evaluation.speech.speech_scores import MEASURES, compare_files, measure, recognition, transcripts
+from slmzoo.evaluation.units.unit_scores import Found, joined
 
 __all__ = ["SpeechScores"]
 

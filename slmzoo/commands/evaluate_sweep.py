@@ -16,22 +16,22 @@ from tqdm import tqdm
 
 from dpdp import DPDPQuantizer
 from slmcore.errors import must
-from slmcore.fetch import resolve
+from slmcore.files.fetch import resolve
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.commands.common import parse_point
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched, shown
-from slmzoo.evaluation import abx
-from slmzoo.evaluation.asr import recogniser
-from slmzoo.evaluation.featurestore import features_of, lengths
-from slmzoo.evaluation.pairs import found_in
-from slmzoo.evaluation.provenance import outside
-from slmzoo.evaluation.results import Row, Score
-from slmzoo.evaluation.speech_scores import transcripts
-from slmzoo.evaluation.sweep import Known, keep, kept, scores_at, spoken, units_at
-from slmzoo.evaluation.unit_scores import Found
-from slmzoo.evaluation.unitstore import fingerprint
+from slmzoo.evaluation.likelihood.pairs import found_in
+from slmzoo.evaluation.report.provenance import outside
+from slmzoo.evaluation.report.results import Row, Score
+from slmzoo.evaluation.speech.asr import recogniser
+from slmzoo.evaluation.speech.speech_scores import transcripts
+from slmzoo.evaluation.units import abx
+from slmzoo.evaluation.units.feature_store import features_of, lengths
+from slmzoo.evaluation.units.sweep import Known, keep, kept, scores_at, spoken, units_at
+from slmzoo.evaluation.units.unit_scores import Found
+from slmzoo.evaluation.units.unit_store import fingerprint
 from slmzoo.pipeline import Synthesizer
 
 __all__ = ["Sweep"]

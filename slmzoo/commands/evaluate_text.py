@@ -12,16 +12,16 @@ import torch
 from simple_parsing import field as option
 from torch import Tensor
 
-from slmcore.digests import sha256_of
 from slmcore.errors import must
+from slmcore.files.digests import sha256_of
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched
-from slmzoo.evaluation.results import score_items
-from slmzoo.evaluation.speech_scores import transcripts
-from slmzoo.evaluation.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
-from slmzoo.evaluation.textgrid import SILENCE
-from slmzoo.evaluation.unitstore import described, units_in
+from slmzoo.evaluation.report.results import score_items
+from slmzoo.evaluation.speech.speech_scores import transcripts
+from slmzoo.evaluation.units.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
+from slmzoo.evaluation.units.textgrid import SILENCE
+from slmzoo.evaluation.units.unit_store import described, units_in
 
 __all__ = ["TextInformation"]
 

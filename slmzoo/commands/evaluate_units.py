@@ -15,12 +15,12 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
-from slmzoo.evaluation import abx
-from slmzoo.evaluation.pairs import found_in, unique
-from slmzoo.evaluation.results import Problems
-from slmzoo.evaluation.textgrid import Phone, phones
-from slmzoo.evaluation.unit_scores import cost, discriminability, joined, phonetic
-from slmzoo.evaluation.unitstore import described, units_in, units_of
+from slmzoo.evaluation.likelihood.pairs import found_in, unique
+from slmzoo.evaluation.report.results import Problems
+from slmzoo.evaluation.units import abx
+from slmzoo.evaluation.units.textgrid import Phone, phones
+from slmzoo.evaluation.units.unit_scores import cost, discriminability, joined, phonetic
+from slmzoo.evaluation.units.unit_store import described, units_in, units_of
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["Abx", "OnUnits", "UnitScores", "alignments_in", "matched", "shown"]

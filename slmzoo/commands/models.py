@@ -9,9 +9,9 @@ from typing import Any
 
 from simple_parsing import field
 
-from slmcore import fetch as files
-from slmcore import registry as table
-from slmcore.registry import Row
+from slmcore.files import fetch as files
+from slmcore.files import registry as table
+from slmcore.files.registry import Row
 from slmzoo import convert as conversion
 from slmzoo.commands.common import ZooCommand, complain
 from slmzoo.tables import columns

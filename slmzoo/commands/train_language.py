@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slmzoo.commands.training import tell
-from slmzoo.training import ellav, ulm
+from slmzoo.training.tasks import ellav, ulm
 
 __all__ = ["TrainEllav", "TrainUlm"]
 

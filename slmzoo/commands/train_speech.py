@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from slmzoo.commands.training import tell
-from slmzoo.training import codebook, codec, encoder
+from slmzoo.training.tasks import codebook, codec, encoder
 
 __all__ = ["TrainCodebook", "TrainCodec", "TrainEncoder"]
 

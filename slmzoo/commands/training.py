@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from slmzoo.training.run import rank
+from slmzoo.training.loop.run import rank
 
 __all__ = ["tell"]
 

@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slmcore import places, shards
+from slmcore import shards
 from slmcore.errors import must
+from slmcore.files import places
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.corpus.items import folder_of

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from slmcore import places
 from slmcore.errors import must
+from slmcore.files import places
 from slmzoo.corpus.items import Item, probable_length, probable_seconds
 
 __all__ = ["PREFIX", "audio_bytes", "items"]

@@ -12,7 +12,8 @@ from typing import BinaryIO, cast
 
 from torch import Tensor
 
-from slmcore import audio, places
+from slmcore import audio
+from slmcore.files import places
 
 __all__ = ["Item", "folder_of", "load", "named_apart", "probable_length", "probable_seconds"]
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from slmcore import places, shards
-from slmcore.rows import shown
+from slmcore import shards
+from slmcore.files import places
+from slmcore.files.rows import shown
 from slmcore.units import OperatingPoint
 from slmzoo.corpus import plan, sources
 from slmzoo.corpus.plan import Planned

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from slmcore import places
-from slmcore.places import Place
+from slmcore.files import places
+from slmcore.files.places import Place
 from slmzoo.corpus.items import Item, folder_of, probable_length
 
 __all__ = ["csv_rows", "fairseq", "lhotse"]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dpdp import sweep
 from slmcore.batching import batches
-from slmcore.digests import sha256_of
 from slmcore.errors import must
+from slmcore.files.digests import sha256_of
 from slmcore.units import OperatingPoint, Units
 from slmzoo import __version__, hub
 from slmzoo.pipeline import Pipeline

@@ -9,8 +9,8 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from slmcore import places
-from slmcore.places import Place
+from slmcore.files import places
+from slmcore.files.places import Place
 from slmzoo.corpus.items import Item
 
 __all__ = ["Planned", "cut", "items", "items_of", "write_manifest"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from slmcore import places
+from slmcore.files import places
 from slmcore.units import OperatingPoint
 from slmzoo.corpus import plain
 from slmzoo.corpus.job import Job, begin, locked

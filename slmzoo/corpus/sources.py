@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from glob import glob
 from pathlib import Path, PurePosixPath
 
-from slmcore import audio, places
-from slmcore.places import Place
+from slmcore import audio
+from slmcore.files import places
+from slmcore.files.places import Place
 from slmzoo.corpus import huggingface, manifests, tars
 from slmzoo.corpus.items import Item, folder_of, named_apart, probable_seconds
 

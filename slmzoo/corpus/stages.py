@@ -12,9 +12,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from slmcore import audio, places, shards
+from slmcore import audio, shards
 from slmcore.errors import must
-from slmcore.places import Place
+from slmcore.files import places
+from slmcore.files.places import Place
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.corpus.items import Item, load

@@ -7,8 +7,9 @@ import tarfile
 from collections.abc import Iterator
 from typing import Any
 
-from slmcore import audio, places
-from slmcore.places import Place
+from slmcore import audio
+from slmcore.files import places
+from slmcore.files.places import Place
 from slmzoo.corpus.items import Item, folder_of, probable_seconds
 
 __all__ = ["items"]

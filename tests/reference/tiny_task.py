@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from slmzoo.training.settings import TrainSettings
-from slmzoo.training.task import Figures, Moment, Optimization, Part, Task, generator
+from slmzoo.training.loop.settings import TrainSettings
+from slmzoo.training.loop.task import Figures, Moment, Optimization, Part, Task, generator
 
 
 class Line(Task):

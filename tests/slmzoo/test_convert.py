@@ -8,12 +8,13 @@ import torch
 import ellav
 import mistral_ulm
 import wavtokenizer
-from slmcore.checkpoint import read
-from slmcore.digests import sha256_of
+from slmcore.clustering import codebook
 from slmcore.errors import CheckpointError
-from slmcore.registry import Row
+from slmcore.files.checkpoint import read
+from slmcore.files.digests import sha256_of
+from slmcore.files.registry import Row
 from slmzoo.convert import convert
-from wavlm_codebooks import codebook, wavlm
+from wavlm_codebooks import wavlm
 
 PACKAGES = {
     "wavlm.pt": wavlm,

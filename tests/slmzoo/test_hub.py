@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from slmcore import checkpoint as files
+from slmcore.files import checkpoint as files
 from slmcore.units import OperatingPoint
 from slmzoo import hub
 from tests.reference import tiny_zoo

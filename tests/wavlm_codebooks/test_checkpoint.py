@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from slmcore.checkpoint import save
+from slmcore.clustering import codebook as codebooks
 from slmcore.errors import CheckpointError
+from slmcore.files.checkpoint import save
 from slmcore.units import OperatingPoint
 from tests.reference.wavlm import noise, published_checkpoint, small_model
 from wavlm_codebooks import Codebook, WavLM, WavLMConfig
-from wavlm_codebooks import codebook as codebooks
 from wavlm_codebooks import wavlm as wavlms
 
 SHORT = noise(4000)

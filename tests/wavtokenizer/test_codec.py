@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmcore.checkpoint import Checkpoint
+from slmcore.files.checkpoint import Checkpoint
 from slmcore.units import Codes
 from tests.reference.recipe import recipe_tensor
 from tests.reference.wavtokenizer import overlap_add

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import wavtokenizer
-from slmcore.checkpoint import save
 from slmcore.errors import CheckpointError
+from slmcore.files.checkpoint import save
 from tests.reference import wavtokenizer as oracle
 from tests.reference.recipe import recipe_state
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slmcore.errors import must
-from slmzoo.evaluation import wer
-from slmzoo.evaluation.asr import hear, unknown_words
-from slmzoo.recipes.demo.sentences import vocabulary
+from slmzoo.evaluation.speech import wer
+from slmzoo.evaluation.speech.asr import hear, unknown_words
+from slmzoo.recipes.speech.sentences import vocabulary
 
 __all__ = ["references", "word_error_rate"]
 

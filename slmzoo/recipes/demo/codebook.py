@@ -14,13 +14,14 @@ from torch import Tensor
 
 from dpdp import DPDPQuantizer
 from slmcore import audio
+from slmcore.clustering import codebook
 from slmcore.errors import must
-from slmcore.places import write_bytes
+from slmcore.files.places import write_bytes
 from slmzoo.recipes.demo.common import DEMO, features_of, ship
 from slmzoo.recipes.demo.encoder import shared
-from slmzoo.training.codebook import CodebookSettings, train
-from slmzoo.training.frames import encoder_features, npy
-from wavlm_codebooks import WavLM, codebook, wavlm
+from slmzoo.training.data.feature_samples import encoder_features, npy
+from slmzoo.training.tasks.codebook import CodebookSettings, train
+from wavlm_codebooks import WavLM, wavlm
 
 __all__ = ["encode", "make", "write_units"]
 

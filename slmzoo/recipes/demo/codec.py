@@ -7,7 +7,7 @@ from typing import Any
 
 from slmzoo.recipes.demo.common import ship
 from slmzoo.recipes.demo.corpus import REFERENCE
-from slmzoo.training.codec import CodecSettings, train
+from slmzoo.training.tasks.codec import CodecSettings, train
 
 __all__ = ["make"]
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from slmcore import atomic
-from slmcore.checkpoint import read, save
+from slmcore.clustering import codebook
+from slmcore.files import atomic
+from slmcore.files.checkpoint import read, save
+from slmcore.files.zoofile import rows_of_file
 from slmcore.units import OperatingPoint
-from slmcore.zoofile import rows_of_file
 from slmzoo.convert import published
-from slmzoo.training.frames import Features
-from wavlm_codebooks import codebook
+from slmzoo.training.data.feature_samples import Features
 
 __all__ = ["DEMO", "demo_point", "features_of", "made", "ship", "write_report"]
 
@@ -70,7 +70,7 @@ def _provenance(model: str, **figures: float | str) -> dict[str, float | str]:
     return {
         "note": "A demo: small, trained on synthetic speech. Its numbers are not the published models'.",
         "recipe": f"python -m slmzoo.recipes.demo --only {model}",
-        "data": "sentences of slmzoo.recipes.demo.sentences and .wide, spoken by flite's voices",
+        "data": "sentences of slmzoo.recipes.speech.sentences and .wide, spoken by flite's voices",
         "licence": "MIT",
         **figures,
     }

@@ -23,11 +23,11 @@ from typing import Literal, get_args
 import soundfile
 from tqdm import tqdm
 
-from slmcore import atomic
 from slmcore.errors import must
-from slmzoo.recipes.demo.plain import MORE, PLAIN
-from slmzoo.recipes.demo.sentences import sentences, vocabulary
-from slmzoo.recipes.demo.wide import wide_sentences
+from slmcore.files import atomic
+from slmzoo.recipes.speech.everyday import MORE, PLAIN
+from slmzoo.recipes.speech.sentences import sentences, vocabulary
+from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 
 __all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "speak", "synthesise"]
 
@@ -48,7 +48,7 @@ _TRAIN = {
 _WIDE = {REFERENCE: slice(16_000), "rms": slice(3000), "awb": slice(3000), "kal16": slice(3000)}
 """Which of the sentences of a wide vocabulary."""
 _SAY_WORDS = ("awb", "kal16")
-"""The voices that say each word alone, in training: not those of `slmzoo.evaluation.mini`'s words."""
+"""The voices that say each word alone, in training: not those of `slmzoo.recipes.mini.benchmark`'s words."""
 _TAKES = 3
 _SENTENCES: dict[_Text, int] = {"train": 21_000, "wide": 16_000, "test": 100}
 _TEST = (("slt", 1.0), ("rms", 1.0), ("awb", 1.0), ("kal16", 1.0), ("slt", 1.25), ("rms", 1.25))

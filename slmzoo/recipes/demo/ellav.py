@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slmzoo.recipes.demo.common import DEMO, demo_point, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
-from slmzoo.training.ellav import EllavSettings, train
+from slmzoo.training.tasks.ellav import EllavSettings, train
 
 __all__ = ["make"]
 

@@ -15,16 +15,17 @@ import torch
 from tqdm import tqdm
 
 from slmcore import audio
-from slmcore.places import write_bytes
+from slmcore.clustering import kmeans
+from slmcore.clustering.dtw import align
+from slmcore.files.places import write_bytes
 from slmzoo.recipes.demo.common import features_of, made, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
-from slmzoo.training.alignment import align
-from slmzoo.training.encoder import EncoderSettings, train
-from slmzoo.training.frames import Features, cepstral_features, encoder_features, npy
-from slmzoo.training.targets import target_files
-from slmzoo.training.task import generator
-from slmzoo.training.voices import spoken_by_all
-from wavlm_codebooks import kmeans, wavlm
+from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, npy
+from slmzoo.training.data.pseudo_labels import target_files
+from slmzoo.training.loop.task import generator
+from slmzoo.training.tasks.encoder import EncoderSettings, train
+from slmzoo.training.tasks.speaker_directions import spoken_by_all
+from wavlm_codebooks import wavlm
 
 __all__ = ["NAME", "make"]
 

@@ -18,9 +18,10 @@ from simple_parsing import parse
 
 from dpdp import DPDPQuantizer, fit_lmbda
 from slmcore import audio
+from slmcore.clustering import kmeans
 from slmzoo.recipes.demo.codebook import encode
 from slmzoo.recipes.demo.common import DEMO
-from wavlm_codebooks import WavLM, kmeans, wavlm
+from wavlm_codebooks import WavLM, wavlm
 
 __all__ = ["compare_layers", "distances", "edits", "main", "measure", "nearer"]
 

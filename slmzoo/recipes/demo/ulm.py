@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from mistral_ulm import UnitLM, UnitTokenizer, load
-from slmzoo.evaluation.ngrams import KneserNey
+from slmzoo.evaluation.likelihood.ngrams import KneserNey
 from slmzoo.recipes.demo.common import DEMO, demo_point, ship, write_report
-from slmzoo.training.material import Spoken, UnitSource
-from slmzoo.training.task import generator
-from slmzoo.training.ulm import UlmSettings, train
+from slmzoo.training.data.unit_files import Spoken, UnitSource
+from slmzoo.training.loop.task import generator
+from slmzoo.training.tasks.ulm import UlmSettings, train
 
 __all__ = ["make", "measure"]
 

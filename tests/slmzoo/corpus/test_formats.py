@@ -14,7 +14,7 @@ from slmcore.shards import Record
 from slmcore.units import OperatingPoint, Units
 from slmzoo.cli import main
 from slmzoo.corpus.formats import FORMATS, convert
-from slmzoo.training.material import UnitSource
+from slmzoo.training.data.unit_files import UnitSource
 
 utterances = st.lists(st.lists(st.integers(0, 999), min_size=1, max_size=30), min_size=1, max_size=5)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from slmcore import audio, places, shards
+from slmcore import audio, shards
+from slmcore.files import places
 from slmzoo import hub
 from slmzoo.corpus import job as jobs
 from slmzoo.corpus import plain, run, stages

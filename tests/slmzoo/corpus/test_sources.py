@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import torch
 
-from slmcore import audio, places
+from slmcore import audio
+from slmcore.files import places
 from slmzoo.corpus import huggingface, items, sources, stages
 from slmzoo.corpus.items import Item
 

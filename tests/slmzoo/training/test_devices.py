@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from slmzoo.commands.training import tell
-from slmzoo.training.module import Module
-from slmzoo.training.run import Run
-from slmzoo.training.task import generator
+from slmzoo.training.loop.module import Module
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.task import generator
 from tests.reference.tiny_task import Line, settings
 from tests.reference.units_on_disk import K, write_files
 

@@ -1,0 +1,1 @@
+"""k-means, codebooks and dynamic time warping."""

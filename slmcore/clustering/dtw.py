@@ -1,0 +1,106 @@
+"""Dynamic time warping (Sakoe and Chiba, 1978): costs of many pairs at once, and the path of one pair."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["align", "total_cost", "warp"]
+
+
+def warp(costs: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """Mean cost along the cheapest path of each pair: float64 (n, m).
+
+    `costs`: float64 (X, Y) on the CPU, of every frame of n sequences, one after the other, to every frame of m others;
+    `xs` (n,), `ys` (m,): their lengths, int64, all >= 1, with sums X and Y.
+
+    A path goes from the first frames to the last by steps (1, 1), (0, 1) and (1, 0). Its cost is divided by the number
+    of its pairs of frames. Where steps are equally cheap, going back, the diagonal is taken before y's and that before
+    x's, as the published scorers do. Compiled by numba where that is installed, with an equal result.
+    """
+    out = torch.empty(len(xs), len(ys), dtype=torch.float64)
+    _loop()(costs.contiguous(), _starts(xs), xs, _starts(ys), ys, out)
+    return out
+
+
+def by_torch(costs: Tensor, from_x: Tensor, xs: Tensor, from_y: Tensor, ys: Tensor, out: Tensor) -> None:
+    """Fill `out` (n, m) as `warp` says; all pairs take each step together."""
+    rows: list[tuple[Tensor, Tensor]] = []
+    for i in range(int(xs.max())):
+        at_x = from_x + xs.sub(1).clamp(max=i)
+        above, rows = rows, []
+        for j in range(int(ys.max())):
+            cost = costs[at_x][:, from_y + ys.sub(1).clamp(max=j)]
+            if i == j == 0:
+                total, steps = cost, torch.ones_like(cost)
+            elif i == 0 or j == 0:
+                total, steps = above[0] if j == 0 else rows[j - 1]
+                total, steps = total + cost, steps + 1
+            else:
+                total, steps = _best(above[j - 1], rows[j - 1], above[j])
+                total, steps = total + cost, steps + 1
+            rows.append((total, steps))
+            ends = (xs == i + 1)[:, None] & (ys == j + 1)
+            out[ends] = (total / steps)[ends]
+
+
+def _best(*ways: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Of ways to a pair of frames the cheapest, the first of equals."""
+    total, steps = ways[0]
+    for other, length in ways[1:]:
+        cheaper = other < total
+        total, steps = torch.where(cheaper, other, total), torch.where(cheaper, length, steps)
+    return total, steps
+
+
+def _starts(lengths: Tensor) -> Tensor:
+    return lengths.cumsum(0) - lengths
+
+
+@cache
+def _loop() -> Any:
+    try:
+        from slmcore.clustering.dtw_compiled import by_numba
+    except ImportError:
+        return by_torch
+    return by_numba
+
+
+def align(x: Tensor, reference: Tensor) -> Tensor:
+    """For each frame of `x` (T, D) the frame of `reference` (S, D) that the cheapest path pairs it with: int64 (T,).
+
+    The path runs from the first frames to the last by steps (1, 0), (0, 1) and (1, 1), its cost is the sum of the
+    Euclidean distances of the pairs. Of several partners the middle one is taken.
+    """
+    totals = _totals(x, reference)
+    partners: list[list[int]] = [[] for _ in range(len(totals))]
+    t, s = len(totals) - 1, totals.shape[1] - 1
+    while t > 0 or s > 0:
+        partners[t].append(s)
+        before = [(t - 1, s - 1), (t - 1, s), (t, s - 1)]
+        t, s = min((p for p in before if min(p) >= 0), key=lambda p: totals[p])
+    partners[0].append(0)
+    return torch.tensor([found[len(found) // 2] for found in partners])
+
+
+def total_cost(x: Tensor, reference: Tensor) -> float:
+    """Cost of the path that `align` follows."""
+    return float(_totals(x, reference)[-1, -1])
+
+
+def _totals(x: Tensor, reference: Tensor) -> np.ndarray:
+    """Cost of the cheapest path to each pair of frames: float64 (T, S)."""
+    costs = torch.cdist(x.double(), reference.double()).numpy()
+    totals = np.empty_like(costs)
+    totals[0] = costs[0].cumsum()
+    for t in range(1, len(costs)):
+        above = totals[t - 1]
+        entered = costs[t] + np.minimum(above, np.concatenate([[np.inf], above[:-1]]))
+        # Steps along the row add its costs: a running minimum, once their sum is taken away.
+        along = costs[t].cumsum()
+        totals[t] = np.minimum.accumulate(entered - along) + along
+    return totals

@@ -1,0 +1,1 @@
+"""Files of models: rows, registries, download, verification, checkpoints, atomic writing."""

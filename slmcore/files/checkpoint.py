@@ -1,0 +1,172 @@
+"""Reading and writing model files: the published pickles, without running code, and the project's safetensors."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from slmcore.errors import CheckpointError, must
+from slmcore.files import atomic
+from slmcore.units import OperatingPoint
+
+__all__ = ["Checkpoint", "build", "fold_weight_norm", "read", "save"]
+
+FORMAT, VERSION = "slmzoo", "1"
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The content of a model file, in the project's own terms."""
+
+    kind: str
+    """"wavlm", "codebook", "ulm", "ellav" or "wavtokenizer"."""
+    config: dict[str, Any]
+    """Fields of the model's config dataclass."""
+    state: dict[str, Tensor]
+    """State dict, with the project's key names."""
+    tokenizer: dict[str, Any] | None = None
+    operating_point: OperatingPoint | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Where the weights come from: recipe, data, licence."""
+
+
+def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
+    """Load a model file of `kind` (None: any): the project's `.safetensors`, or a pickle that `published` translates.
+
+    Pickles are read with `weights_only=True`; one that would run code is refused.
+    Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path}. Give the path of an existing file.")
+    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, kind, published)
+    if kind not in (None, found.kind):
+        raise CheckpointError(f"{path.name} holds a model of kind {found.kind!r}, but {kind!r} is needed here.")
+    return found
+
+
+def save(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
+    """Write `checkpoint` as safetensors; floats become `dtype` if given. The file appears whole or not at all."""
+    state = {k: _at(v, dtype).detach().cpu().contiguous().clone() for k, v in checkpoint.state.items()}
+    with atomic.replacing(path) as part:
+        save_file(state, part, _metadata(checkpoint))
+
+
+def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
+    """Make the module on the meta device and hand it `state`, every key of which must match; floats become float32.
+
+    Buffers outside the state dict (tables, windows) must be made by the module when it is first used.
+    """
+    with torch.device("meta"):
+        model = factory()
+    wanted = {k: v.shape for k, v in model.state_dict().items()}
+    wrong = [f"missing {k}" for k in wanted.keys() - state.keys()]
+    wrong += [f"unexpected {k}" for k in state.keys() - wanted.keys()]
+    wrong += [
+        f"{k} is {tuple(state[k].shape)}, not {tuple(shape)}"
+        for k, shape in wanted.items()
+        if k in state and state[k].shape != shape
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
+        raise CheckpointError(f"The weights do not fit the model: {'; '.join(sorted(wrong)[:5])}{more}.")
+    model.load_state_dict({k: _at(v, torch.float32) for k, v in state.items()}, strict=True, assign=True)
+    return model.eval()
+
+
+def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Replace each weight-norm pair, by either name that torch has given it, by its weight g v / ||v||.
+
+    The norm runs over the axes that g does not have.
+    """
+    names = {".parametrizations.weight.original0": ".parametrizations.weight.original1", ".weight_g": ".weight_v"}
+    folded = dict(state)
+    for key in state:
+        for g_name, v_name in names.items():
+            if key.endswith(g_name):
+                base = key.removesuffix(g_name)
+                g, v = folded.pop(key).float(), folded.pop(base + v_name).float()
+                axes = [axis for axis in range(v.ndim) if g.shape[axis] == 1]
+                folded[base + ".weight"] = g * v / v.norm(dim=axes, keepdim=True)
+    return folded
+
+
+def _at(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+
+
+def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
+    point = checkpoint.operating_point
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": checkpoint.kind,
+        "config": json.dumps(checkpoint.config),
+        "tokenizer": json.dumps(checkpoint.tokenizer),
+        "operating_point": "null" if point is None else point.to_json(),
+        "provenance": json.dumps(checkpoint.provenance),
+    }
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from error
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path.name} has no slmzoo metadata of version {VERSION}. Make it with `slmzoo convert`."
+        )
+    try:
+        point = metadata["operating_point"]
+        return Checkpoint(
+            kind=metadata["kind"],
+            config=_object(metadata["config"]),
+            state=state,
+            tokenizer=None if metadata["tokenizer"] == "null" else _object(metadata["tokenizer"]),
+            operating_point=None if point == "null" else OperatingPoint.from_json(point),
+            provenance=_object(metadata["provenance"]),
+        )
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"The metadata of {path.name} is damaged: {error!r}.") from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(must("metadata", "a JSON object", text))
+    return value
+
+
+def _read_pickle(path: Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
+    try:
+        # Memory-mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path.name} is not a checkpoint of plain tensors and was refused without running it ({reason})."
+        ) from error
+    except Exception as error:  # on damaged bytes the unpickler fails in ways that have no type in common
+        raise CheckpointError(f"{path.name} is damaged or no torch checkpoint: {error!r}") from error
+    try:
+        return published(loaded)
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise CheckpointError(
+            f"{path.name} is not a published checkpoint of kind {kind or 'any'!r}: {error!r}"
+        ) from error

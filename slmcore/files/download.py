@@ -1,0 +1,268 @@
+"""One URL to one file: streamed, resumed after a break, retried with back-off; an error page is never taken for it."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import random
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from errno import ENOSPC
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from slmcore.errors import FetchError
+from slmcore.files.digests import write_atomically
+
+if TYPE_CHECKING:
+    from requests import Response
+
+__all__ = ["Policy", "discard", "download"]
+
+log = logging.getLogger(__name__)
+
+_PROGRESS = 1 << 20
+_TRANSIENT = frozenset({408, 425, 429})
+_BEGINNINGS = {
+    ".pt": (b"PK\x03\x04", b"\x80"),
+    ".pth": (b"PK\x03\x04", b"\x80"),
+    ".ckpt": (b"PK\x03\x04", b"\x80"),
+    ".json": (b"{", b"["),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """How patient a download is."""
+
+    connect_timeout: float = 10.0
+    """Seconds until a connection must stand."""
+    read_timeout: float = 30.0
+    """Seconds without a byte after which a connection counts as broken."""
+    attempts: int = 5
+    """How many attempts in a row may fail without a mebibyte of progress."""
+    backoff: float = 1.0
+    """Seconds before the second attempt, doubled before each further one."""
+    longest_wait: float = 120.0
+    """Seconds: no wait is longer, and a server that asks for a longer one is given up."""
+    chunk: int = 1 << 16
+    """Bytes written at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What is known of a file of which a part is here."""
+
+    url: str
+    validator: str
+    """The server's strong ETag or date of the file; empty if it gave none, and a resumed file could be a mixture."""
+    size: int | None
+    """Bytes of the whole file."""
+
+
+class _TransientError(Exception):
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def download(url: str, part: Path, *, progress: bool = True, policy: Policy | None = None) -> None:
+    """Bring the whole of `url` into the file `part`, going on where an earlier call broke off.
+
+    Raises FetchError when the server refuses, sends a page in place of the file, or keeps failing; what has arrived
+    then stays in `part` for the next call. OSError of the disk is passed on.
+    """
+    policy = policy or Policy()
+    failures, best = 0, 0
+    while True:
+        try:
+            return _attempt(url, part, progress, policy)
+        except _TransientError as problem:
+            here = _size(part)
+            failures, best = (1, here) if here >= best + _PROGRESS else (failures + 1, best)
+            if failures >= policy.attempts:
+                raise FetchError(
+                    f"Could not download {url}: {problem} ({failures} attempts in a row). Check the connection and "
+                    f"run again: it goes on after the {here:,} bytes that are here."
+                ) from problem
+            wait = _wait(url, problem.wait, failures, policy)
+            log.warning("%s: %s; trying again in %.1f s.", url, problem, wait)
+            time.sleep(wait)
+
+
+def discard(part: Path) -> None:
+    """Remove a part and what is known of it."""
+    part.unlink(missing_ok=True)
+    _known_path(part).unlink(missing_ok=True)
+
+
+def _attempt(url: str, part: Path, progress: bool, policy: Policy) -> None:
+    known = _known(part, url)
+    offset = _size(part) if known is not None else 0
+    if known is not None and known.size == offset:
+        return
+    headers = {"Accept-Encoding": "identity"}
+    if known is not None and offset:
+        headers |= {"Range": f"bytes={offset}-", "If-Range": known.validator}
+    with _open(url, headers, policy) as response:
+        _check_status(response, part)
+        offset, size = _begin(response, part, offset, known)
+        blocks = _checked_blocks(response, url, offset, policy.chunk)
+        free = shutil.disk_usage(part.parent).free
+        if size is not None and size - offset > free:
+            raise OSError(ENOSPC, f"{size - offset:,} bytes are needed and {free:,} are free")
+        if not offset:
+            discard(part)
+            write_atomically(_known_path(part), json.dumps(asdict(_part_of(response, url, size))))
+        _write(blocks, part, offset, size, progress)
+    if size is not None and _size(part) != size:
+        raise _TransientError(f"the connection ended after {_size(part):,} of {size:,} bytes")
+
+
+@contextmanager
+def _open(url: str, headers: dict[str, str], policy: Policy) -> Iterator[Response]:
+    import requests
+    from requests import exceptions as problems
+
+    timeouts = (policy.connect_timeout, policy.read_timeout)
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
+            yield response
+    except problems.SSLError as error:
+        raise FetchError(f"No secure connection to {url}: {error}. Check the clock, proxy and certificates.") from error
+    except problems.Timeout as error:
+        raise _TransientError("the server did not answer in time") from error
+    except (problems.ConnectionError, problems.ChunkedEncodingError, problems.ContentDecodingError) as error:
+        raise _TransientError(f"the connection broke ({error})") from error
+    except problems.RequestException as error:
+        raise FetchError(f"Could not download {url}: {error}. Check the address.") from error
+
+
+def _check_status(response: Response, part: Path) -> None:
+    code, said = response.status_code, f"the server answered {response.status_code} {response.reason}"
+    if code == 416:
+        # The part is longer than the file that the server has now.
+        discard(part)
+        raise _TransientError(said, wait=0)
+    if code in _TRANSIENT or code >= 500:
+        raise _TransientError(said, _retry_after(response))
+    if code not in (200, 206):
+        raise FetchError(
+            f"Could not download {response.url}: {said}. Check that the address is right and open to you, "
+            "or set SLMZOO_MIRROR to a place that holds the file."
+        )
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise FetchError(f"{response.url} came compressed though it must not. A proxy on the way may change files.")
+
+
+def _begin(response: Response, part: Path, offset: int, known: _Part | None) -> tuple[int, int | None]:
+    """Where the body begins in the file, and how long the whole file is."""
+    if response.status_code == 200:
+        length = response.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdecimal() else None
+    span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+    if span is None or known is None or not offset:
+        raise FetchError(f"{response.url} sent a range that was not asked for. Try SLMZOO_MIRROR.")
+    start, size = int(span[1]), int(span[2])
+    if start != offset or known.size not in (None, size):
+        discard(part)
+        raise _TransientError("the server sent another range than was asked for", wait=0)
+    return offset, size
+
+
+def _checked_blocks(response: Response, url: str, offset: int, chunk: int) -> Iterator[bytes]:
+    """The body in blocks; a FetchError if it is a web page or empty, before anything is written."""
+    blocks = response.iter_content(chunk)
+    first = next(blocks, b"")
+    if not offset:
+        page = response.headers.get("Content-Type", "").startswith("text/html")
+        if page or first.lstrip()[:64].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+            raise FetchError(
+                f"{url} gave a web page in place of the file. A login page or a proxy may stand in between: open the "
+                "address in a browser, or set SLMZOO_MIRROR."
+            )
+        if not _begins_as(Path(urlsplit(url).path).suffix, first):
+            raise FetchError(f"What {url} sent does not begin like the file it should be. Nothing was kept.")
+    return _chain(first, blocks)
+
+
+def _begins_as(suffix: str, first: bytes) -> bool:
+    if suffix == ".safetensors":
+        return first[8:9] == b"{"
+    return bool(first) and (suffix not in _BEGINNINGS or first.lstrip(b" \r\n\t").startswith(_BEGINNINGS[suffix]))
+
+
+def _chain(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from blocks
+
+
+def _write(blocks: Iterator[bytes], part: Path, offset: int, size: int | None, progress: bool) -> None:
+    """Append `blocks`. The bar goes to stderr, and only to a terminal."""
+    name = part.name.removeprefix(".").removesuffix(".part")
+    quiet = None if progress else True
+    with (
+        part.open("ab") as file,
+        tqdm(desc=name, initial=offset, total=size, unit="B", unit_scale=True, unit_divisor=1024, disable=quiet) as bar,
+    ):
+        for block in blocks:
+            file.write(block)
+            bar.update(len(block))
+
+
+def _part_of(response: Response, url: str, size: int | None) -> _Part:
+    tag = response.headers.get("ETag", "")
+    strong = "" if tag.startswith("W/") else tag
+    return _Part(url=url, validator=strong or response.headers.get("Last-Modified", ""), size=size)
+
+
+def _known(part: Path, url: str) -> _Part | None:
+    """What an earlier call noted of the part that is here; None, and the part removed, if it cannot be gone on with."""
+    try:
+        known = _Part(**json.loads(_known_path(part).read_text(encoding="utf-8")))
+        fits = known.url == url and known.validator and (known.size is None or _size(part) <= known.size)
+    except (OSError, ValueError, TypeError):
+        known, fits = None, False
+    if fits:
+        return known
+    discard(part)
+    return None
+
+
+def _known_path(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _wait(url: str, asked: float | None, failures: int, policy: Policy) -> float:
+    if asked is not None and asked > policy.longest_wait:
+        raise FetchError(f"The server of {url} asks to wait {asked:.0f} s. Run again after that, or set SLMZOO_MIRROR.")
+    if asked is not None:
+        return asked
+    # Jitter keeps many machines that failed together from coming back together.
+    return min(policy.longest_wait, policy.backoff * 2 ** (failures - 1) * random.uniform(1, 1.25))
+
+
+def _retry_after(response: Response) -> float | None:
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (moment - datetime.now(timezone.utc)).total_seconds())

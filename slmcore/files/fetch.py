@@ -1,0 +1,164 @@
+"""From a name to a file on this disk: rows of the registry, URLs, Hugging Face files, package data, local paths."""
+
+from __future__ import annotations
+
+import importlib.resources
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from slmcore.errors import FetchError, OfflineError, must
+from slmcore.files.cache import Wanted, cache_folder, obtain, offline, verify_cached
+from slmcore.files.digests import check, read_record, sha256_of
+from slmcore.files.download import Policy
+from slmcore.files.registry import Row
+from slmcore.files.rows import file_name
+
+__all__ = ["Policy", "Status", "cache_folder", "fetch", "resolve", "status", "verify"]
+
+log = logging.getLogger(__name__)
+
+_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?/(?P<file>[^?#]+)", re.ASCII)
+_PACKAGE = re.compile(r"package://(?P<package>[a-zA-Z_][\w.]*)/(?P<file>[^/]+)", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What is here of a row."""
+
+    state: str
+    """"verified" (has the known digits), "recorded" (none are known; equals what was first fetched), "unknown" (here,
+    not verified since it last changed) or "absent"."""
+    path: Path | None = None
+    size: int | None = None
+    """Bytes."""
+    sha256: str = ""
+    """All 64 digits, if they are known."""
+
+
+def resolve(source: str | Path | Row, *, progress: bool = True, policy: Policy | None = None) -> Path:
+    """The file that `source` names: a row, a local path, or an address that `fetch` takes.
+
+    Raises FileNotFoundError, ValueError for an address of another kind, FetchError for a download that fails.
+    """
+    address = source.url if isinstance(source, Row) else source
+    if not isinstance(address, (str, Path)) or not str(address):
+        raise ValueError(must("checkpoint", "a path, a URL or hf://owner/repo/file", source))
+    if isinstance(address, str) and "://" in address:
+        return fetch(source if isinstance(source, Row) else address, progress=progress, policy=policy)
+    path = Path(address).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"No file at {path}. Give an existing file, a URL or hf://owner/repo/file.")
+    return _checked(path, _digits(source))
+
+
+def fetch(row_or_url: Row | str, *, progress: bool = True, policy: Policy | None = None) -> Path:
+    """The file of a row or URL, brought here if it is not yet.
+
+    `https://` and `http://` go to torch.hub's cache folder, verified (see `slmcore.files.cache`); a damaged file there
+    is an error that names it, never replaced unasked, since someone may have put it there.
+    `hf://owner/repo[@revision]/file` goes to Hugging Face's own cache, `package://package/file` is data of an installed
+    package.
+    SLMZOO_MIRROR (a URL or folder with the files by name) is asked before http(s); SLMZOO_OFFLINE=1 forbids
+    the network.
+    """
+    url = row_or_url.url if isinstance(row_or_url, Row) else row_or_url
+    scheme = url.partition("://")[0] if isinstance(url, str) else ""
+    if scheme in ("https", "http"):
+        return obtain(_wanted(row_or_url), progress=progress, policy=policy)
+    if scheme == "hf":
+        return _checked(_from_hub(url), _digits(row_or_url))
+    if scheme == "package":
+        return _checked(_from_package(url), _digits(row_or_url))
+    raise ValueError(must("url", "https://, http://, hf://owner/repo/file or package://package/file", url))
+
+
+def verify(source: Row | str | Path) -> str:
+    """Read the whole file of `source` again and check it; its SHA-256 (64 digits).
+
+    Nothing is downloaded. Raises DigestError if it is not the file it must be, FileNotFoundError if it is not here.
+    """
+    address = source.url if isinstance(source, Row) else str(source)
+    if address.startswith(("https://", "http://")):
+        return verify_cached(_wanted(source if isinstance(source, Row) else address), again=True).sha256
+    path = _from_hub(address, local_only=True) if address.startswith("hf://") else resolve(source)
+    found, record = sha256_of(path), read_record(path)
+    check(found, _digits(source) or (record.sha256 if record else ""), path, "It was damaged or replaced.")
+    return found
+
+
+def status(row: Row) -> Status:
+    """What is here of `row`, without the network; files outside the cache folder are read to check their digits."""
+    try:
+        if row.url.startswith(("https://", "http://")):
+            return _cached_status(row)
+        path = _from_hub(row.url, local_only=True) if row.url.startswith("hf://") else resolve(row)
+    except FileNotFoundError:
+        return Status(state="absent")
+    except OSError as error:
+        log.warning("%s: %s", row.label, error)
+        return Status(state="unknown")
+    return Status(state="verified" if row.sha256 else "unknown", path=path, size=path.stat().st_size)
+
+
+def _cached_status(row: Row) -> Status:
+    path = _wanted(row).path
+    if not path.is_file():
+        return Status(state="absent")
+    record, size = read_record(path), path.stat().st_size
+    if record is None or not record.still_holds(path) or not record.sha256.startswith(row.sha256):
+        return Status(state="unknown", path=path, size=size)
+    return Status(state="verified" if row.sha256 else "recorded", path=path, size=size, sha256=record.sha256)
+
+
+def _wanted(source: Row | str) -> Wanted:
+    if isinstance(source, Row):
+        return Wanted(url=source.url, sha256=source.sha256, published=source.zoo == "dp-slm")
+    return Wanted(url=source)
+
+
+def _digits(source: object) -> str:
+    return source.sha256 if isinstance(source, Row) else ""
+
+
+def _checked(path: Path, digits: str) -> Path:
+    if digits:
+        check(sha256_of(path), digits, path, f"{path} was damaged or replaced. Put the right file there.")
+    return path
+
+
+def _from_package(url: str) -> Path:
+    match = _PACKAGE.fullmatch(url)
+    if match is None:
+        raise ValueError(must("url", "package://package/file", url))
+    try:
+        path = Path(str(importlib.resources.files(match["package"]) / file_name(url)))
+    except ModuleNotFoundError as error:
+        raise FileNotFoundError(f"The package of {url} is not installed. Install slmzoo as a whole.") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"{url} is not part of this installation. Install slmzoo again.")
+    return path
+
+
+def _from_hub(url: str, local_only: bool = False) -> Path:
+    match = _HUB.fullmatch(url)
+    if match is None or not all(re.fullmatch(r"(?!\.)[\w. +=-]+", part) for part in match["file"].split("/")):
+        raise ValueError(must("url", "hf://owner/repo/file or hf://owner/repo@revision/file", url))
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    local_only = local_only or offline()
+    try:
+        return Path(
+            hf_hub_download(match["repo"], match["file"], revision=match["revision"], local_files_only=local_only)
+        )
+    except LocalEntryNotFoundError as error:
+        if offline():
+            raise OfflineError(f"{url} is not in Hugging Face's cache, and SLMZOO_OFFLINE=1 forbids more.") from error
+        if local_only:
+            raise FileNotFoundError(f"{url} is not in Hugging Face's cache. Fetch it first.") from error
+        raise FetchError(f"Could not download {url}: {error}. Check the connection.") from error
+    except Exception as error:  # what the library raises differs between its versions
+        remedy = "Check the name, and `hf auth login` if it is private."
+        raise FetchError(f"Could not download {url}: {error}. {remedy}") from error

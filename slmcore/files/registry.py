@@ -1,0 +1,137 @@
+"""The one table of checkpoints: published, shipped and the user's own, found by zoo, kind, variant, k and lambda."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from slmcore.errors import must
+from slmcore.files.rows import KINDS, Row, check_k, check_lmbda, file_name, shown
+from slmcore.files.zoofile import rows_of_file, rows_of_text
+from slmcore.units import OperatingPoint
+from slmcore.zoos.dp_slm import published_rows
+
+__all__ = ["Registries", "Row", "find", "operating_points", "rows", "zoos"]
+
+#: One registry file or several, in addition to those of `SLMZOO_REGISTRY`.
+Registries = str | Path | Sequence[str | Path] | None
+
+_DEMO = "slmzoo.demo"
+_OWN_ZOOS = ("dp-slm", "demo")
+
+
+def rows(zoo: str | None = None, kind: str | None = None, registry: Registries = None) -> tuple[Row, ...]:
+    """All rows, of one zoo and kind if given: the published, the demo's, then those of the user's registries.
+
+    Registries are the files named in `SLMZOO_REGISTRY` (separated as in PATH) and in `registry`.
+    Raises ValueError for an unknown zoo or kind, or a registry that is not right.
+    """
+    table = [*_published(), *_demo()]
+    for file in _registry_files(registry):
+        _add(table, rows_of_file(file), file)
+    if zoo is not None and zoo not in {row.zoo for row in table}:
+        valid = ", ".join(dict.fromkeys(row.zoo for row in table))
+        raise ValueError(must("zoo", f"one of {valid}", zoo, "Others come from SLMZOO_REGISTRY or `registry=`."))
+    if kind is not None and kind not in KINDS:
+        raise ValueError(must("kind", f"one of {', '.join(KINDS)}", kind))
+    return tuple(row for row in table if zoo in (None, row.zoo) and kind in (None, row.kind))
+
+
+def zoos(registry: Registries = None) -> tuple[str, ...]:
+    """The names of all zoos."""
+    return tuple(dict.fromkeys(row.zoo for row in rows(registry=registry)))
+
+
+def find(
+    kind: str,
+    *,
+    zoo: str = "dp-slm",
+    variant: str | None = None,
+    k: int | None = None,
+    lmbda: float | None = None,
+    layer: int | None = None,
+    registry: Registries = None,
+) -> Row:
+    """The one row of `kind` at this operating point.
+
+    `variant` None means the zoo's first of that kind. `k`, `lmbda` and `layer` may be left out where that leaves one
+    row; a row that does not depend on one of them takes any. Raises ValueError that lists what there is.
+    """
+    k, lmbda = check_k(k), check_lmbda(lmbda)
+    here = rows(zoo, kind, registry)
+    if not here:
+        has = _listed(row.kind for row in rows(zoo, None, registry))
+        raise ValueError(f"The zoo {zoo!r} has no {kind}. It has {has}.")
+    variant = here[0].variant if variant is None else variant
+    of_variant = [row for row in here if row.variant == variant]
+    if not of_variant:
+        raise ValueError(must("variant", f"one of {_listed(row.variant for row in here)}", variant))
+    wanted = {"k": k, "lmbda": lmbda, "layer": layer}
+    found = [row for row in of_variant if all(_agree(getattr(row, n), v) for n, v in wanted.items())]
+    if len(found) == 1:
+        return found[0]
+    raise ValueError(_no_single_row(kind, zoo, wanted, found, of_variant))
+
+
+def operating_points(zoo: str = "dp-slm", registry: Registries = None) -> tuple[OperatingPoint, ...]:
+    """The points of `zoo` that a language or acoustic model was trained at, in the table's order."""
+    points = (row.operating_point for row in rows(zoo, None, registry) if row.kind in ("ulm", "ellav"))
+    return tuple(dict.fromkeys(point for point in points if point is not None and point.k is not None))
+
+
+def _agree(known: object, wanted: object) -> bool:
+    return known is None or wanted is None or known == wanted
+
+
+def _no_single_row(kind: str, zoo: str, wanted: dict, found: list[Row], candidates: list[Row]) -> str:
+    asked = ", ".join(f"{name}={shown(value)}" for name, value in wanted.items() if value is not None)
+    names = [n for n in wanted if any(getattr(row, n) is not None for row in candidates) and (n != "layer")]
+    if wanted["layer"] is not None and all(not _agree(row.layer, wanted["layer"]) for row in candidates):
+        names.append("layer")
+    points = _listed("(" + ", ".join(shown(getattr(row, n)) for n in names) + ")" for row in candidates)
+    problem = "needs more to be named" if found else "has no such row"
+    return f"{kind} of the zoo {zoo!r} {problem} ({asked or 'nothing given'}). Valid ({', '.join(names)}): {points}."
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys(str(value) for value in values))
+
+
+def _registry_files(registry: Registries) -> list[Path]:
+    named = [part for part in os.environ.get("SLMZOO_REGISTRY", "").split(os.pathsep) if part]
+    if isinstance(registry, (str, Path)):
+        named.append(str(registry))
+    elif isinstance(registry, Sequence) and all(isinstance(file, (str, Path)) for file in registry):
+        named.extend(str(file) for file in registry)
+    elif registry is not None:
+        raise ValueError(must("registry", "a path of a JSON file, or a list of such", registry))
+    return list(dict.fromkeys(Path(part).expanduser().resolve() for part in named))
+
+
+def _add(table: list[Row], new: tuple[Row, ...], file: Path) -> None:
+    earlier = {row.key: row for row in table}
+    for row in new:
+        if row.zoo in _OWN_ZOOS:
+            raise ValueError(f"The registry {file} calls its zoo {row.zoo!r}, which is taken. Choose another name.")
+        if earlier.get(row.key, row) != row:
+            raise ValueError(f"The registry {file} gives {row.label} another file than an earlier registry does.")
+        if row.key not in earlier:
+            table.append(row)
+
+
+@cache
+def _published() -> tuple[Row, ...]:
+    return published_rows()
+
+
+@cache
+def _demo() -> tuple[Row, ...]:
+    """The shipped zoo, addressed by package name; no rows where only single systems are installed without it."""
+    try:
+        text = importlib.resources.files(_DEMO).joinpath("zoo.json").read_text(encoding="utf-8")
+    except (ModuleNotFoundError, FileNotFoundError):
+        return ()
+    return rows_of_text(text, lambda file: f"package://{_DEMO}/{file_name(file)}")

@@ -1,0 +1,1 @@
+"""The built-in zoos, one file each."""

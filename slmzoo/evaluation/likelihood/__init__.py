@@ -1,0 +1,1 @@
+"""Likelihood benchmarks: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs of your own."""

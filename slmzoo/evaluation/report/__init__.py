@@ -1,0 +1,1 @@
+"""Results, confidence intervals, comparisons and figures."""

@@ -1,0 +1,1 @@
+"""Metrics of speech: recognition, intelligibility, pitch, speakers, generation."""

@@ -1,0 +1,149 @@
+"""What generated speech says, as a recogniser hears it: is it likely, and does it repeat itself?
+
+The measures of GSLM (Lakhotia et al., arXiv 2102.01192), at each temperature of the language model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slmzoo.evaluation.report.results import CLUSTER, Score, score_items
+from slmzoo.evaluation.report.statistics import Bootstrap, Statistic, clustered
+from slmzoo.evaluation.report.tradeoff import area, crossing
+from slmzoo.evaluation.speech.diversity import auto_bleu, self_bleus
+from slmzoo.evaluation.speech.textmodels import TextModel
+
+__all__ = ["ORIGINAL", "Utterance", "evaluate"]
+
+ORIGINAL = "original"
+"""In place of a temperature: speech that was not generated."""
+
+_ITEMS = {"log_perplexity": "nats/token", "auto_bleu": "", "self_bleu": "", "heard": "share"}
+_DERIVED = {"perplexity": "a token", "vert": ""}
+_Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+_MEANS = ("log_perplexity", "auto_bleu", "self_bleu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """A generated utterance."""
+
+    item: str
+    """Name of its prompt and its number."""
+    prompt: str = ""
+    """What it goes on from; utterances of one prompt are resampled together. Empty if it began from nothing."""
+    temperature: str
+    text: str
+    """What the recogniser heard."""
+
+
+def evaluate(
+    utterances: Sequence[Utterance], model: TextModel, order: int = 2, bootstrap: Bootstrap | None = None
+) -> tuple[list[Score], dict[str, list[dict[str, Any]]]]:
+    """Scores for each temperature, and the rows of each metric.
+
+    `perplexity`: exp of the mean negative log-likelihood of a token; `auto_bleu`, `self_bleu` and `vert`: 0..1, low is
+    diverse; `heard`: the share of utterances with a word. The others are over utterances with a word. Prompts are
+    resampled with all that was made of them; how much a text is like all the others stays what it is.
+
+    Of several temperatures also `perplexity_vert_auc`, and beside original speech `perplexity_at_original_vert` and
+    `vert_at_original_perplexity`, as `tradeoff` defines them.
+    """
+    bootstrap = bootstrap or Bootstrap()
+    scores: list[Score] = []
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _ITEMS}
+    found_at: dict[str, _Rows] = {}
+    for temperature in dict.fromkeys(u.temperature for u in utterances):
+        rows = found_at[temperature] = _rows([u for u in utterances if u.temperature == temperature], model, order)
+        for name, unit in _ITEMS.items():
+            tables[name] += rows[name]
+            found = score_items(name, rows[name], ["temperature"], unit, bootstrap)
+            scores += [score for score in found if score.subset]
+        scores += _derived(rows, {"temperature": temperature}, bootstrap)
+    return [*scores, *_tradeoff(found_at, bootstrap)], tables
+
+
+def _rows(utterances: Sequence[Utterance], model: TextModel, order: int) -> dict[str, list[dict[str, Any]]]:
+    heard = [(u, words) for u in utterances if (words := u.text.split())]
+    like = [model(u.text) for u, _ in heard]
+    values = {
+        "log_perplexity": [nll / max(1, tokens) for nll, tokens in like],
+        "auto_bleu": [auto_bleu(words, order) for _, words in heard],
+        "self_bleu": self_bleus([words for _, words in heard], order),
+    }
+    rows = {
+        name: [{**_named(u), "value": value, "text": u.text} for (u, _), value in zip(heard, found, strict=True)]
+        for name, found in values.items()
+    }
+    for row, (_, tokens) in zip(rows["log_perplexity"], like, strict=True):
+        row["weight"] = tokens
+    rows["heard"] = [{**_named(u), "value": float(bool(u.text.split()))} for u in utterances]
+    return rows
+
+
+def _named(utterance: Utterance) -> dict[str, Any]:
+    item = f"{utterance.temperature}/{utterance.item}"
+    return {"item": item, "temperature": utterance.temperature, CLUSTER: utterance.prompt or utterance.item}
+
+
+def _derived(rows: _Rows, subset: Mapping[str, str], bootstrap: Bootstrap) -> list[Score]:
+    """Perplexity and VERT at one temperature."""
+    prompts = list(dict.fromkeys(row[CLUSTER] for row in rows["auto_bleu"]))
+    items = len(prompts)
+    return [
+        Score(metric=name, interval=bootstrap.interval(statistic, items), items=items, unit=unit, subset=subset)
+        for (name, unit), statistic in zip(_DERIVED.items(), _statistics(rows, prompts), strict=True)
+    ]
+
+
+def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap) -> list[Score]:
+    """What perplexity and VERT are to each other over the temperatures, and where they meet the original speech."""
+    rising = sorted((at for at in rows if at != ORIGINAL), key=float)
+    if len(rising) < 2:
+        return []
+    prompts = list(dict.fromkeys(row[CLUSTER] for of in rows.values() for row in of["heard"]))
+    curve = [_statistics(rows[at], prompts) for at in rising]
+
+    def over(score: Callable[..., float], *reference: Statistic) -> Statistic:
+        def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+            lines = [np.stack([point[axis](counts) for point in curve], 1).tolist() for axis in (0, 1)]
+            known = [statistic(counts).tolist() for statistic in reference]
+            return np.array([score(*of_draw) for of_draw in zip(*lines, *known, strict=True)])
+
+        return of
+
+    found = {"perplexity_vert_auc": (over(area), "")}
+    if ORIGINAL in rows:
+        perplexity, vert = _statistics(rows[ORIGINAL], prompts)
+        at_vert = over(lambda xs, ys, wanted: crossing(ys, xs, wanted), vert)
+        found["perplexity_at_original_vert"] = (at_vert, "a token")
+        found["vert_at_original_perplexity"] = (over(crossing, perplexity), "")
+    return [
+        Score(metric=name, interval=bootstrap.interval(statistic, len(prompts)), items=len(prompts), unit=unit)
+        for name, (statistic, unit) in found.items()
+    ]
+
+
+def _statistics(rows: _Rows, prompts: Sequence[str]) -> tuple[Statistic, Statistic]:
+    """Perplexity and VERT as functions of how often each of `prompts` is drawn: of means, which are drawn together."""
+    clusters = [*prompts, *(row[CLUSTER] for row in rows["auto_bleu"])]
+    nothing = [0.0] * len(prompts)
+
+    def mean(name: str) -> Statistic:
+        values = [*nothing, *(row["value"] for row in rows[name])]
+        return clustered(values, clusters, [*nothing, *(row.get("weight", 1) for row in rows[name])])[0]
+
+    logs, own, other = map(mean, _MEANS)
+
+    def perplexity(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.exp(logs(counts))
+
+    def vert(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.sqrt(own(counts) * other(counts))
+
+    return perplexity, vert

@@ -1,0 +1,94 @@
+"""Scores of speech that was made: against what it was to say, and beside the originals it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from slmcore import audio
+from slmzoo.evaluation.report.results import score_items
+from slmzoo.evaluation.report.statistics import Bootstrap
+from slmzoo.evaluation.speech import intelligibility, pitch, wer
+from slmzoo.evaluation.speech.speakers import similarity, speaker_model
+from slmzoo.evaluation.units.unit_scores import Found
+
+__all__ = ["MEASURES", "Measure", "compare_files", "measure", "recognition", "transcripts"]
+
+Measure = Callable[[Tensor, Tensor, int], float]
+"""Of an original and what was made of it, both (1, samples), and their rate in Hz."""
+
+MEASURES = {"stoi": "share", "pesq": "MOS", "similarity": "cosine", "f0": "correlation"}
+"""What can be measured beside an original, and its unit."""
+
+_SAMPLE_RATE = 16000
+
+
+def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """What is said, by id: `<id> <text>` a line, of a file or of all .trans.txt, .tsv and .txt files below a folder.
+
+    Also problems: ids that stand there twice, which are left out, and ids without words.
+    """
+    path = Path(path)
+    files = sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".tsv")) if path.is_dir() else [path]
+    lines = [line.split(maxsplit=1) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    said: dict[str, str] = {}
+    twice: set[str] = set()
+    for name, *text in filter(None, lines):
+        if name in said:
+            twice.add(name)
+        said[name] = wer.normalise(*text) if text else ""
+    wordless = {name for name, text in said.items() if not text}
+    kept = {name: text for name, text in said.items() if name not in twice | wordless}
+    return kept, {"duplicated": sorted(twice), "without words": sorted(wordless)}
+
+
+def recognition(said: Mapping[str, str], heard: Mapping[str, str], bootstrap: Bootstrap) -> Found:
+    """WER and CER of all files, weighted by what is said in them. A row holds a file's own rate, errors and texts."""
+    found = wer.errors(said, heard)
+    words = [
+        {"item": name, "value": e.word_errors / e.words, "weight": e.words, "said": e.said, "heard": e.heard}
+        for name, e in found.items()
+    ]
+    characters = [
+        {"item": name, "value": e.character_errors / e.characters, "weight": e.characters} for name, e in found.items()
+    ]
+    tables = {"wer": words, "cer": characters}
+    scores = [
+        score
+        for metric, rows in tables.items()
+        for score in score_items(metric, rows, unit="errors/said", bootstrap=bootstrap)
+    ]
+    return scores, tables
+
+
+def measure(metric: str, **options: Any) -> Measure:
+    """One of `MEASURES`. "similarity" takes `name` and `device` as `speaker_model` does."""
+    if metric == "similarity":
+        speaker = speaker_model(**options)
+        return lambda original, made, sr: similarity(speaker.embed(original, sr), speaker.embed(made, sr))
+    if metric == "f0":
+        return lambda original, made, sr: pitch.correlation(pitch.f0(original, sr), pitch.f0(made, sr))
+    return {"stoi": intelligibility.stoi, "pesq": intelligibility.pesq}[metric]
+
+
+def compare_files(
+    name: str, run: Measure, pairs: Mapping[str, tuple[Path, Path]], bootstrap: Bootstrap
+) -> tuple[Found, list[str]]:
+    """Measure `name` of (original, made) files, both at 16 kHz; and the ids for which there is no value."""
+    rows: list[dict[str, Any]] = []
+    failed: list[str] = []
+    for item, files in _progress(name, pairs.items()):
+        try:
+            original, made = (audio.resample(*audio.load(file), _SAMPLE_RATE) for file in files)
+            rows.append({"item": item, "value": run(original, made, _SAMPLE_RATE)})
+        except (OSError, ValueError):
+            failed.append(item)
+    return (score_items(name, rows, unit=MEASURES[name], bootstrap=bootstrap), {name: rows}), failed
+
+
+def _progress(name: str, pairs: Iterable[Any]) -> Iterable[Any]:
+    return tqdm(list(pairs), desc=name, unit="file", disable=None)

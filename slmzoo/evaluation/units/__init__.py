@@ -1,0 +1,1 @@
+"""Metrics of units: ABX, bit rate, phones, text information, sweeps."""

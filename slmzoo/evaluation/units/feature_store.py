@@ -1,0 +1,88 @@
+"""Features of many recordings, computed once and kept on disk in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from slmcore import audio
+from slmcore.files import atomic
+from slmzoo.evaluation.units.unit_store import fingerprint
+from wavlm_codebooks import WavLM
+
+__all__ = ["blocks", "features_of", "lengths"]
+
+_BLOCK = 64
+
+
+def features_of(
+    encoder: WavLM, layer: int | None, files: Mapping[str, Path], store: Path, models: Mapping[str, str]
+) -> tuple[list[Path], dict[str, str]]:
+    """Features of each recording in files of 64, and why some recordings have none (empty, silent, damaged).
+
+    A later call takes from the folder `store` what was made of the same files by the same `models` (see `unitstore`).
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    failed: dict[str, str] = {}
+    names = sorted(files)
+    with tqdm(total=len(names), desc="features", unit="file", disable=None) as progress:
+        for first in range(0, len(names), _BLOCK):
+            block = {name: files[name] for name in names[first : first + _BLOCK]}
+            made = fingerprint(block, {**models, "layer": str(layer)})
+            path = store / f"features-{first // _BLOCK:05d}.safetensors"
+            kept = _kept(path, made)
+            wanted = {name: file for name, file in block.items() if name not in kept}
+            found = _make(encoder, layer, wanted, failed)
+            if found:
+                _write(path, {**(load_file(path) if kept else {}), **found}, made)
+            if found or kept:
+                paths.append(path)
+            progress.update(len(block))
+    return paths, failed
+
+
+def blocks(paths: Sequence[Path]) -> Iterator[dict[str, Tensor]]:
+    """The features (T, D) of each recording by its id, one file after the other."""
+    return (load_file(path) for path in paths)
+
+
+def lengths(paths: Sequence[Path]) -> dict[str, int]:
+    """Frames of each recording, without reading them."""
+    found: dict[str, int] = {}
+    for path in paths:
+        with safe_open(path, "pt") as file:
+            found |= {name: file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118
+    return found
+
+
+def _make(encoder: WavLM, layer: int | None, files: Mapping[str, Path], failed: dict[str, str]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for name, file in files.items():
+        try:
+            wav, rate = audio.load(file)
+            if audio.is_silent(wav):
+                raise ValueError(f"{file} is silent.")
+            found[name] = encoder.features(wav, rate, layer).cpu()
+        except (OSError, ValueError) as error:
+            failed[name] = " ".join(str(error).split())
+    return found
+
+
+def _write(path: Path, features: dict[str, Tensor], made: str) -> None:
+    with atomic.replacing(path) as part:
+        save_file({name: x.contiguous() for name, x in features.items()}, part, {"made_of": made})
+
+
+def _kept(path: Path, made: str) -> set[str]:
+    """The recordings in a file; none if it is missing, damaged, or of other files or models."""
+    try:
+        with safe_open(path, "pt") as file:
+            return set(file.keys()) if (file.metadata() or {}).get("made_of") == made else set()
+    except (OSError, SafetensorError):
+        return set()

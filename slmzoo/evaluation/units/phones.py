@@ -1,0 +1,161 @@
+"""What units have to do with phones: purities and mutual information over frames, and boundaries.
+
+Phone purity, cluster purity and phone-normalised mutual information: Hsu et al., arXiv 2106.07447 (HuBERT). R-value:
+Räsänen et al., "An improved speech segmentation quality measure: the R-value" (Interspeech 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slmcore.errors import must
+from slmcore.units import Units
+from slmzoo.evaluation.units.bitrate import entropy
+from slmzoo.evaluation.units.textgrid import Phone
+
+__all__ = ["Boundaries", "Joint", "boundaries", "joint", "labels"]
+
+_SLACK = 1e-6  # Seconds: times of both sides are sums of floats.
+Counts = NDArray[np.int64]
+Draws = NDArray[np.float64]
+
+
+def labels(phones: Sequence[Phone], frames: int, frame_rate: float) -> list[str | None]:
+    """The phone in the middle of each frame; None where there is none."""
+    middles = (np.arange(frames) + 0.5) / frame_rate
+    last = np.searchsorted([phone.start for phone in phones], middles, side="right") - 1
+    pairs = zip(last.tolist(), middles.tolist(), strict=True)
+    return [phones[i].label if i >= 0 and t < phones[i].end else None for i, t in pairs]
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """How often a unit and a phone meet in the frames of each utterance.
+
+    `utterance`, `unit`, `phone`, `frames`: int64 (entries,), what is there at least once.
+    """
+
+    utterance: Counts
+    unit: Counts
+    phone: Counts
+    frames: Counts
+
+    def information(self, drawn: Draws) -> Draws:
+        """I(unit; phone) in bits, of the frames' relative frequencies (plug-in estimate)."""
+        return self._of(drawn, lambda table: _entropies(table)[0])
+
+    def pnmi(self, drawn: Draws) -> Draws:
+        """I(unit; phone) / H(phone), 0..1: how much of the phones' uncertainty the units take away."""
+        return self._of(drawn, _normalised)
+
+    def phone_purity(self, drawn: Draws) -> Draws:
+        """Share of frames whose phone is the most frequent one of their unit."""
+        return self._of(drawn, lambda table: float(table.max(1).sum() / table.sum()))
+
+    def cluster_purity(self, drawn: Draws) -> Draws:
+        """Share of frames whose unit is the most frequent one of their phone."""
+        return self._of(drawn, lambda table: float(table.max(0).sum() / table.sum()))
+
+    def _of(self, drawn: Draws, measure: Callable[[Draws], float]) -> Draws:
+        shape = int(self.unit.max()) + 1, int(self.phone.max()) + 1
+        cells = self.unit * shape[1] + self.phone
+        tables = (np.bincount(cells, row[self.utterance] * self.frames, shape[0] * shape[1]) for row in drawn)
+        return np.array([measure(table.astype(np.float64).reshape(shape)) for table in tables])
+
+
+def joint(units: Sequence[Units], alignments: Sequence[Sequence[Phone]]) -> Joint:
+    """Count the frames of utterances and their alignments; frames without a phone are left out.
+
+    Raises ValueError if no frame has a phone.
+    """
+    names: dict[str, int] = {}
+    entries: list[Counts] = []
+    for number, (each, phones) in enumerate(zip(units, alignments, strict=True)):
+        framewise = each.framewise().cpu().numpy()
+        known = [(u, p) for u, p in zip(framewise, labels(phones, len(framewise), each.frame_rate), strict=True) if p]
+        if known:
+            pairs = np.array([(u, names.setdefault(p, len(names))) for u, p in known])
+            kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+            entries.append(np.column_stack([np.full(len(kinds), number), kinds, counts]))
+    if not entries:
+        raise ValueError(must("alignments", "phones of the utterances' time", "a list of alignments without a frame"))
+    return Joint(*np.concatenate(entries).T)
+
+
+@dataclass(frozen=True, eq=False)
+class Boundaries:
+    """Boundaries of each utterance, (n,): how many there are, and how many of them lie on each other."""
+
+    found: Counts
+    reference: Counts
+    hits: Counts
+
+    def precision(self, drawn: Draws) -> Draws:
+        """Share of the units' boundaries that are hits."""
+        return _share(drawn @ self.hits, drawn @ self.found)
+
+    def recall(self, drawn: Draws) -> Draws:
+        """Share of the phones' boundaries that are hit."""
+        return _share(drawn @ self.hits, drawn @ self.reference)
+
+    def f1(self, drawn: Draws) -> Draws:
+        """Harmonic mean of precision and recall."""
+        return _share(2 * drawn @ self.hits, drawn @ (self.found + self.reference))
+
+    def r_value(self, drawn: Draws) -> Draws:
+        """1 where each boundary is hit once; unlike F1 it falls with what is found too often. May be below 0."""
+        over = _share(drawn @ self.found, drawn @ self.reference) - 1
+        recall = self.recall(drawn)
+        to_corner = np.hypot(1 - recall, over)
+        to_line = np.abs(recall - 1 - over) / np.sqrt(2)
+        return 1 - (to_corner + to_line) / 2
+
+
+def boundaries(units: Sequence[Units], alignments: Sequence[Sequence[Phone]], tolerance: float = 0.02) -> Boundaries:
+    """Compare where units and phones change; `tolerance`: seconds between two boundaries that count as one.
+
+    The start and the end of an utterance are no boundaries, nor are those of a phone beside one of the same label. Each
+    boundary is matched once at most, so that as many as possible are.
+    """
+    pairs = list(zip(units, alignments, strict=True))
+    found = [each.boundaries()[1:-1].tolist() for each, _ in pairs]
+    reference = [_changes(phones) for _, phones in pairs]
+    hits = [_matched(a, b, tolerance + _SLACK) for a, b in zip(found, reference, strict=True)]
+    return Boundaries(np.array([len(f) for f in found]), np.array([len(r) for r in reference]), np.array(hits))
+
+
+def _changes(phones: Sequence[Phone]) -> list[float]:
+    return [b.start for a, b in pairwise(phones) if a.label != b.label]
+
+
+def _matched(found: Sequence[float], reference: Sequence[float], tolerance: float) -> int:
+    """The most pairs; both sides ascend, so that the first two that are near enough may as well belong together."""
+    hits = i = j = 0
+    while i < len(found) and j < len(reference):
+        if abs(found[i] - reference[j]) <= tolerance:
+            hits, i, j = hits + 1, i + 1, j + 1
+        elif found[i] < reference[j]:
+            i += 1
+        else:
+            j += 1
+    return hits
+
+
+def _entropies(table: Draws) -> tuple[float, float]:
+    """I(unit; phone) and H(phone), bits."""
+    of_units, of_phones, of_both = (float(entropy(x.reshape(1, -1))[0]) for x in (table.sum(1), table.sum(0), table))
+    return of_units + of_phones - of_both, of_phones
+
+
+def _normalised(table: Draws) -> float:
+    shared, of_phones = _entropies(table)
+    return shared / of_phones if of_phones > 0 else float("nan")
+
+
+def _share(part: Draws, whole: Draws) -> Draws:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

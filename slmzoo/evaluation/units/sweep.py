@@ -1,0 +1,119 @@
+"""Units of the same features at many operating points, and the scores of one point."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from dpdp import DPDPQuantizer, sweep
+from slmcore import audio
+from slmcore.files.digests import write_atomically
+from slmcore.pauses import pauses
+from slmcore.units import OperatingPoint, Units
+from slmzoo.evaluation.report.results import flat, from_flat
+from slmzoo.evaluation.report.statistics import Bootstrap
+from slmzoo.evaluation.speech.asr import Recogniser
+from slmzoo.evaluation.speech.speech_scores import recognition
+from slmzoo.evaluation.units.abx import Item, cut
+from slmzoo.evaluation.units.feature_store import blocks
+from slmzoo.evaluation.units.textgrid import Phone
+from slmzoo.evaluation.units.unit_scores import Found, cost, discriminability, joined, phonetic
+from slmzoo.pipeline import Synthesizer
+from slmzoo.pipeline import cut as cut_units
+
+__all__ = ["Known", "keep", "kept", "scores_at", "spoken", "units_at"]
+
+_SHORTEST = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of the recordings; what is empty is not measured."""
+
+    alignments: Mapping[str, Sequence[Phone]]
+    items: Sequence[Item]
+    """For ABX; of recordings that are there, at least a frame long."""
+    said: Mapping[str, str]
+
+
+def units_at(
+    features: Sequence[Path], quantizer: DPDPQuantizer, point: OperatingPoint, lmbdas: Sequence[float]
+) -> dict[float, dict[str, Units]]:
+    """Units of all recordings at each lambda; distances are computed once for all of them."""
+    found: dict[float, dict[str, Units]] = {lmbda: {} for lmbda in lmbdas}
+    for block in tqdm(blocks(features), desc=f"units, k = {point.k}", total=len(features), disable=None):
+        frames = [x.to(quantizer.codebook.device) for x in block.values()]
+        of_all = sweep(frames, quantizer.codebook, lmbdas, quantizer.num_neighbors, frame_rate=quantizer.frame_rate)
+        for lmbda, made in zip(lmbdas, of_all, strict=True):
+            at = replace(point, lmbda=lmbda)
+            pairs = zip(block, made, strict=True)
+            found[lmbda].update({n: Units(u.units.cpu(), u.durations.cpu(), u.frame_rate, at) for n, u in pairs})
+    return found
+
+
+def scores_at(
+    units: Mapping[str, Units], known: Known, heard: Mapping[str, str], bootstrap: Bootstrap, **abx: Any
+) -> Found:
+    """The scores of one point, with its k and lambda as their subset and as columns of their rows.
+
+    ABX is across speakers too if there are several. `abx`: options of `abx.cells`."""
+    point = next(iter(units.values())).operating_point
+    found = [cost(units, bootstrap)]
+    if known.alignments:
+        found.append(phonetic({n: u for n, u in units.items() if n in known.alignments}, known.alignments, bootstrap))
+    if known.items:
+        rate = next(iter(units.values())).frame_rate
+        pieces = cut({item.file: units[item.file].framewise() for item in known.items}, known.items, rate)
+        task = {"distance": "identical", **abx}
+        several = len({item.speaker for item in known.items}) > 1
+        found += [
+            discriminability(f"abx_{speaker}", pieces, known.items, bootstrap, speaker=speaker, **task)
+            for speaker in (("within", "across") if several else ("within",))
+        ]
+    if heard:
+        found.append(recognition({name: known.said[name] for name in heard}, heard, bootstrap))
+    subset = {name: f"{getattr(point, name):g}" for name in ("k", "lmbda")}
+    scores, tables = joined(found)
+    at = "-".join(subset.values())
+    rows = {
+        metric: [{**row, "item": f"{at}/{row['item']}", **subset} for row in some] for metric, some in tables.items()
+    }
+    return [replace(score, subset=subset) for score in scores], rows
+
+
+@torch.inference_mode()
+def spoken(
+    units: Mapping[str, Units], files: Mapping[str, Path], synthesizer: Synthesizer, listen: Recogniser
+) -> dict[str, str]:
+    """What is heard when units are spoken greedily, by recording; speech over 30 s is spoken in pieces."""
+    heard: dict[str, str] = {}
+    for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
+        wav, sr = audio.load(files[name])
+        pieces = cut_units(each, [sample / sr for sample in pauses(wav, sr)])
+        made = torch.cat([speech.wav.cpu() for speech in synthesizer(pieces, top_p=0)], 1)
+        rate = synthesizer.codec.sample_rate
+        heard[name] = listen(made, rate) if made.shape[1] > _SHORTEST * rate else ""
+    return heard
+
+
+def kept(path: Path, made_of: str) -> Found | None:
+    """The scores and rows in the file `path` if they were kept there under `made_of`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = [from_flat(row) for row in content["scores"]], content["tables"]
+        return found if content["made_of"] == made_of else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep(path: Path, made_of: str, found: Found) -> None:
+    """Keep scores and rows for a later run; the file appears when it is whole."""
+    scores, tables = found
+    content = {"made_of": made_of, "scores": [flat(score) for score in scores], "tables": tables}
+    write_atomically(path, json.dumps(content, indent=1) + "\n")

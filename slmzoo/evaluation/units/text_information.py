@@ -1,0 +1,177 @@
+"""Mutual information of tokens and text (or phones), as SLMTokBench bounds it; no code of it was published.
+
+Zhang et al., "SpeechTokenizer" (arXiv 2308.16692), with vCLUB of Cheng et al. (arXiv 2006.12013): of N recordings with
+tokens x and text y, I(X; Y) is at most mean_i [log q(y_i | x_i) - mean_j log q(y_j | x_i)], where q is a recogniser
+trained on other recordings: an embedding of the tokens, two layers of 1024 bidirectional LSTM cells, and CTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from slmcore.errors import must
+from slmcore.files import atomic
+from slmzoo.training.loop.task import generator
+
+__all__ = ["Bound", "Probe", "ProbeConfig", "bound", "loglikelihoods", "needed", "train", "undecided"]
+
+_BLANK = 0
+_TEXTS_AT_ONCE = 64
+_KEPT_EVERY = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """The recogniser and its training."""
+
+    dim: int = 1024
+    """Width of the embedding of a token."""
+    hidden: int = 1024
+    """LSTM cells of each direction."""
+    layers: int = 2
+    batch: int = 32
+    """Recordings in a step."""
+    lr: float = 1e-4
+    steps: int = 200_000
+    seed: int = 0
+
+
+class Probe(nn.Module):
+    """Tokens to log-probabilities of symbols; 0 is CTC's blank, so that symbols count from 1."""
+
+    def __init__(self, tokens: int, symbols: int, config: ProbeConfig) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(tokens, config.dim)
+        self.lstm = nn.LSTM(config.dim, config.hidden, config.layers, batch_first=True, bidirectional=True)
+        self.output = nn.Linear(2 * config.hidden, symbols + 1)
+
+    def forward(self, tokens: Sequence[Tensor]) -> Tensor:
+        """Log-probabilities (B, T, symbols + 1) of sequences (T_i,), padded at the end; each as if it were alone."""
+        lengths = torch.tensor([len(x) for x in tokens])
+        embedded = self.embedding(nn.utils.rnn.pad_sequence(list(tokens), batch_first=True))
+        packed = nn.utils.rnn.pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        found, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        return self.output(found).log_softmax(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """The bound's parts for each recording, float64 (N,), in nats; their mean is the bound."""
+
+    own: Tensor
+    """log q(y_i | x_i)."""
+    others: Tensor
+    """The mean of log q(y_j | x_i) over texts j."""
+    symbols: Tensor
+    """How long y_i is, int64 (N,)."""
+    possible: Tensor
+    """Share of the texts j that have as many tokens as CTC needs; the others are left out of the mean."""
+
+    @property
+    def information(self) -> Tensor:
+        """What a recording adds to the bound."""
+        return self.own - self.others
+
+
+def train(
+    probe: Probe, tokens: Sequence[Tensor], texts: Sequence[Tensor], config: ProbeConfig, run: str | Path
+) -> None:
+    """Train on tokens (T_i,) and symbols (S_i,), int64, by CTC divided by each text's length; goes on where `run` is.
+
+    Raises ValueError if no recording has as many tokens as CTC needs for its text.
+    """
+    usable = [i for i, (x, y) in enumerate(zip(tokens, texts, strict=True)) if len(y) and needed(y) <= len(x)]
+    if not usable:
+        raise ValueError(must("tokens", "at least as many as symbols in some recording", "a list of shorter sequences"))
+    device = probe.output.weight.device
+
+    def loss(step: int) -> Tensor:
+        draw = torch.randint(len(usable), (config.batch,), generator=generator(config.seed, step)).tolist()
+        x, y = ([of[usable[i]].to(device) for i in draw] for of in (tokens, texts))
+        costs = _ctc(probe(x).transpose(0, 1), [len(each) for each in x], y)
+        return (costs / torch.tensor([len(each) for each in y], device=device)).mean()
+
+    _fit(probe, loss, config, Path(run))
+
+
+def _fit(probe: Probe, loss: Callable[[int], Tensor], config: ProbeConfig, run: Path) -> None:
+    """Adam at one rate; each step depends on nothing but its number and the state kept in `run`."""
+    run.mkdir(parents=True, exist_ok=True)
+    kept, optimizer = run / "probe.pt", torch.optim.Adam(probe.parameters(), config.lr)
+    begin = 0
+    if kept.exists():
+        state = torch.load(kept, weights_only=True)
+        probe.load_state_dict(state["probe"])
+        optimizer.load_state_dict(state["optimizer"])
+        begin = int(state["step"])
+    for step in tqdm(range(begin, config.steps), "probe", initial=begin, total=config.steps, disable=None):
+        value = loss(step)
+        if not value.isfinite():
+            raise FloatingPointError(f"The probe's loss is {float(value)} at step {step}; {kept} is kept.")
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        if (step + 1) % _KEPT_EVERY == 0 or step + 1 == config.steps:
+            state = {"probe": probe.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            with atomic.writing(kept) as file:
+                torch.save(state, file)
+
+
+@torch.inference_mode()
+def loglikelihoods(probe: Probe, tokens: Tensor, texts: Sequence[Tensor]) -> Tensor:
+    """log q(y | x) in nats of many texts y for one sequence of tokens x: float64 (texts,), -inf for one too long."""
+    device = probe.output.weight.device
+    found = probe([tokens.to(device)]).double().transpose(0, 1)
+    parts = [list(texts[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+    costs = [
+        _ctc(found.expand(-1, len(part), -1), [len(tokens)] * len(part), [y.to(device) for y in part]) for part in parts
+    ]
+    return -torch.cat(costs).cpu()
+
+
+def bound(
+    probe: Probe, tokens: Sequence[Tensor], texts: Sequence[Tensor], most: int | None = None, seed: int = 0
+) -> Bound:
+    """The bound on held-out recordings, each against all texts, or against `most` of them drawn with `seed`.
+
+    NaN for a recording of `undecided`. Raises ValueError for a recording with too few tokens for its own text.
+    """
+    rows: list[tuple[float, float, float]] = []
+    for i, x in enumerate(tqdm(tokens, desc="vCLUB", unit="file", disable=None)):
+        if needed(texts[i]) > len(x):
+            raise ValueError(must("tokens", f"at least {needed(texts[i])} for text {i}", f"a sequence of {len(x)}"))
+        values = loglikelihoods(probe, x, [texts[i], *(texts[j] for j in _drawn(len(texts), i, most, seed))])
+        own, others = values[0], values[1:]
+        possible = others.isfinite()
+        rows.append((float(own), float(others[possible].mean()), float(possible.double().mean())))
+    own, others, possible = torch.tensor(rows, dtype=torch.float64).T
+    return Bound(own, others, torch.tensor([len(y) for y in texts]), possible)
+
+
+def undecided(tokens: Sequence[Tensor], texts: Sequence[Tensor], most: int | None = None, seed: int = 0) -> list[int]:
+    """Recordings with too few tokens for any text that `bound` draws for them."""
+    lengths = [needed(text) for text in texts]
+    drawn = ((i, len(x), _drawn(len(texts), i, most, seed)) for i, x in enumerate(tokens))
+    return [i for i, length, order in drawn if all(lengths[j] > length for j in order)]
+
+
+def _drawn(texts: int, recording: int, most: int | None, seed: int) -> list[int]:
+    return torch.randperm(texts, generator=generator(seed, recording))[:most].tolist()
+
+
+def needed(text: Tensor) -> int:
+    """Tokens that CTC needs: one a symbol, and a blank between two that are the same."""
+    return len(text) + int((text[1:] == text[:-1]).sum())
+
+
+def _ctc(log_probs: Tensor, lengths: Sequence[int], texts: Sequence[Tensor]) -> Tensor:
+    """-log q of each text (B,); `log_probs`: (T, B, symbols + 1)."""
+    sizes = [len(text) for text in texts]
+    joined = torch.cat(list(texts))
+    return nn.functional.ctc_loss(log_probs, joined, torch.tensor(lengths), torch.tensor(sizes), _BLANK, "none")

@@ -1,0 +1,1 @@
+"""A small benchmark made of synthetic speech on the spot."""

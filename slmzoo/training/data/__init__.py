@@ -1,0 +1,1 @@
+"""Training data: recordings, units, features, aligned codes, augmentation."""

@@ -1,0 +1,1 @@
+"""The training loop: task, module, run, fit, settings, curves."""

@@ -1,0 +1,46 @@
+"""Making a model of another zoo part of one's own, so that the own zoo is whole."""
+
+from __future__ import annotations
+
+from slmcore.files.checkpoint import read
+from slmcore.files.fetch import resolve
+from slmcore.files.rows import Row
+from slmcore.files.zoofile import add_row, rows_of_file
+from slmzoo.convert import published
+from slmzoo.training.loop.fit import publish
+from slmzoo.training.loop.run import rank
+from slmzoo.training.loop.settings import RunSettings
+
+__all__ = ["adopt", "check_adoptable"]
+
+_KEPT = ("variant", "encoder", "layer", "sample_rate", "frame_rate", "licence", "origin")
+
+
+def check_adoptable(settings: RunSettings, row: Row) -> None:
+    """Raise a ValueError if the own zoo has another model in this one's place."""
+    for other in _own(settings, row.kind):
+        if other.variant == row.variant and other.encoder != row.encoder:
+            raise ValueError(
+                f"The zoo {settings.zoo!r} in {settings.registry_file} has the {row.kind} {other.encoder}, not "
+                f"{row.encoder}. Use that one, or another --registry."
+            )
+
+
+def adopt(settings: RunSettings, row: Row) -> None:
+    """Give the own zoo a row for the model of `row`: by its address on the network, else with a copy of the file.
+
+    Nothing happens if the own zoo has it.
+    """
+    if rank() or row.zoo == settings.zoo or any(other.variant == row.variant for other in _own(settings, row.kind)):
+        return
+    known = {name: getattr(row, name) for name in _KEPT if getattr(row, name) is not None}
+    if row.url.startswith(("https://", "http://", "hf://")):
+        settings.registry_file.parent.mkdir(parents=True, exist_ok=True)
+        add_row(settings.registry_file, settings.zoo, {"kind": row.kind, "url": row.url, "sha256": row.sha256, **known})
+        return
+    publish(settings, read(resolve(row), row.kind, published), **known)
+
+
+def _own(settings: RunSettings, kind: str) -> list[Row]:
+    file = settings.registry_file
+    return [row for row in rows_of_file(file) if row.kind == kind] if file.exists() else []

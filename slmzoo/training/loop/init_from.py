@@ -1,0 +1,51 @@
+"""Weights to start from: those of another model of the same kind and sizes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from slmcore.errors import must
+from slmcore.files.checkpoint import Checkpoint, read
+from slmzoo.convert import published
+
+__all__ = ["start_from"]
+
+_OF_TRAINING = frozenset({"dropout"})
+
+
+class Trainable(Protocol):
+    """A model of the zoo."""
+
+    def checkpoint(self) -> Checkpoint: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> Any: ...
+
+
+def start_from(file: str | None, model: Trainable) -> None:
+    """Give `model` the weights in a file, published or of the project; without a file it keeps its own.
+
+    Raises FileNotFoundError or CheckpointError for a file that is none of a model of this kind, ValueError for one of
+    other sizes or, for an acoustic model, other ids.
+    """
+    if file is None:
+        return
+    wanted = model.checkpoint()
+    found = read(file, wanted.kind, published)
+    for what in ("config", "tokenizer"):
+        ours, theirs = (_compared(getattr(each, what)) for each in (wanted, found))
+        other = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        if other:
+            shown = {name: theirs.get(name) for name in other}
+            wish = {name: ours.get(name) for name in other}
+            raise ValueError(must("init", f"a model with {wish}", shown, "Give the options that the file has."))
+    model.load_state_dict(found.state)
+
+
+def _compared(sizes: Mapping[str, Any] | None) -> dict[str, Any]:
+    # As a file has them: JSON knows no tuples.
+    plain = json.loads(json.dumps(sizes or {}))
+    return {name: value for name, value in plain.items() if name not in _OF_TRAINING}

@@ -1,0 +1,183 @@
+"""The folder of a run: its settings, its checkpoints and its logs, which survive whatever stops it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from slmcore.errors import CheckpointError, must
+from slmcore.files import atomic
+from slmcore.files.places import write_bytes
+from slmcore.files.zoofile import check_zoo
+from slmzoo.training.loop.settings import RunSettings
+
+__all__ = ["Run", "Table", "rank"]
+
+logger = logging.getLogger(__name__)
+_SETTINGS = "config.yaml"
+_RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+
+
+class Run:
+    """A run folder. One process of several writes to it, the first; the others find it as the first made it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.train, self.validation = Table(path / "train.csv"), Table(path / "validation.csv")
+
+    @classmethod
+    def check(cls, settings: RunSettings) -> bool:
+        """Whether there is a run in the folder, which `open` will go on with or remove.
+
+        Raises FileExistsError for a run without `resume` or `overwrite` and for a folder of something else, ValueError
+        for a registry that is not right, or of another zoo.
+        """
+        check_zoo(settings.registry_file, settings.zoo)
+        path = settings.run
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(f"{path} is a file. Name another folder in --run.")
+        taken = path.is_dir() and any(path.iterdir())
+        if taken and not (path / _SETTINGS).is_file():
+            raise FileExistsError(f"{path} is not empty and holds no run. Name another folder in --run.")
+        if taken and not (settings.resume or settings.overwrite or rank()):
+            raise FileExistsError(f"There is a run in {path}. Give --resume to go on with it, or --overwrite.")
+        return taken
+
+    @classmethod
+    def open(cls, settings: RunSettings) -> Run:
+        """Make the folder of a new run, or go on with one that is there. Raises as `check` does."""
+        run, path = cls(settings.run), settings.run
+        taken = cls.check(settings)
+        if rank():
+            return run
+        if taken and settings.overwrite:
+            shutil.rmtree(path)
+        if taken and settings.resume:
+            run._tell_differences(settings)
+        else:
+            run.keep(settings)
+        return run
+
+    def keep(self, settings: RunSettings) -> None:
+        """Write down what the run is; one that goes on does so once its checkpoint turns out to fit."""
+        with self.writing("No checkpoint was written"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.path / _SETTINGS, yaml.safe_dump(settings.kept(), sort_keys=False).encode())
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """What `save` wrote as `name`, on the CPU; None if there is none. A CheckpointError if it is damaged."""
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged: {error}. Remove it, or give --overwrite.") from error
+
+    def save(self, name: str, state: Mapping[str, Any], kept: str) -> None:
+        """Write a checkpoint, whole or not at all. An OSError that names what is `kept` if that fails."""
+        with self.writing(kept), atomic.writing(self.path / name) as file:
+            torch.save(dict(state), file)
+
+    @contextmanager
+    def writing(self, kept: str) -> Iterator[None]:
+        """Turn what goes wrong with the disk into one message."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            # torch's own writer reports a full disk as a RuntimeError.
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise
+            raise OSError(
+                f"Could not write to {self.path}: {error}. {kept}. Make room on the disk and give --resume."
+            ) from error
+
+    def reached(self, monitor: str | None) -> dict[str, float]:
+        """The held-out figures, and the step, of the weights that the run ends with; none if nothing was held out."""
+        columns = self.validation.columns()
+        if not columns:
+            return {}
+        steps, values = columns[monitor or next(iter(columns))]
+        place = len(values) - 1 if monitor is None else values.index(min(values))
+        step = steps[place]
+        return {"step": step, **{name: dict(zip(*column, strict=True))[step] for name, column in columns.items()}}
+
+    def _tell_differences(self, settings: RunSettings) -> None:
+        before = yaml.safe_load((self.path / _SETTINGS).read_text(encoding="utf-8")) or {}
+        now = settings.kept()
+        changed = [f"{name}: {before.get(name)} -> {value}" for name, value in now.items() if before.get(name) != value]
+        if changed:
+            logger.warning("%s goes on with other settings (%s).", self.path, "; ".join(changed))
+
+
+class Table:
+    """A CSV file of figures with a column "step", which may get further columns as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict[str, str]]:
+        """The rows, in order; a row that a killed process left half-written is dropped."""
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+
+    def columns(self) -> dict[str, tuple[list[int], list[float]]]:
+        """Steps and values of each figure."""
+        found: dict[str, tuple[list[int], list[float]]] = {}
+        for row in self.read():
+            for name, value in row.items():
+                if name != "step" and value != "":
+                    steps, values = found.setdefault(name, ([], []))
+                    steps.append(int(row["step"]))
+                    values.append(float(value))
+        return found
+
+    def cut(self, step: int) -> None:
+        """Drop the rows after `step`: they will come again."""
+        rows = self.read()
+        if rows:
+            self._write(list(rows[0]), [row for row in rows if int(row["step"]) <= step])
+
+    def append(self, step: int, figures: Mapping[str, float]) -> None:
+        """Add a row. Nine digits tell any two float32 apart."""
+        row = {"step": str(step), **{name: f"{value:.9g}" for name, value in figures.items()}}
+        header = self._header()
+        if set(row) - set(header):
+            self._write([*header, *(name for name in row if name not in header)], [*self.read(), row])
+            return
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, header, restval="").writerow(row)
+
+    def _header(self) -> list[str]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+
+    def _write(self, header: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+        content = io.StringIO(newline="")
+        writer = csv.DictWriter(content, header, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_bytes(self.path, content.getvalue().encode())
+
+
+def rank() -> int:
+    """0 in the one process of several that writes, as torchrun, SLURM and Lightning tell; above 0 in the others."""
+    found = [os.environ.get(name) or "0" for name in _RANKS]
+    if not all(value.isdigit() for value in found):
+        raise ValueError(must(" or ".join(_RANKS), "whole numbers >= 0", found))
+    return max(map(int, found))

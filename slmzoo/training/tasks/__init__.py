@@ -1,0 +1,1 @@
+"""Training tasks, one file a model, with their own bricks."""

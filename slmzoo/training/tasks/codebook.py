@@ -1,0 +1,169 @@
+"""From a folder of speech to codebooks of an encoder's features, and to rows of one's own zoo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from dpdp import fit_lmbda
+from slmcore import audio
+from slmcore.clustering import kmeans
+from slmcore.errors import must
+from slmcore.files import registry
+from slmcore.units import OperatingPoint
+from slmzoo import hub
+from slmzoo.training.data.feature_samples import Features, drawn_frames, encoder_features
+from slmzoo.training.loop.copy_model import adopt, check_adoptable
+from slmzoo.training.loop.fit import provenance, publish
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.settings import RunSettings
+from slmzoo.training.tasks.speaker_directions import VoiceFree, check_directions, spoken_by_all
+from wavlm_codebooks import Codebook, WavLM
+
+__all__ = ["CodebookSettings", "train"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodebookSettings(RunSettings):
+    """Codebooks of an encoder's features by k-means, for one k or several at once.
+
+    A random share of the frames of each file is kept in RUN/frames. Each k gets a file and a row. With --lmbda or
+    --rate the file also says at which lambda the units are meant to be made. The encoder gets a row of the zoo too.
+    """
+
+    audio: list[str]
+    """Audio files, folders or glob patterns to learn from."""
+    encoder_zoo: str = "dp-slm"
+    """Zoo of the encoder: dp-slm, demo, or that of --registry."""
+    layer: int = 11
+    """Encoder block, 1-based, whose output is clustered; as published."""
+    k: tuple[int, ...] = (500,)
+    """Numbers of codes; published are 100 200 500 1000 2000."""
+    share: float = 0.1
+    """Share of the frames of each file, drawn at random; as published."""
+    voice_directions: int = 0
+    """Directions, in which the voices differ most, that codes have nothing in: the same code in every voice. The folder
+    of a file is its voice."""
+    aligned: int = 0
+    """Sentences from which these directions are found, frame by frame: all voices speak them, in files of one name, and
+    are aligned in time. 0 compares the voices' means, which differ in one direction less than there are voices."""
+    iterations: int = 300
+    """Most passes over the frames; as published."""
+    tolerance: float = 1e-4
+    """Stop when a pass lowers the inertia by less than this fraction."""
+    trials: int = 4
+    """Starts on a sample of the frames, of which the best is taken."""
+    lmbda: tuple[float, ...] = ()
+    """Weight of the duration penalty for each k, in squared feature units."""
+    rate: float | None = None
+    """Units a second for which lambda is found, for each k, in place of --lmbda."""
+    rated_files: int = 300
+    """Files, evenly spread over all, whose units are counted for --rate."""
+    num_neighbors: int | None = None
+    """Codes that a frame may take with --lmbda or --rate; a twentieth of k, as published, if left out."""
+    batch: int = 8
+    """Files that the encoder sees at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.k or min(self.k) < 1 or len(set(self.k)) < len(self.k):
+            raise ValueError(must("k", "different whole numbers >= 1", self.k))
+        if not 0 < self.share <= 1:
+            raise ValueError(must("share", "above 0 and at most 1", self.share))
+        for name in ("iterations", "trials", "batch", "rated_files"):
+            if getattr(self, name) < 1:
+                raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
+        if self.lmbda and (self.rate is not None or len(self.lmbda) != len(self.k)):
+            raise ValueError(must("lmbda", f"a number for each of the {len(self.k)} k, without rate", self.lmbda))
+        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
+            raise ValueError(must("rate", "a finite number > 0", self.rate))
+        if self.num_neighbors is not None and not 1 <= self.num_neighbors <= min(self.k):
+            raise ValueError(must("num_neighbors", "from 1 to the smallest k", self.num_neighbors))
+        if self.aligned < 0:
+            raise ValueError(must("aligned", "a number of sentences >= 0", self.aligned))
+        if self.aligned and not self.voice_directions:
+            raise ValueError(must("aligned", "0 without voice_directions, which are found from them", self.aligned))
+
+
+def train(settings: CodebookSettings) -> list[OperatingPoint]:
+    """Make the codebooks and their rows, and say what each is made for.
+
+    Raises ValueError for files that cannot be used or have fewer frames than codes; a stopped run goes on with
+    `resume`.
+    """
+    files = audio.find(settings.audio)
+    if not files:
+        raise FileNotFoundError(f"{' '.join(settings.audio)} holds no audio file.")
+    file = settings.registry_file if settings.registry_file.exists() else None
+    row = registry.find("wavlm", zoo=settings.encoder_zoo, registry=file)
+    check_adoptable(settings, row)
+    encoder = hub.wavlm(zoo=settings.encoder_zoo, registry=file, map_location=settings.torch_device)[0]
+    if not 1 <= settings.layer <= encoder.num_layers:
+        raise ValueError(must("layer", f"from 1 to the encoder's {encoder.num_layers} blocks", settings.layer))
+    spoken = _sentences(settings, files)
+    voices = [file.parent.name for file in files]
+    check_directions(settings.voice_directions, encoder.dim, None if spoken else len(set(voices)))
+    run = Run.open(settings)
+    features = encoder_features(encoder, settings.layer)
+    how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
+    blocks, counts = drawn_frames(features, files, run, **how)
+    run.keep(settings)
+    frames: Sequence[np.ndarray] | VoiceFree = blocks
+    if spoken:
+        sentences = ([x.cpu() for x in features(group)] for group in spoken)
+        frames = VoiceFree.of_sentences(blocks, sentences, settings.voice_directions)
+    elif settings.voice_directions:
+        frames = VoiceFree.of_means(blocks, voices, counts, settings.voice_directions)
+    stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
+    place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
+    found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
+    adopt(settings, row)
+    point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer)
+    made = provenance(settings, "train codebook", files=len(files), frames=sum(counts))
+    rated = _rated(settings, features, files) if settings.rate is not None else []
+    # Lambda is to fit the codes as they will be read.
+    books = [codes.cpu().half().float() if settings.half else codes.cpu() for codes in found.values()]
+    points = [_with_lambda(settings, replace(point, k=len(codes)), codes, rated, encoder) for codes in books]
+    rates = {"sample_rate": encoder.sample_rate, "frame_rate": encoder.frame_rate}
+    for codes, with_lambda in zip(books, points, strict=True):
+        # A codebook serves any lambda: its row names none.
+        publish(settings, Codebook(codes, with_lambda).checkpoint(made), lmbda=None, num_neighbors=None, **rates)
+    return points
+
+
+def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[Path]]:
+    """For each sentence that voices are aligned on, evenly spread over all, its file in each voice."""
+    if not settings.aligned:
+        return []
+    spoken = spoken_by_all(files)
+    if settings.aligned > len(spoken) or len(spoken[0]) < 2:
+        several = len({file.parent for file in files}) > 1
+        there = f"at most {len(spoken)}, the sentences that all voices speak" if several else "0 for a single voice"
+        raise ValueError(must("aligned", there, settings.aligned, "A sentence's files have one name, in each folder."))
+    return spoken[:: len(spoken) // settings.aligned][: settings.aligned]
+
+
+def _with_lambda(
+    settings: CodebookSettings, point: OperatingPoint, codes: Tensor, rated: Sequence[Tensor], encoder: WavLM
+) -> OperatingPoint:
+    """The point with the lambda that was given or that gives the wanted rate, if any."""
+    if not settings.lmbda and settings.rate is None:
+        return point
+    neighbors = settings.num_neighbors or max(1, int(0.05 * len(codes)))
+    if settings.lmbda:
+        lmbda = settings.lmbda[settings.k.index(len(codes))]
+    else:
+        limits = {"num_neighbors": neighbors, "frame_rate": encoder.frame_rate}
+        lmbda = float(f"{fit_lmbda(rated, codes, settings.rate, **limits):.3g}")
+    return replace(point, lmbda=lmbda, num_neighbors=neighbors)
+
+
+def _rated(settings: CodebookSettings, features: Features, files: Sequence[Path]) -> list[Tensor]:
+    some = files[:: max(1, len(files) // settings.rated_files)]
+    batches = [some[i : i + settings.batch] for i in range(0, len(some), settings.batch)]
+    return [x.cpu() for batch in batches for x in features(batch)]

@@ -1,0 +1,334 @@
+"""Training a WavTokenizer: spectral losses, a codebook of running means, and judges that learn against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slmcore import audio
+from slmcore.errors import must
+from slmcore.layers.discriminators import WINDOWS, Discriminators, deceiving, judging, matching
+from slmcore.layers.spectral import SpectralLoss
+from slmcore.units import Units
+from slmzoo.figures import units_figure
+from slmzoo.training.data.recordings import Recordings
+from slmzoo.training.loop.fit import fit, provenance, publish
+from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.settings import TrainSettings
+from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.tasks.ema_codebook import RunningCodebook
+from slmzoo.training.tasks.log_mel_teacher import SpectralTeacher
+from wavtokenizer import WavTokenizer, WavTokenizerConfig
+
+__all__ = ["CodecSettings", "CodecTask", "train"]
+
+_LONGEST_HELD_OUT = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecSettings(TrainSettings):
+    """A speech codec with one stream of codes. The sizes are those of the published WavTokenizer of 40 Hz; no recipe of
+    it is published, and the other defaults are this project's own.
+
+    RUN/samples gets held-out recordings and their copies, as sound and as pictures, with each validation.
+    """
+
+    audio: list[str]
+    """Audio files, folders or glob patterns to learn from."""
+    validation: list[str]
+    """The same, held out."""
+    steps: int = 300_000
+    batch: int = 16
+    lr: float = 5e-4
+    warmup: int = 1000
+    betas: tuple[float, float] = (0.9, 0.99)
+    precision: Literal["auto", "32", "bf16"] = "32"
+    """Mixed bfloat16 or float32; the former rounds the phases that the decoder makes."""
+    crop: int = 24_000
+    """Samples of an item of a batch, a multiple of the hop."""
+    held_out: int = 64
+    """Most held-out recordings that are coded in a validation; of each at most 10 s."""
+    samples: int = 3
+    """Held-out recordings that are written out."""
+    quantize_from: int = 400
+    """Step at which the codebook starts as the k-means of the latents; until then the latents pass unquantised. With
+    --init it is there from the start."""
+    start_crops: int = 512
+    """Items whose latents k-means sees, and whose spectra --taught-until."""
+    mel: float = 1.0
+    """Weight of the mel loss: differences of log magnitudes, at three scales."""
+    stft: float = 1.0
+    """Weight of the linear-frequency losses beside it."""
+    commitment: float = 1.0
+    """Weight of the commitment loss."""
+    decay: float = 0.99
+    """Of the codebook's running means."""
+    revive_below: float = 0.1
+    """A code used less than this fraction of the mean use is replaced by a latent of the batch."""
+    judge_from: int | None = None
+    """Step from which discriminators learn and judge; never if left out. On a CPU they cost more than all the rest."""
+    judge_width: int = 32
+    """Channels of the discriminators' first layers."""
+    adversarial: float = 0.1
+    """Weight of the adversarial loss."""
+    matching: float = 1.0
+    """Weight of feature matching."""
+    taught_until: int | None = None
+    """Step up to which only the encoder learns, and of log-mel spectra instead of through the decoder: on a CPU the
+    shorter way to codes that keep the words. The learning rate then rises and falls anew. Never if left out."""
+    whitening: float = 0.0
+    """Power, 0 to 1, of its standard deviation that a component of the spectra is divided by before it is taught: above
+    0, fewer codes tell how loud and more how it sounds."""
+    freeze_from: int | None = None
+    """Step from which the encoder and the codebook stay, and the decoder settles on the codes of the whole recordings,
+    which are final; never if left out."""
+    sample_rate: int = 24_000
+    """Samples a second."""
+    strides: tuple[int, ...] = (4, 5, 5, 6)
+    """Downsampling factors of the encoder in the order of application; their product is the hop."""
+    n_filters: int = 32
+    """Channels of the encoder's first convolution; each stage doubles them."""
+    dimension: int = 512
+    """Size of a code vector."""
+    codebook_size: int = 4096
+    """Number of codes."""
+    decoder_dim: int = 768
+    """Channels of the decoder, a multiple of 32."""
+    decoder_intermediate: int = 2304
+    """Hidden size of a ConvNeXt block."""
+    decoder_layers: int = 12
+    """Number of ConvNeXt blocks."""
+    n_fft: int = 2400
+    """Samples of the inverse STFT's window, at least the hop and of its parity."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        hop = self.sizes.hop
+        if self.crop < 1 or self.crop % hop:
+            raise ValueError(must("crop", f"a multiple of the hop ({hop})", self.crop))
+        if self.judge_from is not None and self.crop <= max(WINDOWS) // 2:
+            raise ValueError(must("crop", f"above {max(WINDOWS) // 2} samples for the discriminators", self.crop))
+        if self.start_crops * (self.crop // hop) < self.codebook_size:
+            raise ValueError(must("start_crops", "enough for a latent for each code", self.start_crops))
+        for name in ("quantize_from", "judge_from", "freeze_from"):
+            since = getattr(self, name)
+            if self.taught_until is not None and since is not None and since < self.taught_until:
+                raise ValueError(must(name, f"at least `taught_until` ({self.taught_until})", since))
+        if self.taught_until is not None and not 0 < self.taught_until < self.steps:
+            raise ValueError(must("taught_until", f"above 0 and below `steps` ({self.steps})", self.taught_until))
+        if not 0 <= self.whitening <= 1:
+            raise ValueError(must("whitening", "from 0 to 1", self.whitening))
+        for name in ("held_out", "samples", "judge_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate at a step, 0-based: it rises and falls for the encoder alone, then for the codec."""
+        taught = self.taught_until or 0
+        return self._lr_at(step, taught) if step < taught else self._lr_at(step - taught, self.steps - taught)
+
+    @property
+    def sizes(self) -> WavTokenizerConfig:
+        """The codec's config."""
+        return WavTokenizerConfig(**{f.name: getattr(self, f.name) for f in fields(WavTokenizerConfig)})
+
+
+def train(settings: CodecSettings) -> dict[str, Any]:
+    """Train a codec and make it part of the zoo; what its last validation found.
+
+    Raises what `Recordings` raises for recordings that cannot be used, and what `fit` raises.
+    """
+    learnt = Recordings(settings.audio, settings.sample_rate, settings.crop)
+    held_out = Recordings(settings.validation, settings.sample_rate)
+    task = CodecTask(settings, learnt, held_out)
+    run = Run.open(settings)
+    fit(task, settings, run)
+    made = provenance(settings, "train codec", hours=round(learnt.hours, 3), recordings=len(learnt))
+    publish(settings, task.codec.checkpoint(made), sample_rate=task.codec.sample_rate, frame_rate=task.codec.frame_rate)
+    return {"zoo": settings.zoo, "kind": "wavtokenizer", **run.reached(task.monitor)}
+
+
+class CodecTask(Task):
+    """A codec with its codebook's means, its losses and, if there are to be any, its judges."""
+
+    freezes = True
+
+    def __init__(self, settings: CodecSettings, learnt: Recordings, held_out: Recordings) -> None:
+        super().__init__()
+        torch.manual_seed(settings.seed)
+        self.codec = WavTokenizer(settings.sizes)
+        self.means = RunningCodebook(settings.codebook_size, settings.dimension)
+        if settings.init is not None:
+            start_from(settings.init, self.codec)
+            self.means.go_on(self.codec.quantizer.embed)
+        self.spectral = SpectralLoss(settings.sample_rate)
+        self.teacher = None if settings.taught_until is None else _teacher(settings)
+        self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
+        self.settings = settings
+        self._learnt, self._held_out = learnt, held_out
+        self._codes: dict[int, Tensor] = {}
+
+    def parts(self) -> Mapping[str, Part]:
+        """The judges, then the codec, which they have judged."""
+        codec = {"codec": Part(self.codec.parameters(), self.settings)}
+        judges = {} if self.judges is None else {"judges": Part(self.judges.parameters(), self.settings)}
+        return {**judges, **codec}
+
+    def to_compile(self) -> Sequence[nn.Module]:
+        """The decoder's blocks: most of the work, without complex numbers."""
+        return list(self.codec.decoder.blocks)
+
+    def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
+        """`wav` (batch, crop), and `places` (batch, 2): recording and first frame.
+
+        A recording is drawn in proportion to its length.
+        """
+        hop, lengths = self.codec.hop, self._learnt.lengths
+        chosen = torch.multinomial(lengths.double(), self.settings.batch, replacement=True, generator=draw)
+        spare = (lengths[chosen] - self.settings.crop) // hop + 1
+        first = (torch.rand(self.settings.batch, generator=draw, dtype=torch.float64) * spare).long()
+        pairs = zip(chosen.tolist(), (first * hop).tolist(), strict=True)
+        wav = torch.stack([self._learnt.piece(i, start, self.settings.crop) for i, start in pairs])
+        return {"wav": wav, "places": torch.stack([chosen, first], 1)}
+
+    def loss(self, part: str, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Figures] | None:
+        """The judges' loss on what the codec makes, or the codec's on all that it is to do."""
+        begun = self.settings.judge_from is not None and moment.step >= self.settings.judge_from
+        judges = self.judges if begun else None
+        if part == "judges":
+            return None if judges is None else self._judges_loss(batch, moment.step, judges)
+        if self.teacher is not None and moment.step < (self.settings.taught_until or 0):
+            return self._taught(batch["wav"], moment, self.teacher)
+        return self._codec_loss(batch, moment, judges)
+
+    def _taught(self, wav: Tensor, moment: Moment, teacher: SpectralTeacher) -> tuple[Tensor, Figures]:
+        if moment.step == 0:
+            teacher.start(self._pieces(moment.draw))
+        loss = F.mse_loss(self.codec.encoder(wav), teacher(wav))
+        return loss, {"taught": loss.detach()}
+
+    def _codec_loss(
+        self, batch: dict[str, Tensor], moment: Moment, judges: Discriminators | None
+    ) -> tuple[Tensor, Figures]:
+        rules, wav = self.settings, batch["wav"]
+        quantized, commitment, codes = self._quantized(batch, moment)
+        made = self.codec.decoder(quantized)
+        mel, stft = self.spectral(made, wav)
+        total = rules.mel * mel + rules.stft * stft + rules.commitment * commitment
+        figures = {"mel": mel, "stft": stft, "commitment": commitment}
+        if judges is not None:
+            with torch.no_grad():
+                real = judges(wav)
+            seen = judges(made)
+            figures |= {"adversarial": deceiving(seen), "matching": matching(real, seen)}
+            total = total + rules.adversarial * figures["adversarial"] + rules.matching * figures["matching"]
+        return total, {name: value.detach() for name, value in figures.items()} | self.means.use(codes)
+
+    def _judges_loss(self, batch: dict[str, Tensor], step: int, judges: Discriminators) -> tuple[Tensor, Figures]:
+        with torch.no_grad():
+            made = self.codec.decoder(self._vectors(batch, step))
+        return judging(judges(batch["wav"]), judges(made)), {}
+
+    def _quantized(self, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder learns from, the commitment loss, and the codes (none before quantising starts)."""
+        rules, wav, embed = self.settings, batch["wav"], self.codec.quantizer.embed
+        if moment.step >= rules.quantize_from and not self.means.started:
+            self.means.start(embed, self._latents(moment.draw), moment.draw)
+        if self._frozen(moment.step):
+            codes = self._final_codes(batch["places"])
+            self.means.count(codes, rules.decay)
+            return self.codec.quantizer.decode(codes), wav.new_zeros(()), codes
+        latents = self.codec.encoder(wav)
+        if not self.means.started:
+            return latents, wav.new_zeros(()), wav.new_zeros(0, dtype=torch.int64)
+        quantized, commitment, codes = self._coded(latents)
+        self.means.update(embed, latents, codes, rules.decay, rules.revive_below, moment.draw)
+        return quantized, commitment, codes
+
+    def _vectors(self, batch: dict[str, Tensor], step: int) -> Tensor:
+        """What the decoder gets, with nothing learnt from it."""
+        if self._frozen(step):
+            return self.codec.quantizer.decode(self._final_codes(batch["places"]))
+        latents = self.codec.encoder(batch["wav"])
+        return self._coded(latents)[0] if self.means.started else latents
+
+    def _coded(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the codebook makes of latents. Rounded distances would choose other codes than those of use."""
+        with torch.autocast(latents.device.type, enabled=False):
+            return self.codec.quantizer(latents.float())
+
+    def _frozen(self, step: int) -> bool:
+        since = self.settings.freeze_from
+        return since is not None and step >= since and bool(self.means.started)
+
+    def _final_codes(self, places: Tensor) -> Tensor:
+        """Codes of the pieces at `places`, as they are in the whole recordings: (B, frames)."""
+        frames, found = self.settings.crop // self.codec.hop, []
+        for index, first in places.tolist():
+            if index not in self._codes:
+                codes = self.codec.encode(self._learnt.whole(index)[None], self.codec.sample_rate)[0, 0]
+                self._codes[index] = codes.to(torch.int32)
+            found.append(self._codes[index][first : first + frames].long())
+        return torch.stack(found).to(places.device)
+
+    def _pieces(self, draw: torch.Generator) -> Tensor:
+        """Further pieces (N, crop), on the codec's device."""
+        batches = -(-self.settings.start_crops // self.settings.batch)
+        return torch.cat([self.batch(draw)["wav"] for _ in range(batches)]).to(self.codec.quantizer.embed.device)
+
+    @torch.no_grad()
+    def _latents(self, draw: torch.Generator) -> Tensor:
+        """Latents (N, D) of further pieces, for the codebook to start from."""
+        pieces = self._pieces(draw).split(self.settings.batch)
+        return torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in pieces])
+
+    def validation(self) -> Sequence[Any]:
+        """Numbers of held-out recordings."""
+        return range(min(self.settings.held_out, len(self._held_out)))
+
+    def validate(self, batch: int) -> Figures:
+        """Losses of a copy of a held-out recording."""
+        wav = self._held_out_wav(batch)
+        copy = self._copy(wav)[1]
+        device = self.codec.quantizer.embed.device
+        mel, stft = self.spectral(copy.to(device), wav.to(device))
+        return {"mel": mel, "stft": stft, "recordings": 1.0}
+
+    def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
+        """`mel` and `stft`, means over the recordings."""
+        return {name: sums[name] / sums["recordings"] for name in ("mel", "stft")}
+
+    def show(self, step: int, folder: Path) -> None:
+        """Write held-out recordings, their copies, and pictures of both with the codes."""
+        codec, place = self.codec.eval(), folder / "samples"
+        made = place / f"step-{step:07d}"
+        made.mkdir(parents=True, exist_ok=True)
+        for index in range(min(self.settings.samples, len(self._held_out))):
+            wav, name = self._held_out_wav(index), f"{index:02d}-{self._held_out.files[index].stem}"
+            codes, copy = self._copy(wav)
+            units = Units.from_framewise(codes, codec.frame_rate)
+            if not (place / f"{name}.wav").exists():
+                audio.write(place / f"{name}.wav", wav, codec.sample_rate)
+            audio.write(made / f"{name}.wav", copy, codec.sample_rate)
+            units_figure(wav, codec.sample_rate, units, (copy, codec.sample_rate), made / f"{name}.png")
+
+    def _held_out_wav(self, index: int) -> Tensor:
+        longest = int(_LONGEST_HELD_OUT * self.codec.sample_rate)
+        return self._held_out.whole(index)[None, :longest]
+
+    def _copy(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        """A wav (1, samples) to its codes (frames,) and what they sound like (1, samples), on the CPU."""
+        codes = self.codec.encode(wav, self.codec.sample_rate)
+        return codes[0, 0], self.codec.decode(codes)[0][:, : wav.shape[1]].cpu()
+
+
+def _teacher(settings: CodecSettings) -> SpectralTeacher:
+    hop = settings.sizes.hop
+    return SpectralTeacher(settings.sample_rate, hop, settings.dimension, settings.whitening)

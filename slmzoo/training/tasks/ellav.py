@@ -1,0 +1,202 @@
+"""Training ELLA-V: from framewise units and codec tokens of the same utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
+
+from ellav import EllaV, EllaVTokenizer
+from slmcore.batching import batches
+from slmcore.errors import must
+from slmzoo import hub
+from slmzoo.training.data.aligned_codes import Utterance, encoded, partners, utterances
+from slmzoo.training.data.unit_files import UnitSource
+from slmzoo.training.data.unit_settings import UnitSettings
+from slmzoo.training.loop.fit import fit, provenance, publish
+from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from wavtokenizer import WavTokenizer
+
+__all__ = ["EllavSettings", "EllavTask", "masked_loss", "train"]
+
+_HELD_OUT_AT_ONCE = 16384
+_DRAWN_FROM = 32
+"""A batch is drawn from as many times its utterances of like lengths."""
+_SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EllavSettings(UnitSettings):
+    """Options of `slmzoo train ellav`."""
+
+    train_speech: Path
+    """Folder of codec tokens of the same names as the units, as .npy or .pt (n,), or of audio files with --codec."""
+    validation_speech: Path
+    """The same of the utterances held out."""
+    codec: str | None = None
+    """The codec that is to encode audio: a file, or the zoo it is in (dp-slm, demo, or that of --registry). Its tokens
+    are kept in RUN/codes, from where another run can take them."""
+    num_codes: int = 4096
+    """Codes of the codec; --codec says it itself."""
+    code_rate: float = 40.0
+    """Codec tokens a second; --codec says it itself."""
+    tolerance: float = 0.1
+    """Most that units and codec tokens of an utterance may differ in duration, seconds."""
+    own: float = 0.0
+    """Share of the codec tokens behind it that the model hears as it would have chosen them itself, in place of the
+    recording's, so that it learns to go on after its own mistakes (scheduled sampling in two passes: Mihaylova &
+    Martins, ACL student workshop 2019). None, as published."""
+    steps: int = 10_000
+    batch: int = 8
+    accumulate: int = 8
+    lr: float = 5e-4
+    warmup: int = 1_000
+    eps: float = 1e-9
+    workers: int = 2
+    validate_every: int | None = None
+    """Steps between validations; half an epoch, as published, if left out."""
+    patience: int | None = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("num_codes", 1), ("code_rate", 1e-3), ("tolerance", 0)):
+            if not getattr(self, name) >= least:
+                raise ValueError(must(name, f"a number >= {least}", getattr(self, name)))
+        if not 0 <= self.own <= 1:
+            raise ValueError(must("own", "from 0 to 1", self.own))
+
+
+def train(settings: EllavSettings) -> dict[str, Any]:
+    """Train an acoustic model and add it to the registry: what was reached."""
+    Run.check(settings)
+    point, rate, codec = settings.point(), settings.units_a_second(), _codec(settings)
+    k = point.k or 0
+    size, code_rate = (settings.num_codes, settings.code_rate) if codec is None else (codec.num_codes, codec.frame_rate)
+    tokenizer = EllaVTokenizer.for_units(k, size, rate, code_rate)
+    said = {name: list(UnitSource(getattr(settings, name)).read(k)) for name in _SPLITS}
+    if settings.validate_every is None:
+        half = len(said["train"]) // (2 * settings.batch * settings.accumulate)
+        settings = replace(settings, validate_every=max(1, half))
+    files = {n: partners(said[n], getattr(settings, f"{n}_speech"), codec is not None) for n in _SPLITS}
+    if codec is not None:
+        run = Run.open(settings)
+        files = {name: encoded(files[name], codec, run.path / "codes" / name) for name in _SPLITS}
+        settings = replace(settings, resume=True, overwrite=False)
+    learnt, held_out = (utterances(said[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
+    torch.manual_seed(settings.seed)
+    model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point)
+    start_from(settings.init, model)
+    run, task = Run.open(settings), EllavTask(model, learnt, held_out, settings)
+    fit(task, settings, run)
+    reached = run.reached(task.monitor)
+    made = provenance(settings, "train ellav", utterances=len(learnt), **reached)
+    publish(settings, model.checkpoint(made), variant="units", frame_rate=rate)
+    return {"zoo": settings.zoo, "kind": "ellav", "k": k, "lmbda": point.lmbda, **reached}
+
+
+def _codec(settings: EllavSettings) -> WavTokenizer | None:
+    if settings.codec is None:
+        return None
+    registry = settings.registry_file if settings.registry_file.exists() else None
+    if Path(settings.codec).is_file():
+        return hub.codec(checkpoint=settings.codec, map_location=settings.torch_device)
+    return hub.codec(zoo=settings.codec, registry=registry, map_location=settings.torch_device)
+
+
+class EllavTask(Task):
+    """An acoustic model, the utterances it learns from and those held out."""
+
+    monitor = "loss"
+
+    def __init__(
+        self, model: EllaV, learnt: Sequence[Utterance], held_out: Sequence[Utterance], settings: EllavSettings
+    ) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+        self._learnt, self._held_out = learnt, held_out
+        self._alike = (
+            torch.tensor([_length(u) for u in learnt]).argsort(stable=True).split(_DRAWN_FROM * settings.batch)
+        )
+        self._groups = list(batches([_length(u) for u in held_out], _HELD_OUT_AT_ONCE))
+
+    def parts(self) -> Mapping[str, Part]:
+        """The model alone."""
+        return {"model": Part(self.model.parameters(), self.settings)}
+
+    def to_compile(self) -> Sequence[nn.Module]:
+        """The transformer's layers; the head sees only the targets that count."""
+        return list(self.model.transformer.layers)
+
+    def batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Ids and the mask of the targets that count, both (batch, longest).
+
+        They are of utterances of like lengths, so that little is padding; all are drawn equally often.
+        """
+        drawn = int(torch.randint(len(self._learnt), (), generator=draw))
+        alike = self._alike[drawn // len(self._alike[0])]
+        chosen = torch.randint(len(alike), (self.settings.batch,), generator=draw)
+        return self._collated([self._learnt[index] for index in alike[chosen].tolist()])
+
+    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
+        """Mean cross-entropy in nats of the targets that count."""
+        ids, mask = batch
+        heard = with_own_tokens(self.model, ids, self.settings.own, moment.draw) if self.settings.own else ids
+        return masked_loss(self.model, ids, mask, heard), {}
+
+    def validation(self) -> Sequence[tuple[Tensor, Tensor]]:
+        """Whole utterances of like lengths."""
+        return [self._collated([self._held_out[i] for i in group]) for group in self._groups]
+
+    def validate(self, batch: tuple[Tensor, Tensor]) -> Figures:
+        """Nats and targets."""
+        targets = batch[1][:, 1:].sum()
+        return {"nats": masked_loss(self.model, *batch) * targets, "targets": targets}
+
+    def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
+        """`loss`, in nats a target."""
+        return {"loss": sums["nats"] / sums["targets"]}
+
+    def _collated(self, chosen: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
+        tokenizer = self.model.tokenizer
+        ids = [tokenizer.encode_train([f"u{unit}" for unit in u.units.tolist()], u.codes) for u in chosen]
+        masks = [tokenizer.loss_mask(sequence) for sequence in ids]
+        return pad_sequence(ids, batch_first=True), pad_sequence(masks, batch_first=True)
+
+
+def _length(utterance: Utterance) -> int:
+    """About that of its sequence: in front each unit once, then again with its codec tokens and an EOP."""
+    return 3 * len(torch.unique_consecutive(utterance.units)) + len(utterance.codes)
+
+
+@torch.no_grad()
+def with_own_tokens(model: EllaV, ids: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """`ids` (batch, n) with a random share of the codec tokens replaced by the model's likeliest after the true ids.
+
+    Where that is none, because the model would have ended the unit, the token stays.
+    """
+    first = model.tokenizer.first_codec
+    chosen = torch.rand(ids.shape, generator=draw).to(ids.device) < share
+    chosen &= ids >= first
+    chosen[:, 0] = False
+    likeliest = model.transformer.output(model.transformer.hidden(ids[:, :-1])[chosen[:, 1:]]).argmax(-1)
+    heard = ids.clone()
+    heard[chosen] = torch.where(likeliest >= first, likeliest, ids[chosen])
+    return heard
+
+
+def masked_loss(model: EllaV, ids: Tensor, mask: Tensor, heard: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy in nats of the codec tokens, EOP and EOS, which are not given at inference.
+
+    ids, mask and what the model hears in place of the ids: (batch, n).
+    """
+    hidden = model.transformer.hidden((ids if heard is None else heard)[:, :-1])
+    counts = mask[:, 1:]
+    return cross_entropy(model.transformer.output(hidden[counts]).float(), ids[:, 1:][counts])

@@ -1,0 +1,263 @@
+"""Training a WavLM by masked prediction of cluster targets (HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slmcore.errors import must
+from slmcore.units import OperatingPoint
+from slmzoo.training.data.augment import disturbed, masked_spans, warped
+from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features
+from slmzoo.training.data.pseudo_labels import make_targets, read_targets
+from slmzoo.training.data.recordings import Recordings
+from slmzoo.training.loop.fit import fit, provenance, publish
+from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.settings import TrainSettings
+from slmzoo.training.loop.task import Figures, Moment, Part, Task, generator
+from wavlm_codebooks import WavLM, WavLMConfig, wavlm
+from wavlm_codebooks.features import collate
+
+__all__ = ["EncoderSettings", "EncoderTask", "start_as_filterbank", "train"]
+
+_HELD_OUT_STREAM = 9
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings(TrainSettings):
+    """A speech encoder that names, behind masks, the cluster of each frame. Sizes and schedule are the project's own:
+    an encoder of a million parameters that learns in an hour on a CPU.
+
+    The clusters are those of mel cepstra, which --teacher and --teacher-layer turn into those of the features of an
+    encoder of an earlier run, and --targets into any that lie in files.
+    """
+
+    audio: list[str]
+    """Audio files, folders or glob patterns to learn from."""
+    name: str = "wavlm"
+    """Name of the encoder, which codebooks and models on its units will refer to."""
+    targets: Path | None = None
+    """Folder with an .npy file of cluster numbers for each audio file, one a frame, laid out as the audio is."""
+    teacher: Path | None = None
+    """Model file of the encoder whose features are clustered; mel cepstra if left out."""
+    teacher_layer: int | None = None
+    """Its block, 1-based; the last with its norm if left out."""
+    clusters: int = 100
+    """Number of clusters."""
+    share: float = 0.1
+    """Share of each file's frames that the clusters are made from."""
+    held_out: int = 0
+    """Recordings, evenly spread over all, that are left out of training to measure on."""
+    steps: int = 10_000
+    batch: int = 8
+    lr: float = 2e-3
+    warmup: int = 200
+    betas: tuple[float, float] = (0.9, 0.99)
+    crop: int = 100
+    """Longest piece of a recording, frames."""
+    mask_start: float = 0.03
+    """Probability that a masked span starts at a frame."""
+    mask_length: int = 10
+    """Frames of a span."""
+    unmasked: float = 1.0
+    """Weight of the loss on frames that are not masked, beside 1 for those that are."""
+    quietest_gain: float = 0.25
+    """Each piece is scaled by a factor between this and --loudest-gain, so that the level matters little."""
+    loudest_gain: float = 2.0
+    noise: float = 0.3
+    """Half the pieces get white noise of up to this fraction of their own strength; the targets stay those without."""
+    warp: float = 1.12
+    """Each piece is played faster or slower by up to this factor, which moves pitch and formants as another speaker's
+    would be; the targets go with it. 1 for never."""
+    filterbank: bool = True
+    """Let the first convolution start as a filterbank, from which a small encoder learns several times faster."""
+    conv_layers: tuple[str, ...] = ("96,128,20", "96,8,4", "128,8,4")
+    """Channels, kernel and stride of each frontend layer; the strides' product is to be 320, 20 ms at 16 kHz."""
+    dim: int = 128
+    """Width of the features."""
+    ffn_dim: int = 384
+    """Width inside the feed-forward layers."""
+    heads: int = 4
+    """Attention heads."""
+    layers: int = 4
+    """Transformer blocks."""
+    conv_pos: int = 32
+    """Kernel of the positional convolution, frames."""
+    conv_pos_groups: int = 8
+    """Its groups."""
+    num_buckets: int = 64
+    """Buckets of relative positions, both signs together."""
+    max_distance: int = 160
+    """Distance from which on all positions share a bucket, frames."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sizes.hop != 320:
+            raise ValueError(must("conv_layers", "of strides whose product is 320", self.conv_layers))
+        if self.filterbank and self.sizes.conv_layers[0][0] % 2:
+            raise ValueError(
+                must("conv_layers", "of an even number of channels first, for --filterbank", self.conv_layers)
+            )
+        if self.targets is not None and self.teacher is not None:
+            raise ValueError("--targets and --teacher contradict each other. Give one of them.")
+        for name, least in (("clusters", 2), ("crop", 1), ("mask_length", 1), ("held_out", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(must(name, f"a whole number >= {least}", getattr(self, name)))
+        for name, low, high in (("share", 0, 1), ("mask_start", 0, 1), ("quietest_gain", 0, self.loudest_gain)):
+            if not low < getattr(self, name) <= high:
+                raise ValueError(must(name, f"above {low} and at most {high}", getattr(self, name)))
+        if not (math.isfinite(self.warp) and self.warp >= 1):
+            raise ValueError(must("warp", "a factor >= 1", self.warp))
+
+    @property
+    def sizes(self) -> WavLMConfig:
+        """The encoder's config."""
+        names = ("dim", "ffn_dim", "heads", "layers", "conv_pos", "conv_pos_groups", "num_buckets", "max_distance")
+        layers = tuple(_three(text) for text in self.conv_layers)
+        return WavLMConfig(conv_layers=layers, **{name: getattr(self, name) for name in names})
+
+
+def _three(text: str) -> tuple[int, int, int]:
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) for part in parts):
+        raise ValueError(must("conv_layers", "channels,kernel,stride for each layer", text))
+    channels, kernel, stride = map(int, parts)
+    return channels, kernel, stride
+
+
+def train(settings: EncoderSettings) -> dict[str, Any]:
+    """Train an encoder and make it part of the zoo; what its last validation found.
+
+    Raises what `Recordings` and `read_targets` raise for material that cannot be used, and what `fit` raises.
+    """
+    recordings = Recordings(settings.audio, WavLM.sample_rate, settings.sizes.hop)
+    if settings.held_out >= len(recordings):
+        raise ValueError(must("held_out", f"below the number of recordings ({len(recordings)})", settings.held_out))
+    features = _features(settings)
+    run = Run.open(settings)
+    rules = {"clusters": settings.clusters, "share": settings.share, "seed": settings.seed}
+    folder = settings.targets or make_targets(features, recordings.files, run, **rules)
+    lengths = [length // settings.sizes.hop for length in recordings.lengths.tolist()]
+    task = EncoderTask(settings, recordings, read_targets(recordings.files, folder, lengths, settings.clusters))
+    fit(task, settings, run)
+    made = provenance(settings, "train encoder", hours=round(recordings.hours, 3), recordings=len(recordings))
+    rates = {"sample_rate": task.encoder.sample_rate, "frame_rate": task.encoder.frame_rate}
+    publish(settings, task.encoder.checkpoint(made), **rates)
+    return {"zoo": settings.zoo, "kind": "wavlm", "encoder": settings.name, **run.reached(task.monitor)}
+
+
+def _features(settings: EncoderSettings) -> Features:
+    """What is clustered where no targets are given."""
+    if settings.teacher is not None:
+        return encoder_features(wavlm.load(settings.teacher).to(settings.torch_device), settings.teacher_layer)
+    return cepstral_features
+
+
+class EncoderTask(Task):
+    """An encoder with a linear head that names the cluster of each frame."""
+
+    def __init__(self, settings: EncoderSettings, recordings: Recordings, targets: Sequence[Tensor]) -> None:
+        """`targets`: for each recording, the cluster of each frame (frames,)."""
+        super().__init__()
+        torch.manual_seed(settings.seed)
+        self.encoder = WavLM(settings.sizes, OperatingPoint(zoo=settings.zoo, encoder=settings.name))
+        start_from(settings.init, self.encoder)
+        if settings.filterbank and settings.init is None:
+            start_as_filterbank(self.encoder)
+        self.head = nn.Linear(self.encoder.dim, settings.clusters)
+        self.settings = settings
+        self._recordings, self._targets = recordings, targets
+        apart = len(recordings) // settings.held_out if settings.held_out else 0
+        self._held_out = [i * apart for i in range(settings.held_out)]
+        self._weights = torch.tensor([float(len(target)) for target in targets])
+        self._weights[self._held_out] = 0
+
+    def parts(self) -> Mapping[str, Part]:
+        """All in one."""
+        return {"encoder": Part(self.parameters(), self.settings)}
+
+    def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
+        """Pieces of recordings drawn in proportion to their length, each warped and disturbed."""
+        rules = self.settings
+        chosen = torch.multinomial(self._weights, rules.batch, replacement=True, generator=draw).tolist()
+        return self._masked([self._piece(i, draw) for i in chosen], draw)
+
+    def _piece(self, index: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        rules = self.settings
+        place, faster = torch.rand(2, generator=draw).tolist()
+        piece, target = self._cut(index, place)
+        piece, target = warped(piece, target, rules.warp ** (2 * faster - 1))
+        return disturbed(piece, rules.noise, rules.quietest_gain, rules.loudest_gain, draw), target
+
+    def _cut(self, index: int, place: float) -> tuple[Tensor, Tensor]:
+        """A piece of a recording and its targets; `place` from 0, its start, to 1."""
+        hop, spare = self.encoder.hop, len(self._targets[index]) - self.settings.crop
+        start = int(place * (spare + 1)) if spare > 0 else 0
+        target = self._targets[index][start : start + self.settings.crop].long()
+        return self._recordings.piece(index, start * hop, len(target) * hop), target
+
+    def _masked(self, pieces: Sequence[tuple[Tensor, Tensor]], draw: torch.Generator) -> dict[str, Tensor]:
+        """`wav` (B, samples), `lengths` (B,), `targets` (B, frames), -1 where there is no frame, `mask` (B, frames)."""
+        wav, lengths = collate([piece for piece, _ in pieces])
+        targets = nn.utils.rnn.pad_sequence([target for _, target in pieces], batch_first=True, padding_value=-1)
+        mask = masked_spans(targets.shape, self.settings.mask_start, self.settings.mask_length, draw)
+        return {"wav": wav, "lengths": lengths, "targets": targets, "mask": mask}
+
+    def loss(self, part: str, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
+        """Cross entropy of the frames behind the mask, and with a weight of their own of the others."""
+        found = _means(self._sums(batch))
+        return found["masked"] + self.settings.unmasked * found["unmasked"], {n: x.detach() for n, x in found.items()}
+
+    def _sums(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Cross entropies, right answers behind the mask, and numbers of frames, hidden and seen."""
+        targets, known = batch["targets"], batch["targets"] >= 0
+        logits = self.head(self.encoder(batch["wav"], batch["lengths"], mask=batch["mask"])).float()
+        each = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="none")
+        hidden, seen = batch["mask"] & known, ~batch["mask"] & known
+        hits = (logits.argmax(-1) == targets) & hidden
+        each = each.view_as(targets)
+        sums = {"masked": (each * hidden).sum(), "unmasked": (each * seen).sum()}
+        return {**sums, "hits": hits.sum(), "hidden": hidden.sum(), "seen": seen.sum()}
+
+    def validation(self) -> Sequence[Any]:
+        """Numbers of held-out recordings."""
+        return self._held_out
+
+    def validate(self, batch: int) -> Figures:
+        """Sums over the middle of a held-out recording, undisturbed."""
+        draw = generator(self.settings.seed, batch, _HELD_OUT_STREAM)
+        items = self._masked([self._cut(batch, 0.5)], draw)
+        return self._sums({name: x.to(self.head.weight.device) for name, x in items.items()})
+
+    def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
+        """`masked` and `unmasked` cross entropy (nats a frame), and the share of `hit`s behind the mask."""
+        return {name: float(x) for name, x in _means({n: torch.tensor(x) for n, x in sums.items()}).items()}
+
+
+def _means(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    hidden, seen = sums["hidden"].clamp(min=1), sums["seen"].clamp(min=1)
+    return {"masked": sums["masked"] / hidden, "unmasked": sums["unmasked"] / seen, "hit": sums["hits"] / hidden}
+
+
+@torch.no_grad()
+def start_as_filterbank(encoder: WavLM, lowest: float = 60.0, highest: float = 7600.0) -> None:
+    """Let the first convolution begin as windowed cosines and sines, evenly spread on the mel scale.
+
+    From there a small encoder learns several times faster (as Zeghidour et al., arXiv 2101.08596, begin theirs).
+    """
+    weight = encoder.get_parameter("frontend.0.weight")
+    channels, _, kernel = weight.shape
+    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (lowest, highest))
+    mels = torch.linspace(low, high, channels // 2)
+    time = (torch.arange(kernel) - (kernel - 1) / 2) / encoder.sample_rate
+    phases = 2 * math.pi * (700 * (10 ** (mels / 2595) - 1))[:, None] * time
+    waves = torch.cat([phases.cos(), phases.sin()]) * torch.hann_window(kernel + 2)[1:-1]
+    weight.copy_((waves / waves.norm(dim=1, keepdim=True))[:, None])

@@ -1,0 +1,70 @@
+"""What a codec's encoder can learn without a decoder: the principal components of log-mel spectra."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slmcore.layers.spectral import Spectrum
+from slmzoo.training.loop.distributed import of_first
+
+__all__ = ["SpectralTeacher"]
+
+_WINDOW, _BANDS = 0.032, 64
+_SPECTRA_A_FRAME = 4
+_LEAST_VARIANCE = 1e-9
+"""Relative to the largest one; what lies below is rounding."""
+
+
+class SpectralTeacher(nn.Module):
+    """Each frame's few log-mel spectra, rotated onto the axes along which speech differs most.
+
+    A rotation keeps distances, so that codes near in what the encoder learns sound alike. But k-means then spends most
+    codes on loudness, by far the largest component; whitening turns some of them to the finer ones, which tell words
+    apart. The components have a mean variance of 1.
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, sample_rate: int, hop: int, dimension: int, whitening: float = 0.0) -> None:
+        """`hop`: samples a frame. `dimension`: components; those that the spectra do not have are zero.
+
+        `whitening`: the power, 0 to 1, of its standard deviation that a component is divided by.
+        """
+        super().__init__()
+        self.whitening = whitening
+        self.spectra_a_frame = math.gcd(hop, _SPECTRA_A_FRAME)
+        self.hop = hop // self.spectra_a_frame
+        # A window of the hop's parity lies around the middle of its piece of the frame.
+        width = max(self.hop, int(_WINDOW * sample_rate))
+        self.spectrum = Spectrum(sample_rate, width + (width - self.hop) % 2, _BANDS)
+        size = self.spectra_a_frame * self.spectrum.bank.shape[1]
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("axes", torch.zeros(size, dimension))
+
+    @torch.no_grad()
+    def start(self, wavs: Tensor) -> None:
+        """Find the components in waveforms (N, samples), whole frames of speech."""
+        x = self._spectra(wavs).flatten(0, 1).double()
+        mean = x.mean(0)
+        x -= mean
+        variances, axes = (found.flip(-1) for found in torch.linalg.eigh(x.T.cov()))
+        scales = variances.clamp_min(_LEAST_VARIANCE * variances[0]).pow(-self.whitening / 2)
+        axes = (axes * scales)[:, : self.axes.shape[1]]
+        axes = axes / (x @ axes).square().mean().sqrt()
+        self.mean.copy_(of_first(mean.to(self.mean)))
+        self.axes.copy_(of_first(F.pad(axes, (0, self.axes.shape[1] - axes.shape[1])).to(self.axes)))
+
+    @torch.no_grad()
+    def forward(self, wav: Tensor) -> Tensor:
+        """Waveforms (B, samples), whole frames, to the components (B, dimension, frames)."""
+        return ((self._spectra(wav) - self.mean) @ self.axes).mT
+
+    def _spectra(self, wav: Tensor) -> Tensor:
+        around = (len(self.spectrum.window) - self.hop) // 2
+        mel = self.spectrum(F.pad(wav, (around, around)), self.hop, center=False)[1]
+        return self.spectrum.log(mel).unflatten(1, (-1, self.spectra_a_frame)).flatten(2)

@@ -1,0 +1,207 @@
+"""Training the unit language model: chunks that run over the utterances of a chapter, whole utterances held out."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mistral_ulm import UnitLM, UnitTokenizer
+from mistral_ulm.scoring import sequence_logprobs
+from slmcore.batching import batches
+from slmcore.errors import must
+from slmzoo.training.data.unit_files import Spoken, UnitSource
+from slmzoo.training.data.unit_settings import UnitSettings
+from slmzoo.training.loop.fit import fit, provenance, publish
+from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.tasks.warm_start import from_text_model
+
+__all__ = ["Chapters", "UlmSettings", "UlmTask", "chunk_loss", "train"]
+
+_HELD_OUT_AT_ONCE = 16384
+
+
+@dataclass(frozen=True, kw_only=True)
+class UlmSettings(UnitSettings):
+    """Options of `slmzoo train ulm`."""
+
+    steps: int = 10_000
+    batch: int = 12
+    accumulate: int = 8
+    lr: float = 5e-4
+    warmup: int = 2_000
+    weight_decay: float = 0.05
+    dropout: float = 0.15
+    chunk: int = 1024
+    """Ids that an item of a batch predicts; an item runs over the utterances of a chapter."""
+    init: str | None = None
+    """A model file of the same sizes, or hf:NAME for the body of a Llama- or Mistral-type text model, of the hub or a
+    folder, whose sizes hold."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.chunk < 2:
+            raise ValueError(must("chunk", "a whole number >= 2", self.chunk))
+        if self.init is not None and not (self.init.startswith("hf:") or Path(self.init).is_file()):
+            raise ValueError(must("init", "a model file, or hf: and the name of a text model", self.init))
+
+
+def train(settings: UlmSettings) -> dict[str, Any]:
+    """Train a unit language model and add it to the registry: what was reached."""
+    Run.check(settings)
+    point, rate = settings.point(), settings.units_a_second()
+    k = point.k or 0
+    held_out = list(UnitSource(settings.validation).read(k))
+    chapters = Chapters(UnitSource(settings.train).read(k), k, settings.chunk)
+    torch.manual_seed(settings.seed)
+    model = _model(settings, k)
+    model.operating_point = point
+    run, task = Run.open(settings), UlmTask(model, chapters, held_out, settings, rate)
+    fit(task, settings, run)
+    reached = run.reached(task.monitor)
+    made = provenance(settings, "train ulm", ids=len(chapters), utterances=chapters.utterances, **reached)
+    publish(settings, model.checkpoint(made), frame_rate=rate)
+    return {"zoo": settings.zoo, "kind": "ulm", "k": k, "lmbda": point.lmbda, **reached}
+
+
+def _model(settings: UlmSettings, k: int) -> UnitLM:
+    vocab_size = UnitTokenizer(k).vocab_size
+    if settings.init is None or not settings.init.startswith("hf:"):
+        model = UnitLM(settings.transformer(vocab_size, output_bias=False))
+        start_from(settings.init, model)
+        return model
+    body = from_text_model(settings.init.removeprefix("hf:"), vocab_size, settings.dropout)
+    with torch.device("meta"):
+        model = UnitLM(body.config)
+    model.transformer = body
+    return model
+
+
+class Chapters:
+    """Ids of all chapters in one stream, from which chunks of one length are cut without padding.
+
+    The BOS of each utterance ends the one before. A chunk stays in its chapter; chapters that are shorter than a chunk
+    are joined. In memory an id takes two bytes, four while they are put together: 60,000 hours are about 6 GB.
+    """
+
+    def __init__(self, utterances: Iterable[Spoken], k: int, length: int) -> None:
+        """`utterances` are gone through once. `length`: ids a chunk predicts; it holds one more. A ValueError if all
+        units together are fewer."""
+        tokenizer, self.utterances = UnitTokenizer(k), 0
+        kind = "H" if tokenizer.vocab_size < 1 << 16 else "i"
+        chapters: dict[str, array[int]] = {}
+        for spoken in utterances:
+            ids = tokenizer.encode(spoken.units).numpy().astype(kind)
+            chapters.setdefault(spoken.chapter, array(kind)).frombytes(ids.tobytes())
+            self.utterances += 1
+        groups = _joined([np.frombuffer(ids, kind) for ids in chapters.values()], length)
+        sizes = np.array([sum(map(len, group)) for group in groups])
+        if not len(sizes) or sizes[-1] <= length:
+            raise ValueError(
+                must("chunk", f"below the number of all ids ({sizes.sum()})", length, "Use shorter chunks.")
+            )
+        self.length = length
+        self._ids = np.concatenate([piece for group in groups for piece in group])
+        self._first = np.cumsum(sizes) - sizes
+        self._places = np.cumsum(sizes - length)
+        self._places_before = self._places - (sizes - length)
+
+    def __len__(self) -> int:
+        """Ids in all."""
+        return len(self._ids)
+
+    def draw(self, count: int, draw: torch.Generator) -> Tensor:
+        """Chunks (count, length + 1), int64: every place in every chapter is as likely."""
+        places = torch.randint(int(self._places[-1]), (count,), generator=draw).numpy()
+        chapter = np.searchsorted(self._places, places, side="right")
+        first = self._first[chapter] + places - self._places_before[chapter]
+        return torch.from_numpy(self._ids[first[:, None] + np.arange(self.length + 1)].astype(np.int64))
+
+
+def _joined(chapters: list[np.ndarray], length: int) -> list[list[np.ndarray]]:
+    """Groups of chapters, each of more than `length` ids and closed by a BOS; one that is too short if all are."""
+    groups: list[list[np.ndarray]] = []
+    for chapter in chapters:
+        if groups and sum(map(len, groups[-1])) < length:
+            groups[-1].append(chapter)
+        else:
+            groups.append([chapter])
+    if len(groups) > 1 and sum(map(len, groups[-1])) < length:
+        rest = groups.pop()
+        groups[-1] += rest
+    return [[*group, np.zeros(1, group[0].dtype)] for group in groups]
+
+
+class UlmTask(Task):
+    """A unit language model, its chapters and the utterances held out; bits are counted on the latter."""
+
+    monitor = "loss"
+
+    def __init__(
+        self,
+        model: UnitLM,
+        chapters: Chapters,
+        held_out: Sequence[Spoken],
+        settings: UlmSettings,
+        frame_rate: float,
+    ) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+        self._chapters, self._frame_rate = chapters, frame_rate
+        self._held_out = self._batched(held_out)
+        # Units that were stored without repeats do not say how long they last.
+        self._framewise = any(len(spoken.framewise) != len(spoken.units) for spoken in held_out)
+
+    def _batched(self, held_out: Sequence[Spoken]) -> list[list[tuple[Tensor, int]]]:
+        tokenizer = UnitTokenizer(self.model.config.vocab_size - 1)
+        items = [(tokenizer.encode(spoken.units), len(spoken.framewise)) for spoken in held_out]
+        groups = batches([len(ids) for ids, _ in items], _HELD_OUT_AT_ONCE)
+        return [[items[i] for i in group] for group in groups]
+
+    def parts(self) -> Mapping[str, Part]:
+        """The model alone."""
+        return {"model": Part(self.model.parameters(), self.settings)}
+
+    def to_compile(self) -> Sequence[nn.Module]:
+        """The transformer."""
+        return [self.model.transformer]
+
+    def batch(self, draw: torch.Generator) -> Tensor:
+        """Chunks (batch, length + 1)."""
+        return self._chapters.draw(self.settings.batch, draw)
+
+    def loss(self, part: str, batch: Tensor, moment: Moment) -> tuple[Tensor, Figures]:
+        """Mean cross-entropy in nats."""
+        return chunk_loss(self.model, batch), {}
+
+    def validation(self) -> Sequence[Any]:
+        """Whole utterances of like lengths, with their frames."""
+        return self._held_out
+
+    def validate(self, batch: list[tuple[Tensor, int]]) -> Figures:
+        """Nats, units and frames."""
+        found = sequence_logprobs(self.model.transformer, [ids for ids, _ in batch])
+        nats = -sum(float(x.sum(dtype=torch.float64)) for x in found)
+        return {"nats": nats, "units": sum(len(x) for x in found), "frames": sum(frames for _, frames in batch)}
+
+    def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
+        """`loss` (nats a unit), `bits_per_unit` and, of framewise units, `bits_per_second`."""
+        bits = sums["nats"] / math.log(2)
+        found = {"loss": sums["nats"] / sums["units"], "bits_per_unit": bits / sums["units"]}
+        return {**found, "bits_per_second": bits / sums["frames"] * self._frame_rate} if self._framewise else found
+
+
+def chunk_loss(model: UnitLM, chunks: Tensor) -> Tensor:
+    """Mean cross-entropy in nats of the next id; each chunk's first target, which has hardly a context, is left out."""
+    logits = model.transformer(chunks[:, :-1])[:, 1:]
+    return cross_entropy(logits.flatten(0, 1).float(), chunks[:, 2:].flatten())

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+
+from slmcore import audio
+from slmcore.clustering import kmeans
+from slmcore.files import registry as table
+from slmcore.files.checkpoint import read
+from slmzoo import hub
+from slmzoo.cli import main
+from slmzoo.training.data import feature_samples
+from slmzoo.training.data.feature_samples import drawn_frames
+from slmzoo.training.loop.run import Run
+from slmzoo.training.tasks.codebook import CodebookSettings, train
+from slmzoo.training.tasks.speaker_directions import VoiceFree
+from tests.reference.tiny_zoo import K
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven files of bursts of noise, at two rates."""
+    folder, draw = tmp_path_factory.mktemp("speech"), torch.Generator().manual_seed(0)
+    for i in range(7):
+        rate = (16000, 22050)[i % 2]
+        loudness = torch.rand(12, generator=draw).repeat_interleave(rate // 20)
+        audio.write(folder / f"{i}.wav", 0.3 * loudness * torch.randn(len(loudness), generator=draw), rate)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _zoo(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLMZOO_REGISTRY", str(registry))
+
+
+def settings(run: Path, speech: Path, **more: object) -> CodebookSettings:
+    usual = {"audio": [str(speech)], "encoder_zoo": "tiny", "layer": 2, "k": (4, 9), "share": 0.5, "batch": 3}
+    return CodebookSettings(run=run, device="cpu", **{**usual, **more})  # pyright: ignore[reportArgumentType]
+
+
+def test_from_speech_to_codebooks_that_load_by_k_and_are_as_good_as_scikit_learns(speech: Path, tmp_path: Path) -> None:
+    points = train(settings(tmp_path / "run", speech, share=1.0, rate=30.0, num_neighbors=3, half=True, trials=8))
+    zoo = tmp_path / "run" / "zoo.json"
+    encoder = hub.wavlm(zoo="mine", registry=zoo)[0]
+    x = [encoder.features(*audio.load(file), layer=2) for file in audio.find(speech)]
+    for k, point in zip((4, 9), points, strict=True):
+        book = hub.load_codebook(k=k, zoo="mine", registry=zoo)
+        assert book.operating_point == point
+        assert (point.encoder, point.layer, point.k, point.num_neighbors) == ("tiny", 2, k, 3)
+        reference = KMeans(k, n_init=8, random_state=0).fit(torch.cat(x).numpy())
+        inertia = torch.cdist(torch.cat(x).double(), book.codes.double()).min(1).values.square().sum()
+        assert float(inertia) <= 1.01 * reference.inertia_
+        quantizer = hub.quantizer(k=k, lmbda=point.lmbda, num_neighbors=3, zoo="mine", registry=zoo)
+        units = [quantizer.segment(each) for each in x]
+        assert sum(map(len, units)) / sum(u.seconds for u in units) == pytest.approx(30, rel=0.05)
+    made = read(tmp_path / "run" / "codebook-k9.safetensors", "codebook", dict)
+    assert made.provenance["frames"] == len(torch.cat(x))
+    assert made.state["codebook"].dtype == torch.float16
+    assert {row.kind for row in table.rows("mine", registry=zoo)} == {"wavlm", "codebook"}
+
+
+def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(feature_samples, "_BLOCK_VALUES", 1)
+    encoder, files = hub.wavlm(zoo="tiny")[0], audio.find(speech)
+    run = Run.open(settings(tmp_path / "run", speech))
+    blocks, counts = drawn_frames(feature_samples.encoder_features(encoder, 2), files, run, share=0.25, batch=3, seed=0)
+    assert len(blocks) == 3
+    all_of = [encoder.features(*audio.load(file), layer=2) for file in files]
+    assert counts == [round(0.25 * len(x)) for x in all_of]
+    assert sum(map(len, blocks)) == sum(counts)
+    assert all(isinstance(block, np.memmap) for block in blocks)
+    drawn = torch.from_numpy(np.concatenate(blocks)).double()
+    nearest = torch.cdist(drawn, torch.cat(all_of).double()).min(1)
+    assert float(nearest.values.max()) < 1e-2
+    assert len(nearest.indices.unique()) == len(nearest.indices)
+
+
+def test_what_was_computed_is_not_computed_again(speech: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(feature_samples, "_BLOCK_VALUES", 1)
+    whole = train(settings(tmp_path / "whole", speech))
+    computed, load = [], audio.load
+
+    def stop(file: Path) -> tuple[torch.Tensor, int]:
+        if len(computed) == 5:
+            raise KeyboardInterrupt
+        computed.append(file)
+        return load(file)
+
+    stopped = settings(tmp_path / "stopped", speech, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(audio, "load", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(stopped)
+    monkeypatch.setattr(audio, "load", lambda file: (computed.append(file), load(file))[1])
+    assert train(stopped) == whole
+    assert [int(file.stem) for file in computed] == [0, 1, 2, 3, 4, 3, 4, 5, 6]
+    for name in ("codebook-k4.safetensors", "codebook-k9.safetensors"):
+        states = [read(tmp_path / run / name, "codebook", dict).state["codebook"] for run in ("whole", "stopped")]
+        assert torch.equal(*states)
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(replace(stopped, resume=False))
+    with pytest.raises(ValueError, match=r"`audio` must be the files of .*--overwrite"):
+        train(replace(stopped, audio=[str(speech / "0.wav")]))
+
+
+def test_the_command_writes_a_line_for_each_k(speech: Path, tmp_path: Path, capsys) -> None:
+    config = tmp_path / "options.yaml"
+    config.write_text(f"audio: [{speech}]\nencoder_zoo: tiny\nlayer: 2\nk: [3, 5]\nlmbda: [7, 8.5]\nshare: 0.5\n")
+    assert main(["train", "codebook", "--config", str(config), "--run", str(tmp_path / "run"), "--k", "3", "6"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["k"], line["lmbda"], line["num_neighbors"]) for line in lines] == [(3, 7, 1), (6, 8.5, 1)]
+    config.write_text("audio: [x]\nlayers: 2\n")
+    with pytest.raises(SystemExit):
+        main(["train", "codebook", "--config", str(config), "--run", str(tmp_path / "other")])
+    assert "--layers" in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    wrong = {
+        "holds no audio": {"audio": [str(tmp_path / "empty")]},
+        "`zoo` must be one of": {"encoder_zoo": "elsewhere"},
+        "`layer` must be from 1 to": {"layer": 99},
+        "`k` must be": {"k": (4, 4)},
+        "`share` must be": {"share": 0.0},
+        "`trials` must be": {"trials": 0},
+        "`lmbda` must be": {"lmbda": (3.0,)},
+        "`num_neighbors` must be": {"num_neighbors": 5},
+        "finite number > 0": {"rate": -1.0},
+        "sentences >= 0": {"aligned": -1},
+        "`aligned` must be 0 without voice_directions": {"aligned": 1},
+        "`aligned` must be 0 for a single voice, but is 1": {"voice_directions": 1, "aligned": 1},
+        "`voice_directions` must be from 0 to 0 for 1 voices": {"voice_directions": 1},
+        "but is -1": {"voice_directions": -1},
+    }
+    for message, change in wrong.items():
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            train(settings(tmp_path / "run", speech, **change))
+        assert not (tmp_path / "run").exists(), message
+
+
+def test_bad_recordings_and_too_many_codes_are_named(speech: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="number of vectors"):
+        train(settings(tmp_path / "run", speech, k=(100_000,)))
+    (tmp_path / "text.wav").write_text("no audio")
+    with pytest.raises(ValueError, match=r"text\.wav is not audio"):
+        train(settings(tmp_path / "other", speech, audio=[str(tmp_path / "text.wav")]))
+
+
+def test_a_zoo_has_one_encoder(speech: Path, tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo.json"
+    train(settings(tmp_path / "run", speech, k=(K,), registry=zoo))
+    train(settings(tmp_path / "again", speech, k=(3,), registry=zoo, encoder_zoo="mine"))
+    assert sorted(row.kind for row in table.rows("mine", registry=zoo)) == ["codebook", "codebook", "wavlm"]
+    with pytest.raises(ValueError, match="has the wavlm tiny, not wavlm_demo"):
+        train(settings(tmp_path / "third", speech, registry=zoo, encoder_zoo="demo"))
+
+
+def test_codes_have_nothing_in_the_directions_in_which_two_voices_say_the_same(speech: Path, tmp_path: Path) -> None:
+    for voice in "ab":
+        (tmp_path / "speech" / voice).mkdir(parents=True)
+    for file in audio.find(speech):
+        wav, sr = audio.load(file)
+        for voice, sound in (("a", wav), ("b", wav.cumsum(1) * 0.05)):
+            audio.write(tmp_path / "speech" / voice / f"{file.stem}.wav", sound, sr)
+    asked = {"share": 1.0, "voice_directions": 3, "k": (4,)}
+    with pytest.raises(ValueError, match="`aligned` must be at most 7, the sentences that all voices speak, but is 8"):
+        train(settings(tmp_path / "many", tmp_path / "speech", **asked, aligned=8))
+    train(settings(tmp_path / "run", tmp_path / "speech", **asked, aligned=7))
+    codes = hub.load_codebook(k=4, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
+    encoder, voices = hub.wavlm(zoo="tiny")[0], [audio.find(tmp_path / "speech" / voice) for voice in "ab"]
+    spoken = [[encoder.features(*audio.load(file), layer=2) for file in files] for files in voices]
+    frames = [x.numpy() for voice in spoken for x in voice]
+    free = torch.cat(list(VoiceFree.of_sentences(frames, list(zip(*spoken, strict=True)), 3))).double()
+    gone = torch.from_numpy(np.concatenate(frames)).double() - free
+    axes = torch.linalg.svd(gone - gone.mean(0)).Vh[:3]
+    along = (codes - free.mean(0)) @ axes.T
+    assert float(along.abs().max()) < 1e-2 * float(codes.std())
+
+
+def test_codes_of_two_voices_have_nothing_in_the_direction_from_one_to_the_other(speech: Path, tmp_path: Path) -> None:
+    for i, file in enumerate(audio.find(speech)):
+        place = tmp_path / "speech" / ("a", "b")[i % 2] / file.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.read_bytes())
+    train(settings(tmp_path / "run", tmp_path / "speech", share=1.0, voice_directions=1))
+    encoder = hub.wavlm(zoo="tiny")[0]
+    means = [
+        torch.cat([encoder.features(*audio.load(file), layer=2) for file in audio.find(tmp_path / "speech" / voice)])
+        .double()
+        .mean(0)
+        for voice in ("a", "b")
+    ]
+    codes = hub.load_codebook(k=9, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
+    along = (codes - (means[0] + means[1]) / 2) @ (means[1] - means[0])
+    assert float(along.abs().max() / (means[1] - means[0]).square().sum()) < 1e-3
+
+
+@pytest.mark.parametrize("file", ["frames/000000000-000000007.npy", "kmeans.pt", "codebook-k4.safetensors"])
+def test_a_full_disk_is_a_clear_error_and_what_is_there_stays(speech: Path, tmp_path: Path, monkeypatch, file) -> None:
+    monkeypatch.setattr(kmeans, "_SMALLEST_SAMPLE", 20)
+    monkeypatch.setattr(kmeans, "_SAMPLE_A_CODE", 1)
+    chosen, replace_file = settings(tmp_path / "run", speech, resume=True), Path.replace
+
+    def full(part: Path, target: Path) -> Path:
+        if target == chosen.run / file:
+            raise OSError(28, "No space left on device", str(target))
+        return replace_file(part, target)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device"):
+        patch.setattr(Path, "replace", full)
+        train(chosen)
+    assert not (chosen.run / file).exists()
+    assert not list(chosen.run.rglob("*.part"))
+    assert [point.k for point in train(chosen)] == [4, 9]
