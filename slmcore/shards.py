@@ -48,7 +48,11 @@ class Record:
 
 def write(path: Place, records: Iterable[Record], provenance: Mapping[str, str]) -> None:
     """Write one shard, which appears whole or not at all; `path` may be an fsspec URL. Arguments as of `to_bytes`."""
-    places.write_bytes(path, to_bytes(records, provenance))
+    try:
+        content = to_bytes(records, provenance)
+    except ValueError as error:
+        raise ValueError(f"{path} was not written: {error}") from error
+    places.write_bytes(path, content)
 
 
 def to_bytes(records: Iterable[Record], provenance: Mapping[str, str]) -> bytes:
@@ -119,13 +123,14 @@ def write_index(folder: Place) -> dict[str, Any]:
     """Write `index.json` over all shards in `folder`, in the order of their names, and return what it holds.
 
     `format`; `provenance`; `shards`, each with file, sha256, records, units and seconds; and `records`, `units` and
-    `seconds` of all. Raises ValueError if there is no shard, or if not all were made alike.
+    `seconds` of all. Raises ValueError if there is no shard, if not all were made alike, or if an id comes twice.
     """
     files = [name for name in places.names(folder) if name.endswith(_SUFFIX) and not name.startswith(".")]
     if not files:
         raise ValueError(f"{folder} holds no shard (*{_SUFFIX}).")
     made = provenance(places.join(folder, files[0]))
-    rows = [_described(folder, name, made) for name in files]
+    shard_of: dict[str, str] = {}
+    rows = [_described(folder, name, made, shard_of) for name in files]
     totals = {name: sum(row[name] for row in rows) for name in ("records", "units", "seconds")}
     index = {"format": _FORMAT, "provenance": made, "shards": rows, **totals}
     places.write_bytes(places.join(folder, INDEX), (json.dumps(index, indent=1) + "\n").encode())
@@ -146,11 +151,16 @@ def read_index(folder: Place) -> dict[str, Any]:
     raise ValueError(f"{path} is damaged or of another version than {_FORMAT}. Make it anew.")
 
 
-def _described(folder: Place, name: str, made: Mapping[str, str]) -> dict[str, Any]:
+def _described(folder: Place, name: str, made: Mapping[str, str], shard_of: dict[str, str]) -> dict[str, Any]:
+    """The row of a shard in the index; its ids are added to those of the shards before it."""
     place = places.join(folder, name)
     if provenance(place) != made:
         raise ValueError(f"{place} was made otherwise than the shards before it. Keep each making in its own folder.")
     found = list(_read_shard(place))
+    for record in found:
+        if record.id in shard_of:
+            raise ValueError(f"{place} has the id {record.id!r}, as {shard_of[record.id]} has. Make one of them anew.")
+        shard_of[record.id] = name
     return {
         "file": name,
         "sha256": hashlib.sha256(places.read_bytes(place)).hexdigest(),

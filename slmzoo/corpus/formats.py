@@ -9,35 +9,40 @@
 
 None of them says at which frame rate, by which model or of which audio it was made. What is read is taken to be at the
 rate named, gap-free from the beginning, and of audio at 16 kHz; units written without repeats get durations of 1.
+
+An id, chapter or speaker that a path or line does not tell stands in TARGET/names.jsonl, or beside a file of lines in
+TARGET.names.jsonl, from where it comes back.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import os
+import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from slmcore import shards
 from slmcore.errors import must
-from slmcore.files import places
+from slmcore.files import atomic
 from slmcore.shards import Record
 from slmcore.units import Units
-from slmzoo.corpus.items import folder_of
+from slmzoo.corpus import codings
+from slmzoo.corpus.codings import Pairs
+from slmzoo.corpus.naming import Name, Names, file_of, name_of_file, name_of_line
 
 __all__ = ["FORMATS", "convert"]
 
 _RATE = 16_000
 _RECORDS_A_SHARD = 8192
-Pairs = tuple[Tensor, Tensor]
+_NAMES = "names.jsonl"
+_BOM = b"\xef\xbb\xbf"
+
+Found = Iterator[tuple[str, Record]]
+"""Records, each behind the file, or the file and line, that it comes from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,80 +55,151 @@ class Format:
     suffix: str | None = None
     """Of the file of an utterance; None for lines."""
 
-    def read(self, source: Path, frame_rate: float) -> Iterator[Record]:
-        """The records of a folder, or of a file of lines. A ValueError names what cannot be read."""
-        if self.suffix is None:
-            with source.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    name, pairs = _told(self.decode, line, f"{source}, line {number}")
-                    yield _record(name, pairs, frame_rate, f"{source}, line {number}")
-            return
-        files = sorted(source.rglob(f"*{self.suffix}"))
+    def read(self, source: Path, frame_rate: float) -> Found:
+        """The records of a folder, or of a file of lines. A ValueError names the file, or file and line, at fault."""
+        return self._lines(source, frame_rate) if self.suffix is None else self._files(source, self.suffix, frame_rate)
+
+    def _lines(self, source: Path, frame_rate: float) -> Found:
+        names = _names_beside(source).read()
+        with source.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                content, where = line.removeprefix(_BOM) if number == 1 else line, f"{source}, line {number}"
+                if content.strip():
+                    name, pairs = _told(self.decode, content, where)
+                    yield where, _record(names.get(name, name_of_line(name)), pairs, frame_rate, where)
+
+    def _files(self, source: Path, suffix: str, frame_rate: float) -> Found:
+        files = sorted(_inside(source, suffix))
         if not files:
-            raise FileNotFoundError(f"{source} holds no {self.suffix} file.")
+            raise FileNotFoundError(f"{source} holds no {suffix} file.")
+        names = Names(source / _NAMES).read()
         for file in files:
-            inside = PurePosixPath(file.relative_to(source).as_posix())
+            inside = str(PurePosixPath(file.relative_to(source).as_posix()).with_suffix(""))
             pairs = _told(self.decode, file.read_bytes(), str(file))
-            yield _record(str(inside.with_suffix("")), pairs, frame_rate, str(file))
+            yield str(file), _record(names.get(inside, name_of_file(inside)), pairs, frame_rate, str(file))
 
     def write(self, target: Path, records: Iterable[Record]) -> None:
-        """Write all records; a file of lines appears when it is whole."""
-        if self.suffix is not None:
-            for record in records:
-                file = target / f"{_inside(record)}{self.suffix}"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                places.write_bytes(file, self.encode(record))
+        """Write all records, or leave nothing. A ValueError for a folder that holds files of this format already."""
+        if self.suffix is None:
+            self._write_lines(target, records)
             return
-        part = target.with_name(f".{target.name}.part")
-        with part.open("wb") as lines:
-            lines.writelines(self.encode(record) for record in records)
-            lines.flush()
-            os.fsync(lines.fileno())
-        part.replace(target)
+        with _filled(target, self.suffix) as part:
+            names = Names(part / _NAMES)
+            for record in records:
+                inside = file_of(record)
+                file = part / f"{inside}{self.suffix}"
+                if file.exists():
+                    raise ValueError(
+                        f"{record.id!r} and another utterance would share the file {file.name}. Rename one."
+                    )
+                names.note(inside, name_of_file(inside), record)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                atomic.write_bytes(file, self.encode(record))
+            names.save()
+
+    def _write_lines(self, target: Path, records: Iterable[Record]) -> None:
+        names = _names_beside(target)
+        with atomic.writing(target) as lines:
+            for record in records:
+                names.note(record.id, name_of_line(record.id), record)
+                lines.write(self.encode(record))
+        if target.is_file():  # and no device or pipe
+            names.save()
 
 
 def convert(source: Path, target: Path, *, read_as: str, write_as: str, frame_rate: float = 50.0) -> int:
     """Bring units from one format to another; either may be `shards`. Returns how many utterances there were.
 
-    `frame_rate`: frames a second of what is read; shards say it themselves. Raises ValueError for an unknown format, a
-    file that is not of its format, or shards that are there already.
+    `frame_rate`: frames per second of what is read; shards say it themselves. Raises ValueError for an unknown format,
+    a file that is not of its format, an id that comes twice, and a folder that holds such files already; the target
+    then stays as it was.
     """
     for name, value in (("read_as", read_as), ("write_as", write_as)):
         if value not in {*FORMATS, "shards"}:
             raise ValueError(must(name, f"one of shards, {', '.join(FORMATS)}", value))
     if not frame_rate > 0:
-        raise ValueError(must("frame_rate", "a number of frames a second > 0", frame_rate))
+        raise ValueError(must("frame_rate", "a number of frames per second > 0", frame_rate))
     known = {"converted_from": read_as, "frame_rate": repr(float(frame_rate)), "operating_point": "null"}
     made = shards.provenance(source) if read_as == "shards" else known
-    counted = _Counted(shards.read(source) if read_as == "shards" else FORMATS[read_as].read(source, frame_rate))
+    found = _of_shards(source) if read_as == "shards" else FORMATS[read_as].read(source, frame_rate)
+    counted = _Different(found)
     if write_as == "shards":
         _write_shards(target, counted, made)
     else:
         FORMATS[write_as].write(target, counted)
-    return counted.number
+    return len(counted)
 
 
-class _Counted:
-    """An iterator that knows how far it is."""
+class _Different:
+    """Records of different ids, which are counted on the way. A ValueError names where an id comes again."""
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.records, self.number = iter(records), 0
+    def __init__(self, found: Found) -> None:
+        self._found, self._seen = found, dict[str, str]()
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
     def __iter__(self) -> Iterator[Record]:
-        for record in self.records:
-            self.number += 1
+        for where, record in self._found:
+            if record.id in self._seen:
+                first = self._seen[record.id]
+                raise ValueError(f"{where}: the id {record.id!r} is taken, by {first}. Give each a name of its own.")
+            self._seen[record.id] = where
             yield record
 
 
+def _of_shards(source: Path) -> Found:
+    return ((str(source), record) for record in shards.read(source))
+
+
 def _write_shards(target: Path, records: Iterable[Record], made: dict[str, str]) -> None:
-    if any(name.endswith(".parquet") for name in places.names(target)):
-        raise ValueError(f"{target} holds shards already. Use another folder.")
-    target.mkdir(parents=True, exist_ok=True)
-    left, number = iter(records), 0
-    while (some := list(islice(left, _RECORDS_A_SHARD))) or number == 0:
-        shards.write(target / f"shard-{number:06d}.parquet", some, made)
-        number += 1
-    shards.write_index(target)
+    with _filled(target, ".parquet") as part:
+        left, number = iter(records), 0
+        while (some := list(islice(left, _RECORDS_A_SHARD))) or number == 0:
+            shards.write(part / f"shard-{number:06d}.parquet", some, made)
+            number += 1
+        shards.write_index(part)
+
+
+@contextmanager
+def _filled(target: Path, suffix: str) -> Iterator[Path]:
+    """A folder whose files move into `target` when all are there; of a conversion that fails nothing stays."""
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"{target} is a file. Name a folder.")
+    if next(_inside(target, suffix), None) is not None:
+        what = "shards" if suffix == ".parquet" else f"{suffix} files"
+        raise ValueError(f"{target} holds {what} already. Use another folder.")
+    new, part = not target.exists(), target / f".{secrets.token_hex(4)}.part"
+    part.mkdir(parents=True)
+    try:
+        yield part
+        # The index says that all shards are there.
+        for file in sorted(_inside(part, ""), key=lambda file: (file.name == shards.INDEX, file)):
+            place = target / file.relative_to(part)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        if new:
+            with suppress(OSError):
+                target.rmdir()
+        raise
+    shutil.rmtree(part)
+
+
+def _inside(folder: Path, suffix: str) -> Iterator[Path]:
+    """Files below a folder, those of a conversion that is not finished left out."""
+    for file in folder.rglob(f"*{suffix}"):
+        if not file.is_dir() and not any(_is_part(name) for name in file.relative_to(folder).parts[:-1]):
+            yield file
+
+
+def _is_part(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".part")
+
+
+def _names_beside(lines: Path) -> Names:
+    return Names(lines.with_name(f"{lines.name}.{_NAMES}"))
 
 
 def _told(decode: Callable[[bytes], Any], content: bytes, where: str) -> Any:
@@ -133,120 +209,22 @@ def _told(decode: Callable[[bytes], Any], content: bytes, where: str) -> Any:
         raise ValueError(f"{where} is not what it must be: {error!r}") from error
 
 
-def _record(name: str, pairs: Pairs, frame_rate: float, where: str) -> Record:
+def _record(name: Name, pairs: Pairs, frame_rate: float, where: str) -> Record:
+    if not name.id:
+        raise ValueError(f"{where}: {must('id', 'a name', name.id)}")
     try:
         units = Units(*pairs, frame_rate)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return Record(name, units, round(units.seconds * _RATE), _RATE, chapter=folder_of(name))
-
-
-def _inside(record: Record) -> str:
-    """Where an utterance's file goes: in the folder of its chapter, so that training makes the same groups of both."""
-    chapter, place = PurePosixPath(record.chapter or record.speaker or ""), PurePosixPath(record.id)
-    for name, path in (("id", place), ("chapter", chapter)):
-        if path.is_absolute() or ".." in path.parts or not place.name:
-            raise ValueError(must(name, "a relative path, to become the name of a file", str(path)))
-    return str(place if place.parent == chapter else chapter / record.id.replace("/", "%2F"))
-
-
-def _joined(framewise: Iterable[int] | Tensor) -> Pairs:
-    values = framewise if isinstance(framewise, Tensor) else torch.tensor(list(framewise), dtype=torch.int64)
-    if values.ndim != 1 or values.is_floating_point():
-        raise ValueError(must("units", "whole numbers (frames,)", f"a {values.dtype} tensor {tuple(values.shape)}"))
-    units, durations = torch.unique_consecutive(values.long(), return_counts=True)
-    return units, durations
-
-
-def _from_npy(content: bytes) -> Pairs:
-    return _joined(torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False)))
-
-
-def _to_npy(record: Record) -> bytes:
-    file = io.BytesIO()
-    np.save(file, record.units.framewise().numpy())
-    return file.getvalue()
-
-
-def _from_ellav(content: bytes) -> Pairs:
-    words = content.decode().split()
-    if not all(word.startswith("u") and word[1:].isdecimal() for word in words):
-        raise ValueError("units are written u0, u1, ...")
-    return _joined(int(word[1:]) for word in words)
-
-
-def _to_ellav(record: Record) -> bytes:
-    return (" ".join(f"u{unit}" for unit in record.units.framewise().tolist()) + "\n").encode()
-
-
-def _from_slamkit(line: bytes) -> tuple[str, Pairs]:
-    row = json.loads(line)
-    units, durations = (torch.tensor(row[name], dtype=torch.int64) for name in ("units", "duration"))
-    return str(row["file_name"]), (units, durations)
-
-
-def _to_slamkit(record: Record) -> bytes:
-    row = {"units": record.units.units.tolist(), "duration": record.units.durations.tolist(), "file_name": record.id}
-    return (json.dumps(row) + "\n").encode()
-
-
-def _from_textlesslib(line: bytes) -> tuple[str, Pairs]:
-    name, _, ids = line.decode().rstrip("\r\n").partition("\t")
-    return name, _joined(int(unit) for unit in ids.split())
-
-
-def _to_textlesslib(record: Record) -> bytes:
-    if any(sign in record.id for sign in "\t\r\n"):
-        raise ValueError(must("id", "without tabs and line ends, to begin a line", record.id))
-    return f"{record.id}\t{' '.join(map(str, record.units.framewise().tolist()))}\n".encode()
-
-
-def _from_zerosyl(content: bytes) -> Pairs:
-    rows = _tensor(content)
-    if rows.ndim != 2 or rows.shape[1] != 3 or rows.is_floating_point():
-        raise ValueError(must("units", "an int64 tensor (n, 3)", f"a {rows.dtype} tensor {tuple(rows.shape)}"))
-    starts, ends, units = rows.long().unbind(1)
-    if len(rows) and (starts[0] != 0 or not torch.equal(starts[1:], ends[:-1])):
-        raise ValueError("the units do not follow one another without a gap from frame 0 on")
-    return units, ends - starts
-
-
-def _to_zerosyl(record: Record) -> bytes:
-    ends = record.units.durations.cumsum(0)
-    return _saved(torch.stack([ends - record.units.durations, ends, record.units.units], 1))
-
-
-def _from_speechtokenizer(content: bytes) -> Pairs:
-    codes = _tensor(content)
-    if codes.ndim != 3 or codes.shape[1] != 1:
-        raise ValueError(must("codes", "a tensor (n_q, 1, frames)", f"a tensor {tuple(codes.shape)}"))
-    return _joined(codes[0, 0])
-
-
-def _to_speechtokenizer(record: Record) -> bytes:
-    return _saved(record.units.framewise()[None, None])
-
-
-def _tensor(content: bytes) -> Tensor:
-    file = io.BytesIO(content)
-    loaded = torch.load(file, map_location="cpu", weights_only=True)
-    if not isinstance(loaded, Tensor):
-        raise ValueError(must("the file", "one tensor", f"a {type(loaded).__name__}"))
-    return loaded
-
-
-def _saved(tensor: Tensor) -> bytes:
-    file = io.BytesIO()
-    torch.save(tensor, file)
-    return file.getvalue()
+    return Record(name.id, units, round(units.seconds * _RATE), _RATE, name.speaker, name.chapter)
 
 
 FORMATS = {
-    "npy": Format(decode=_from_npy, encode=_to_npy, suffix=".npy"),
-    "ellav": Format(decode=_from_ellav, encode=_to_ellav, suffix=".txt"),
-    "slamkit": Format(decode=_from_slamkit, encode=_to_slamkit),
-    "textlesslib": Format(decode=_from_textlesslib, encode=_to_textlesslib),
-    "zerosyl": Format(decode=_from_zerosyl, encode=_to_zerosyl, suffix=".pt"),
-    "speechtokenizer": Format(decode=_from_speechtokenizer, encode=_to_speechtokenizer, suffix=".pt"),
+    "npy": Format(decode=codings.from_npy, encode=codings.to_npy, suffix=".npy"),
+    "ellav": Format(decode=codings.from_ellav, encode=codings.to_ellav, suffix=".txt"),
+    "slamkit": Format(decode=codings.from_slamkit, encode=codings.to_slamkit),
+    "textlesslib": Format(decode=codings.from_textlesslib, encode=codings.to_textlesslib),
+    "zerosyl": Format(decode=codings.from_zerosyl, encode=codings.to_zerosyl, suffix=".pt"),
+    "speechtokenizer": Format(decode=codings.from_speechtokenizer, encode=codings.to_speechtokenizer, suffix=".pt"),
 }
 """By name; `shards` is a further one, of this project."""

@@ -100,6 +100,21 @@ def test_what_is_not_written(tmp_path, records, made, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_shard_that_is_not_written_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"b\.parquet was not written: `id` must be .* once .*'a'"):
+        shards.write(tmp_path / "b.parquet", [record("a"), record("c"), record("a")], MADE)
+
+
+def test_an_id_comes_once_in_all_shards_of_a_folder(tmp_path):
+    for name, ids in (("0", "ab"), ("1", "cd"), ("2", "eb")):
+        shards.write(tmp_path / f"{name}.parquet", [record(i) for i in ids], MADE)
+    with pytest.raises(ValueError, match=r"2\.parquet has the id 'b', as 0\.parquet has"):
+        shards.write_index(tmp_path)
+    assert not (tmp_path / shards.INDEX).exists()
+    (tmp_path / "2.parquet").unlink()
+    assert shards.write_index(tmp_path)["records"] == 4
+
+
 def tampered(place: Path, column: str, values: list) -> None:
     """Replace a column, as something else that writes Parquet might."""
     table = pq.read_table(place)

@@ -1,0 +1,94 @@
+"""Ids, chapters and speakers of utterances in files of other systems, whose paths and lines have no room for all three.
+
+What a path or line does not tell stands in a file of JSON lines beside it, {"name", "id", "chapter", "speaker"}, which
+other systems do not look at. Without that file the path alone says what it can.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+
+from slmcore.errors import must
+from slmcore.files import atomic
+from slmcore.shards import Record
+from slmzoo.corpus.items import folder_of
+
+__all__ = ["Name", "Names", "file_of", "name_of_file", "name_of_line"]
+
+_SLASH, _PERCENT = "%2F", "%25"
+
+
+@dataclass(frozen=True)
+class Name:
+    """What an utterance is called."""
+
+    id: str
+    chapter: str | None = None
+    speaker: str | None = None
+
+
+def file_of(record: Record) -> str:
+    """Path of an utterance's file without suffix: in the folder of its chapter, so that training makes the same groups.
+
+    Raises ValueError for an id or chapter that leads out of the folder.
+    """
+    chapter, place = PurePosixPath(record.chapter or record.speaker or ""), PurePosixPath(record.id)
+    for name, path in (("id", place), ("chapter", chapter)):
+        if path.is_absolute() or ".." in path.parts or not place.name:
+            raise ValueError(must(name, "a relative path, to become the name of a file", str(path)))
+    if place.parent == chapter and str(place) == record.id:
+        return record.id
+    escaped = record.id.replace("%", _PERCENT) if "/" in record.id else record.id
+    return str(chapter / escaped.replace("/", _SLASH))
+
+
+def name_of_file(inside: str) -> Name:
+    """What the path of a file without suffix says: the id is the path, or the file's name where that holds a `%2F`."""
+    last = PurePosixPath(inside).name
+    found = last.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in last else inside
+    return Name(found, folder_of(inside))
+
+
+def name_of_line(found: str) -> Name:
+    """What the name in a line says."""
+    return Name(found, folder_of(found))
+
+
+class Names:
+    """The file of what paths or lines do not tell, by path or name in the line."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._rows: list[str] = []
+
+    def read(self) -> dict[str, Name]:
+        """What the file says; nothing if there is none. A ValueError names a line that is damaged."""
+        if not self.file.is_file():
+            return {}
+        found: dict[str, Name] = {}
+        with self.file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                    name = row.pop("name")
+                    found[name] = Name(**row)
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise ValueError(
+                        f"{self.file}, line {number} is damaged. Remove the file, or that line."
+                    ) from error
+        return found
+
+    def note(self, name: str, said: Name, record: Record) -> None:
+        """Keep what the record is called if `said`, by its path or line, is something else."""
+        called = Name(record.id, record.chapter, record.speaker)
+        if called != said:
+            self._rows.append(json.dumps({"name": name, **asdict(called)}) + "\n")
+
+    def save(self) -> None:
+        """Write what was noted; without any, a file from before is removed."""
+        if self._rows:
+            atomic.write_bytes(self.file, "".join(self._rows).encode())
+        else:
+            self.file.unlink(missing_ok=True)
