@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
 
+from slmcore.checks import as_int
 from slmcore.errors import must
 
 __all__ = [
@@ -119,7 +121,7 @@ def check_features(features: Tensor, codes: Codes) -> None:
 
 def check_lmbda(lmbda: float) -> float:
     """Raise unless `lmbda` is a number in 0..1e38."""
-    if not isinstance(lmbda, (int, float)) or isinstance(lmbda, bool):
+    if not isinstance(lmbda, Real) or isinstance(lmbda, bool):
         raise TypeError(must("lmbda", "a number >= 0", lmbda))
     if math.isnan(lmbda) or not 0 <= lmbda <= LARGEST_LMBDA:
         raise ValueError(must("lmbda", "a number >= 0 (and at most 1e38)", lmbda, "Use 0 for nearest codes."))
@@ -130,11 +132,12 @@ def check_num_neighbors(num_neighbors: int | None, k: int) -> int:
     """Raise unless `num_neighbors` is None (all) or in 1..k; return it as a number."""
     if num_neighbors is None:
         return k
-    if not isinstance(num_neighbors, int) or isinstance(num_neighbors, bool):
+    found = as_int(num_neighbors)
+    if found is None:
         raise TypeError(must("num_neighbors", f"an integer in 1..{k} or None for all", num_neighbors))
-    if not 1 <= num_neighbors <= k:
+    if not 1 <= found <= k:
         raise ValueError(must("num_neighbors", f"in 1..{k} or None for all", num_neighbors))
-    return num_neighbors
+    return found
 
 
 def _overflow(name: str) -> str:

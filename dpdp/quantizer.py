@@ -47,8 +47,8 @@ class DPDPQuantizer(nn.Module):
         if not frame_rate > 0:
             raise ValueError(must("frame_rate", "a number of frames a second > 0", frame_rate))
         self.lmbda = check_lmbda(lmbda)
-        check_num_neighbors(num_neighbors, len(codebook))
-        self.num_neighbors = num_neighbors
+        found = check_num_neighbors(num_neighbors, len(codebook))
+        self.num_neighbors = None if num_neighbors is None else found
         self.frame_rate = frame_rate
         self.operating_point = operating_point
         self.register_buffer("codebook", codebook.detach().float().clone())

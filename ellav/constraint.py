@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ellav.tokenizer import EOP
-from slmcore.errors import must
+from slmcore.checks import whole
 from slmcore.layers.decoding import FREE
 
 __all__ = ["PhonesInOrder"]
@@ -23,10 +23,7 @@ class PhonesInOrder:
     """
 
     def __init__(self, phones: Sequence[Tensor], max_codec_tokens_per_phone: int, device: torch.device) -> None:
-        most = max_codec_tokens_per_phone
-        if not isinstance(most, int) or isinstance(most, bool) or most < 0:
-            raise ValueError(must("max_codec_tokens_per_phone", "a whole number >= 0", most))
-        self.most = most
+        self.most = whole("max_codec_tokens_per_phone", max_codec_tokens_per_phone, 0)
         self.number = torch.tensor([len(p) for p in phones], device=device)
         self.phones = torch.nn.utils.rnn.pad_sequence([*phones], batch_first=True).to(device)
         self.index = torch.zeros_like(self.number)

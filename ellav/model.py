@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ellav.constraint import PhonesInOrder
 from ellav.tokenizer import EOP, EllaVTokenizer
+from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.decoding import Decoded, decode
@@ -113,8 +114,7 @@ class EllaV(nn.Module):
         `return_durations` the number of codec tokens of each unit, int64 (units begun,). The same seed gives the same
         tokens, whatever prompts follow.
         """
-        if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
-            raise ValueError(must("max_tokens", "a whole number >= 1", max_tokens))
+        max_tokens = whole("max_tokens", max_tokens, 1)
         if isinstance(prompts, str) or not len(prompts) or isinstance(prompts[0], str):
             raise ValueError(
                 must("prompts", "a list of at least one list of names", prompts, "One prompt is `[prompt]`.")

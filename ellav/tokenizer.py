@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +25,7 @@ _CONSTANTS: dict[str, object] = {
     **{f"{name}_token": name for name in _SPECIAL},
     **{f"{name}_id": i for i, name in enumerate(_SPECIAL)},
 }
+_UNIT = re.compile(r"u?-?\d+", re.IGNORECASE)
 _PRIORITIES = {"EOP": 0, "phone": 1, "codec": 2}
 
 
@@ -88,7 +91,11 @@ class EllaVTokenizer:
         return _FIRST_PHONE + self.num_phone_types
 
     def phone_ids(self, phones: Sequence[str]) -> Tensor:
-        """Ids (n,) of phones without repeats and without the tokens not to sandwich; unknown names become UNK."""
+        """Ids (n,) of phones without repeats and without the tokens not to sandwich.
+
+        Unknown names become UNK, as published. Raises a ValueError for names of other tokens (the codec's "17") and
+        for units that the model does not have.
+        """
         if isinstance(phones, str) or not all(isinstance(phone, str) for phone in phones):
             raise TypeError(
                 must("phones", 'a sequence of names such as "u17"', phones, 'Use [f"u{u}" for u in units].')
@@ -136,7 +143,22 @@ class EllaVTokenizer:
         return ~given
 
     def _id(self, phone: str) -> int:
-        return self.token_to_id_dict.get(phone, UNK)
+        """The id of a phone, UNK for an unknown one, as published; a ValueError for what is surely a mistake.
+
+        That is a name of another token (the codec's "17", "EOS"), or of a unit that the model does not have.
+        """
+        found = self.token_to_id_dict.get(phone, UNK)
+        if _FIRST_PHONE <= found < self.first_codec:
+            return found
+        if found != UNK or (self._of_units and _UNIT.fullmatch(phone)):
+            known = f"of u0 to u{self.num_phone_types - 1}" if self._of_units else "names of phones"
+            remedy = 'Use [f"u{u}" for u in units], with units of the same k.' if self._of_units else ""
+            raise ValueError(must("phones", known, phone, remedy))
+        return UNK
+
+    @cached_property
+    def _of_units(self) -> bool:
+        return all(f"u{unit}" in self.token_to_id_dict for unit in range(self.num_phone_types))
 
     def _codec_id(self, code: int) -> int:
         if not 0 <= code < self.num_codec_types:

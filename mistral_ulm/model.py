@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mistral_ulm.rule import UntilNextUtterance
 from mistral_ulm.scoring import sequence_logprobs
 from mistral_ulm.tokenizer import BOS, UnitTokenizer
+from slmcore.checks import as_int, whole
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.decoding import decode
@@ -74,7 +75,7 @@ class UnitLM(nn.Module):
         logits = self.transformer(pad_sequence(list(ids.to(self.device).split(list(seqlens))), batch_first=True))
         return torch.cat([row[:n] for row, n in zip(logits, seqlens, strict=True)])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def loglikelihood(self, ids: Tensor) -> float:
         """Sum over the units of log p(unit | BOS, units before), in nats.
 
@@ -92,13 +93,14 @@ class UnitLM(nn.Module):
         self, sequences: Sequence[Tensor], reduction: str = ..., *, per_token: Literal[True], progress: bool = ...
     ) -> list[Tensor]: ...
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def loglikelihoods(
         self, sequences: Sequence[Tensor], reduction: str = "sum", per_token: bool = False, progress: bool = False
     ) -> list[float] | list[Tensor]:
         """Log-likelihood of each of any number of id sequences (n_i + 1,), BOS first, in nats.
 
-        They are scored in batches of like lengths; a value does not depend on what it was batched with.
+        They are scored in batches of like lengths. Equal sequences get equal values; what a sequence is batched with
+        moves its value by float32 rounding only (about 1e-5 nats).
         `reduction`: "sum", or "mean" over the units. `per_token` gives float32 (n_i,) tensors on the CPU instead.
         """
         if reduction not in ("sum", "mean"):
@@ -128,8 +130,11 @@ class UnitLM(nn.Module):
         else is in `prompts` after them.
         """
         sampler = Sampler(temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
-        ids = [self._prompt(prompt) for prompt in prompts for _ in range(_at_least("num_samples", num_samples, 1))]
-        _at_least("max_new_units", max_new_units, max(1, _at_least("min_new_units", min_new_units, 0)))
+        num_samples, min_new_units = whole("num_samples", num_samples, 1), whole("min_new_units", min_new_units, 0)
+        max_new_units = whole("max_new_units", max_new_units, max(1, min_new_units))
+        if isinstance(prompts, str) or any(isinstance(each, str) or as_int(each) is not None for each in prompts):
+            raise ValueError(must("prompts", "a list of sequences of units", prompts, "One prompt is `[prompt]`."))
+        ids = [self._prompt(prompt) for prompt in prompts for _ in range(num_samples)]
         if not ids:
             raise ValueError(must("prompts", "at least one prompt", prompts, "An empty prompt is `[]` in the list."))
         decoded = []
@@ -174,9 +179,3 @@ def published(obj: Any) -> Checkpoint:
 def load(path: str | Path) -> UnitLM:
     """Read a published `.pt` or the project's `.safetensors` file."""
     return UnitLM.from_checkpoint(read(path, "ulm", published))
-
-
-def _at_least(name: str, value: int, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(must(name, f"a whole number >= {least}", value))
-    return value

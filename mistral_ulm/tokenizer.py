@@ -35,19 +35,27 @@ class UnitTokenizer:
 
     def encode(self, units: Sequence[int] | Tensor) -> Tensor:
         """Ids (n + 1,) int64, BOS first, of n >= 1 units in 0..k - 1."""
-        ids = torch.as_tensor(units)
+        ids = _tensor(units)
         if ids.ndim != 1 or not len(ids):
             raise ValueError(must("units", "a sequence of at least one unit", units))
-        if ids.is_floating_point() or ids.dtype == torch.bool:
+        if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
             raise TypeError(must("units", "whole numbers", f"a tensor of {ids.dtype}"))
+        ids = ids.long()  # first: u + 1 would leave the range of a narrow integer type
         if int(ids.min()) < 0 or int(ids.max()) >= self.k:
             remedy = "Use the quantiser and the language model of one (k, lmbda)."
             raise ValueError(must("units", f"in 0..{self.k - 1}", [int(ids.min()), int(ids.max())], remedy))
-        return torch.cat([ids.new_full((1,), BOS), ids + 1]).long()
+        return torch.cat([ids.new_full((1,), BOS), ids + 1])
 
     def decode(self, ids: Sequence[int] | Tensor) -> list[int]:
         """Units of ids, each BOS left out."""
         return [i - 1 for i in torch.as_tensor(ids).tolist() if i != BOS]
+
+
+def _tensor(units: Any) -> Tensor:
+    try:
+        return torch.as_tensor(units)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(must("units", "a sequence of whole numbers", units, "One sequence is `[17, 3]`.")) from error
 
 
 class PhonemeTokenizer:

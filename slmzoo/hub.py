@@ -18,6 +18,7 @@ import wavtokenizer
 from dpdp import DPDPQuantizer
 from ellav import EllaV
 from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
+from slmcore.checks import whole
 from slmcore.clustering import codebook as codebook_file
 from slmcore.errors import must
 from slmcore.files import registry as table
@@ -105,10 +106,8 @@ def load_codebook(layer: int | None = None, k: int | None = None, **source: Any)
 
 def empty_quantizer(codebook_size: int, codebook_dim: int, lmbda: float, num_neighbors: int | None) -> DPDPQuantizer:
     """A quantiser whose codebook is still zero."""
-    for name, value in (("codebook_size", codebook_size), ("codebook_dim", codebook_dim)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(must(name, "a whole number >= 1", value))
-    return DPDPQuantizer(torch.zeros(codebook_size, codebook_dim), lmbda, num_neighbors)
+    shape = whole("codebook_size", codebook_size, 1), whole("codebook_dim", codebook_dim, 1)
+    return DPDPQuantizer(torch.zeros(shape), lmbda, num_neighbors).eval()
 
 
 def quantizer(
@@ -128,12 +127,12 @@ def quantizer(
             )
         if lmbda is None:
             raise ValueError(must("lmbda", "a number >= 0", lmbda, "0 takes the nearest code."))
-        return DPDPQuantizer(codebook, lmbda, num_neighbors)
+        return DPDPQuantizer(codebook, lmbda, num_neighbors).eval()
     loaded = load_codebook(layer, k, **source)
     point = _point_of_units(loaded, lmbda, num_neighbors, Source(**source))
     made = DPDPQuantizer(loaded.codes, point.lmbda, point.num_neighbors)  # pyright: ignore[reportArgumentType]
     made.operating_point = point
-    return made
+    return made.eval()
 
 
 def _point_of_units(book: Codebook, lmbda: float | None, num_neighbors: int | None, where: Source) -> OperatingPoint:

@@ -13,6 +13,7 @@ from dpdp import DPDPQuantizer
 from ellav import EllaV
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
+from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.pauses import pauses
 from slmcore.units import OperatingPoint, Units
@@ -103,7 +104,7 @@ class Synthesizer(nn.Module):
 class Pipeline(nn.Module):
     """Encoder, quantiser, unit language model with its tokenizer, and synthesiser that belong together.
 
-    The last three may be missing; what needs them then raises a ValueError.
+    The last three may be missing; what needs them then raises a ValueError. All are put in evaluation mode.
     A ValueError says which parts do not: by their sizes and rates, and by their operating points as far as known.
     """
 
@@ -119,13 +120,14 @@ class Pipeline(nn.Module):
         _check_fit(encoder, quantizer, ulm, synthesizer)
         self.encoder, self.quantizer, self.ulm = encoder, quantizer, ulm
         self.tokenizer, self.synthesizer = tokenizer, synthesizer
+        self.eval()
 
     @property
     def operating_point(self) -> OperatingPoint | None:
         """Where the units lie."""
         return self.quantizer.operating_point
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def units(self, wav: Tensor, sr: int) -> Units:
         """Units with durations of speech: wav (1, samples) or (channels, samples), float, at `sr` Hz, >= 20 ms."""
         layer = self.operating_point.layer if self.operating_point else None
@@ -144,13 +146,18 @@ class Pipeline(nn.Module):
             units = self.units(wav, sr)
         if self.ulm is None or self.tokenizer is None or units is None:
             raise ValueError("This pipeline was made without a language model. Load it with one.")
-        return self.ulm.loglikelihood(self.tokenizer.encode(units.units if isinstance(units, Units) else units))
+        return self.ulm.loglikelihood(self.tokenizer.encode(_plain(units)))
 
-    def loglikelihoods(self, sequences: Sequence[Units], reduction: str = "sum") -> list[float]:
-        """Log-likelihood of each of many sequences of units, in nats; "mean" divides by their number of units."""
+    def loglikelihoods(
+        self, sequences: Sequence[Units | Sequence[int] | Tensor], reduction: str = "sum"
+    ) -> list[float]:
+        """Log-likelihood of each of many sequences of units, in nats; "mean" divides by their number of units.
+
+        A sequence is what `loglikelihood` takes.
+        """
         if self.ulm is None or self.tokenizer is None:
             raise ValueError("This pipeline was made without a language model. Load it with one.")
-        return self.ulm.loglikelihoods([self.tokenizer.encode(units.units) for units in sequences], reduction)
+        return self.ulm.loglikelihoods([self.tokenizer.encode(_plain(units)) for units in sequences], reduction)
 
     def resynthesize(
         self,
@@ -170,8 +177,7 @@ class Pipeline(nn.Module):
         Speech longer than 30 s is synthesised in pieces that are cut at pauses. `top_p=0` is greedy. `max_tokens`
         limits the steps for a piece; None is enough for all its units. `units`: those of `wav` where they are known.
         """
-        if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(must("num_samples", "a whole number >= 1", num_samples))
+        num_samples = whole("num_samples", num_samples, 1)
         if self.synthesizer is None:
             raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
         wav = audio.mono(wav)
@@ -240,6 +246,10 @@ class Pipeline(nn.Module):
         if wav is None or sr is None:
             return torch.zeros(0, dtype=torch.int64)
         return self.units(wav[..., : round(seconds * sr)] if seconds else wav, sr).units.cpu()
+
+
+def _plain(units: Units | Sequence[int] | Tensor) -> Sequence[int] | Tensor:
+    return units.units if isinstance(units, Units) else units
 
 
 def cut(units: Units, seconds: Sequence[float]) -> list[Tensor]:

@@ -33,10 +33,10 @@ def test_imports_point_down(path):
     assert imported(path) & OURS <= MAY_IMPORT[package]
 
 
-def test_layers_stand_on_nothing_but_errors():
+def test_layers_stand_on_nothing_but_errors_and_checks():
     for path in (ROOT / "slmcore" / "layers").rglob("*.py"):
         names = re.findall(r"from (slmcore[\w.]*)", path.read_text(encoding="utf-8"))
-        assert all(name.startswith("slmcore.layers") or name == "slmcore.errors" for name in names), path
+        assert all(name.startswith(("slmcore.layers", "slmcore.errors", "slmcore.checks")) for name in names), path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

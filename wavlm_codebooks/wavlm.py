@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmcore.batching import batches
+from slmcore.checks import as_int
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, fold_weight_norm, read
 from slmcore.layers.precision import LayerNorm32
@@ -218,8 +219,7 @@ class WavLM(nn.Module):
         )
 
     def _check_layer(self, layer: int | None) -> None:
-        whole = isinstance(layer, int) and not isinstance(layer, bool)
-        if layer is not None and not (whole and 1 <= layer <= self.num_layers):
+        if layer is not None and as_int(layer) not in range(1, self.num_layers + 1):
             raise ValueError(must("layer", f"None or a block number from 1 to {self.num_layers}", layer))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.seanet import SEANetConfig
 from wavtokenizer.norms import GroupNorm
@@ -38,13 +39,13 @@ class WavTokenizerConfig:
     """Samples of the inverse STFT's window, at least the hop and of its parity."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "strides", tuple(self.strides))
-        if not self.strides or min(self.strides) < 1:
-            raise ValueError(must("strides", "one or more integers >= 1", self.strides))
+        strides = tuple(whole("strides", n, 1, "one or more integers >= 1") for n in self.strides)
+        object.__setattr__(self, "strides", strides)
+        if not strides:
+            raise ValueError(must("strides", "one or more integers >= 1", strides))
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "strides" and (not isinstance(value, int) or value < 1):
-                raise ValueError(must(field.name, "an integer >= 1", value))
+            if field.name != "strides":
+                object.__setattr__(self, field.name, whole(field.name, getattr(self, field.name), 1, "an integer >= 1"))
         if self.decoder_dim % GroupNorm.GROUPS:
             raise ValueError(must("decoder_dim", f"a multiple of {GroupNorm.GROUPS}", self.decoder_dim))
         if self.n_filters % 2:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from urllib.parse import unquote, urlsplit
 
+from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 
@@ -97,9 +98,7 @@ def check_k(k: object) -> int | None:
     """`k` as int; a ValueError if it is no integer >= 1 (a bool is none)."""
     if k is None:
         return None
-    if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
-        raise ValueError(must("k", "an integer >= 1", k))
-    return int(k)
+    return whole("k", k, 1, "an integer >= 1")
 
 
 def check_lmbda(lmbda: object) -> float | None:
@@ -149,8 +148,8 @@ def _check_numbers(row: Row) -> None:
     object.__setattr__(row, "lmbda", check_lmbda(row.lmbda))
     for name in ("num_neighbors", "layer", "sample_rate"):
         value = getattr(row, name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(must(name, "an integer >= 1", value))
+        if value is not None:
+            object.__setattr__(row, name, whole(name, value, 1, "an integer >= 1"))
     rate = row.frame_rate
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not (_finite(rate) and rate > 0)):
         raise ValueError(must("frame_rate", "a finite number > 0 of frames a second", rate))

@@ -41,7 +41,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float 
     """Attention of q (B, H, T, D) over k, v (B, G, S, D), G dividing H; causal where `mask` (B, 1, T, S) is None."""
     if mask is None and q.is_cuda and xformers_works(q.device):
         return _xformers(q, k, v, dropout)
-    grouped = k.shape[1] != q.shape[1]
+    grouped = bool(k.shape[1] != q.shape[1])  # torch.jit.trace makes tensors of shapes
     return scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=mask is None, enable_gqa=grouped)
 
 

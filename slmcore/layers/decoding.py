@@ -136,10 +136,9 @@ class Decoding:
         counts, finished = self.counts.tolist(), self.finished.tolist()
         tokens, log_probs = self.tokens.cpu(), self.log_probs.cpu()
         rows = zip(tokens, log_probs, counts, finished, strict=True)
-        return [Decoded(ids[:n].clone(), logs[:n].clone(), done) for ids, logs, n, done in rows]
+        return [Decoded(ids[:n], logs[:n], done) for ids, logs, n, done in rows]
 
 
-@torch.inference_mode()
 def decode(
     model: Transformer,
     prompts: Sequence[Tensor],
@@ -155,10 +154,16 @@ def decode(
     `first` numbers the first sequence: a sequence draws the same random numbers under the same number, whatever else
     is in the batch. `graph` captures the step as a CUDA graph; None does so on CUDA.
     """
-    decoding = Decoding(model, prompts, rule, sampler, limit, first)
+    with torch.inference_mode():
+        made = _decode(Decoding(model, prompts, rule, sampler, limit, first), limit, first, graph)
+    # Copied outside: inference tensors could not be trained on.
+    return [Decoded(each.tokens.clone(), each.log_probs.clone(), each.finished) for each in made]
+
+
+def _decode(decoding: Decoding, limit: int, first: int, graph: bool | None) -> list[Decoded]:
     device = decoding.positions.device
     graph = device.type == "cuda" if graph is None else graph
-    results: list[Decoded | None] = [None] * len(prompts)
+    results: list[Decoded | None] = [None] * len(decoding.rows)
     taken, step, captured = 0, decoding.step, False
     while taken < limit:
         active = decoding.active.tolist()

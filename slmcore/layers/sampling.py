@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slmcore.checks import whole
 from slmcore.errors import must
 
 __all__ = ["Sampler", "uniform"]
+
+_SMALLEST = torch.finfo(torch.float32).tiny
+_COLD = 1e-20
+"""Below this temperature logits are divided less their largest: undiminished they would overflow."""
 
 
 def uniform(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
@@ -44,7 +49,7 @@ class Sampler:
     """How a token is drawn from logits."""
 
     temperature: float = 1.0
-    """Divides the logits; 0 takes the best token."""
+    """Divides the logits; 0, or less than float32 can divide by, takes the best token."""
     top_p: float = 1.0
     """Keeps the likeliest tokens that together reach this probability; 0 the best (Holtzman et al. 2020)."""
     top_k: int | None = None
@@ -56,22 +61,26 @@ class Sampler:
             raise ValueError(must("temperature", "a number >= 0", self.temperature, "0 takes the likeliest token."))
         if not 0 <= self.top_p <= 1:
             raise ValueError(must("top_p", "between 0 and 1", self.top_p, "1 keeps all tokens, 0 the likeliest."))
-        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
-            raise ValueError(must("top_k", "a whole number >= 1 or None", self.top_k))
-        if not isinstance(self.seed, int) or abs(self.seed) >= 1 << 63:
-            raise ValueError(must("seed", "a whole number of 64 bits", self.seed))
+        if self.top_k is not None:
+            object.__setattr__(self, "top_k", whole("top_k", self.top_k, 1, "a whole number >= 1 or None"))
+        seed = whole("seed", self.seed, 1 - (1 << 63), "a whole number of 64 bits")
+        if seed >= 1 << 63:
+            raise ValueError(must("seed", "a whole number of 64 bits", seed))
+        object.__setattr__(self, "seed", seed)
 
     @property
     def greedy(self) -> bool:
         """Whether the likeliest token is taken and no random number is used."""
-        return self.temperature == 0 or self.top_p == 0 or self.top_k == 1
+        return self.temperature < _SMALLEST or self.top_p == 0 or self.top_k == 1
 
     def __call__(self, logits: Tensor, sequences: Tensor, steps: Tensor) -> Tensor:
         """Tokens (B,) int64 from logits (B, vocab); `sequences` and `steps` (B,) int64 choose the random numbers."""
         if self.greedy:
             return logits.argmax(-1)
-        kept = (logits if logits.dtype == torch.float64 else logits.float()) / self.temperature
-        probabilities, order = kept.softmax(-1).sort(dim=-1, descending=True, stable=True)
+        kept = logits if logits.dtype == torch.float64 else logits.float()
+        if self.temperature < _COLD:
+            kept = kept - kept.amax(-1, keepdim=True)
+        probabilities, order = (kept / self.temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
         if self.top_k is not None:
             probabilities, order = probabilities[:, : self.top_k], order[:, : self.top_k]
         before = probabilities.cumsum(-1) - probabilities

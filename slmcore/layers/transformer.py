@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, silu
 
+from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.attention import Attention, rotary
 from slmcore.layers.cache import KVCache, Slots
@@ -46,9 +47,7 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         for name in ("dim", "n_layers", "head_dim", "hidden_dim", "n_heads", "n_kv_heads", "vocab_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(must(name, "a whole number >= 1", value))
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.n_heads % self.n_kv_heads:
             raise ValueError(must("n_kv_heads", f"a divisor of n_heads ({self.n_heads})", self.n_kv_heads))
         if self.head_dim % 2:

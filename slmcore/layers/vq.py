@@ -124,8 +124,9 @@ def check_codes(codes: Tensor, size: int, shape: str, axes: int) -> None:
         raise ValueError(must("codes", f"an integer tensor {shape}", _described(codes)))
     if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
         raise ValueError(must("codes", f"an integer tensor {shape}", _described(codes), "Use `codes.long()`."))
-    if codes.numel() and (int(codes.min()) < 0 or int(codes.max()) >= size):
-        found = f"a tensor with values from {int(codes.min())} to {int(codes.max())}"
+    wide = codes.long()  # torch has no minimum of all unsigned types
+    if codes.numel() and (int(wide.min()) < 0 or int(wide.max()) >= size):
+        found = f"a tensor with values from {int(wide.min())} to {int(wide.max())}"
         raise ValueError(must("codes", f"from 0 to {size - 1}", found, "Were they made by another codec?"))
 
 

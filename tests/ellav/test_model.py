@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -155,3 +156,43 @@ def test_an_interrupted_generation_leaves_the_model_usable(monkeypatch):
         model.generate([["u1", "u2"]], 40, 5, seed=1)
     monkeypatch.undo()
     assert torch.equal(model.generate([["u1", "u2"]], 40, 5, seed=1)[0][0], before)
+
+
+def test_seventy_samples_are_seventy_numbers():
+    model, prompt = tiny(), ["u3", "u1", "u5", "u2", "u0"]
+    made, _ = model.generate([prompt] * 70, 90, 9, seed=3)
+    assert len({tuple(codes.tolist()) for codes in made}) == 70
+    some, _ = model.generate([prompt] * 64, 90, 9, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(some, made, strict=False))
+
+
+def test_numbers_of_numpy_are_numbers():
+    model, prompts = tiny(), [["u3", "u1"]]
+    (plain,), _ = model.generate(prompts, 60, 5, seed=3)
+    (made,), _ = model.generate(prompts, np.int64(60), np.int32(5), seed=np.int64(3))
+    assert torch.equal(made, plain)
+
+
+@pytest.mark.parametrize("name", ["3", "0", "8", "9", "u6", "u999", "U1", "u-1", "EOS", "BOS", "EOP"])
+def test_names_of_other_tokens_and_other_units_are_refused(name):
+    for phones in ([name], ["u1", name]):
+        with pytest.raises(ValueError, match=rf"u0 to u5, but is '{name}'.*same k"):
+            tiny().generate([phones], 20, 3)
+        with pytest.raises(ValueError, match=rf"'{name}'"):
+            TOKENIZER.encode_train(phones, [1])
+
+
+def phone_tokenizer() -> EllaVTokenizer:
+    ids = {"UNK": 0, "BOS": 1, "EOP": 2, "EOS": 3, "AA": 4, "B": 5, "0": 6, "1": 7}
+    return EllaVTokenizer(
+        token_to_id_dict=ids, num_phone_types=2, phone_token_rate=50, num_codec_types=2, codec_token_rate=40
+    )
+
+
+def test_a_phone_that_is_not_known_is_unk_as_published_and_a_codec_token_is_no_phone():
+    tokenizer = phone_tokenizer()
+    assert tokenizer.encode_infer(["B", "XX", "UNK", "AA"]).tolist() == [5, 0, 0, 4, BOS, 5]
+    assert tokenizer.encode_infer(["u7"]).tolist() == [0, BOS, 0]
+    for name in ("1", "EOP"):
+        with pytest.raises(ValueError, match=f"names of phones, but is '{name}'"):
+            tokenizer.encode_infer(["B", name])

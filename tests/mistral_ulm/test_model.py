@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -154,3 +155,61 @@ def test_phoneme_tokenizer(tmp_path):
     path.write_text("[]")
     with pytest.raises(CheckpointError, match="tokenizer"):
         PhonemeTokenizer.from_file(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.int64])
+def test_narrow_integers_do_not_wrap_around(dtype):
+    largest = min(torch.iinfo(dtype).max, 70000)
+    tokenizer = UnitTokenizer(largest + 1)
+    ids = tokenizer.encode(torch.tensor([3, largest, 7], dtype=dtype))
+    assert (ids.tolist(), ids.dtype) == ([0, 4, largest + 1, 8], torch.int64)
+    if dtype != torch.uint16:  # torch cannot make a numpy array's type of it in all versions
+        numbers = np.array([3, largest, 7], dtype=str(dtype).removeprefix("torch."))
+        assert tokenizer.encode(numbers).tolist() == ids.tolist()
+    with pytest.raises(ValueError, match=r"0\.\.3"):
+        UnitTokenizer(4).encode(torch.tensor([3, largest], dtype=dtype))
+
+
+def test_equal_sequences_are_equally_likely_to_the_last_bit():
+    """In float32 a batch moves a value by rounding: what is equal must not be told apart by where it was cut."""
+    torch.manual_seed(2)
+    sizes = {"dim": 32, "n_layers": 2, "head_dim": 8, "hidden_dim": 48, "n_heads": 4, "n_kv_heads": 2}
+    ulm = UnitLM(TransformerConfig(vocab_size=K + 1, **sizes)).eval()
+    sequences = [torch.randint(0, K, (n,)) for n in torch.randint(1, 60, (200,)).tolist()]
+    ids = [UnitTokenizer(K).encode(s) for s in sequences for _ in range(2)]
+    values = ulm.loglikelihoods(ids)
+    assert values[::2] == values[1::2]
+    assert ulm.loglikelihoods(ids[::2]) == pytest.approx(values[::2], abs=1e-4)
+    first, second = ulm.loglikelihoods([ids[0], ids[1]], per_token=True)
+    first.zero_()
+    assert float(second.sum()) == pytest.approx(values[0], abs=1e-4)
+
+
+def test_seventy_samples_are_seventy_numbers(ulm):
+    """More sequences than are decoded at once draw numbers of their own."""
+    options = {"max_new_units": 30, "min_new_units": 30, "seed": 4}
+    made = ulm.generate([[1]] * 70, **options).units
+    assert len({tuple(units.tolist()) for units in made}) == 70
+    some = ulm.generate([[1]] * 64, **options).units
+    assert all(torch.equal(a, b) for a, b in zip(some, made, strict=False))
+    samples = ulm.generate([[1]], num_samples=70, **options).units
+    assert all(torch.equal(a, b) for a, b in zip(samples, made, strict=True))
+
+
+def test_numbers_of_numpy_are_numbers(ulm):
+    plain = ulm.generate([[1, 2]], 9, num_samples=2, min_new_units=3, seed=3)
+    numbers = {"num_samples": np.int32(2), "min_new_units": np.uint8(3), "seed": np.int64(3)}
+    made = ulm.generate([np.array([1, 2])], np.int64(9), **numbers)
+    assert all(torch.equal(a, b) for a, b in zip(made.units, plain.units, strict=True))
+
+
+@pytest.mark.parametrize("prompts", [[1, 2, 3], [np.int64(1)], torch.tensor([1, 2]), ["abc"], "abc", [[1], 2]])
+def test_prompts_that_are_no_lists_of_units_are_named(ulm, prompts):
+    with pytest.raises(ValueError, match=r"`prompts` must be a list of sequences.*`\[prompt\]`"):
+        ulm.generate(prompts, 5)
+
+
+@pytest.mark.parametrize("units", ["abc", ["a"], [1, None], [[1], [2, 3]], [0.5], [True], [1j]])
+def test_units_that_are_no_numbers_are_named(units):
+    with pytest.raises(TypeError, match=r"`units` must be .*whole numbers"):
+        UnitTokenizer(K).encode(units)

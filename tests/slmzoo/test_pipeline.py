@@ -194,3 +194,71 @@ def test_continuation_refuses(pipeline, speech):
         pipeline.continue_speech(*speech, -1)
     with pytest.raises(ValueError, match="max_new_units"):
         pipeline.continue_speech(*speech, 1.0, max_new_units=0)
+
+
+def test_samples_of_long_speech_keep_their_own_segments(pipeline):
+    """Two segments, two samples: sample i holds the i-th rendering of the first segment and of the second."""
+    sr = 16000
+    wav = 0.1 * torch.randn(1, 45 * sr, generator=torch.Generator().manual_seed(0))
+    wav[:, 20 * sr : 21 * sr] = 0
+    units = Units(torch.tensor([3, 7, 5, 1]), torch.tensor([500, 520, 600, 630]), 50.0)
+    segments = [["u3", "u7"], ["u5", "u1"]]
+    codes, _, durations = pipeline.synthesizer.ellav.generate(
+        segments * 2, 1000, 10, 1.0, 0.8, seed=6, return_durations=True
+    )
+    made = pipeline.resynthesize(wav, sr, 2, units=units, seed=6)
+    for i, spoken in enumerate(made):
+        assert torch.equal(spoken.codes, torch.cat(codes[2 * i : 2 * i + 2]))
+        assert torch.equal(spoken.durations, torch.cat(durations[2 * i : 2 * i + 2]))
+        assert spoken.wav.shape[1] == 600 * len(spoken.codes)
+    assert not torch.equal(made[0].codes, made[1].codes)
+
+
+@pytest.fixture
+def ending_at_once(registry):
+    """A pipeline whose language model would end each utterance before its first unit."""
+    made = hub.pipeline(zoo="tiny", registry=registry)
+    towards_the_end = torch.nn.functional.one_hot(torch.tensor(0), tiny_zoo.K + 1) * 1e4
+    made.ulm.transformer.output.register_forward_hook(lambda _, __, logits: logits + towards_the_end)
+    return made
+
+
+def test_a_continuation_from_nothing_is_never_empty(ending_at_once, speech):
+    for seed in range(3):
+        (made,) = ending_at_once.continue_speech(max_new_units=8, seed=seed)
+        assert (len(made.units), made.finished) == (1, True)
+    (after,) = ending_at_once.continue_speech(speech[0], speech[1], 0.5, max_new_units=8)
+    assert (len(after.units), after.finished) == (0, True)
+
+
+def test_a_pipeline_comes_in_evaluation_mode(registry):
+    made = hub.pipeline(zoo="tiny", registry=registry)
+    assert [name for name, module in made.named_modules() if module.training] == []
+    value = made.loglikelihood([3, 1, 4, 1, 5])
+    was = made.training
+    made.eval()
+    made.train(was)
+    assert made.loglikelihood([3, 1, 4, 1, 5]) == value
+    parts = {name: getattr(made, name) for name in ("encoder", "quantizer", "ulm", "tokenizer", "synthesizer")}
+    assert not Pipeline(**parts).training
+    assert not hub.quantizer(torch.randn(3, 2), 0).training
+    assert not hub.empty_quantizer(3, 2, 0, None).training
+
+
+def test_many_sequences_may_be_plain_lists_and_tensors(pipeline):
+    units = Units(torch.tensor([3, 1]), torch.tensor([2, 9]), 50.0)
+    given = [units, [3, 1], torch.tensor([3, 1], dtype=torch.uint8), [4]]
+    one = [pipeline.loglikelihood(each) for each in given]
+    assert pipeline.loglikelihoods(given) == pytest.approx(one)
+    assert pipeline.loglikelihoods(given, "mean")[0] == pytest.approx(one[0] / 2)
+
+
+def test_what_is_returned_can_be_trained_on(pipeline, speech):
+    """No inference tensors: torch refuses those in anything that has gradients."""
+    units = pipeline.units(*speech)
+    made = pipeline.ulm.generate([units], 5, min_new_units=5)
+    (per_token,) = pipeline.ulm.loglikelihoods([pipeline.tokenizer.encode(units.units)], per_token=True)
+    (spoken,) = pipeline.resynthesize(*speech)
+    tensors = [units.units, units.durations, *made.units, *made.log_probs, per_token, spoken.codes, spoken.durations]
+    assert not any(tensor.is_inference() for tensor in [*tensors, spoken.wav])
+    torch.nn.Embedding(20, 3)(units.units).sum().backward()

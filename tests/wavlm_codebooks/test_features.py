@@ -165,3 +165,11 @@ def test_thirty_minutes_stay_within_bounded_memory() -> None:
     assert model.features(wav, 16000).shape == (90_000, 64)
     # In one piece the position bias alone would take 4 x 90000 x 90000 floats, 130 GB.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1.5e6
+
+
+def test_layers_may_be_numbers_of_numpy():
+    model, wav = small_model(), noise(4000)
+    assert torch.equal(model.features(wav, 16000, np.int64(2)), model.features(wav, 16000, 2))
+    for wrong in (True, 2.0, 0, model.num_layers + 1, "2"):
+        with pytest.raises(ValueError, match="layer"):
+            model.features(wav, 16000, wrong)

@@ -111,7 +111,7 @@ def test_no_codes_are_silence_of_length_zero():
 
 def test_integer_codes_of_every_width_decode_alike():
     codes = random_codes([9])[0][None, None]
-    for dtype in (torch.int16, torch.int32, torch.uint8):
+    for dtype in (torch.int16, torch.int32, torch.uint8, torch.uint16):
         assert torch.equal(MODEL.decode(codes.to(dtype))[0], MODEL.decode(codes)[0])
 
 

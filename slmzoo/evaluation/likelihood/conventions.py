@@ -69,7 +69,7 @@ def loglikelihoods(
 ) -> list[float]:
     """Log-likelihood in nats of each sequence of deduplicated units (n_i,), scored in batches of like lengths.
 
-    A value does not depend on what it was batched with, or in what order.
+    Equal sequences get equal values; batch and order move a value by float32 rounding only (about 1e-5 nats).
     """
     units = (s.units if isinstance(s, Units) else s for s in sequences)
     ids = [convention.frame(tokenizer.encode(u)).to(ulm.device) for u in units]

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from slmcore.checks import whole
 from slmcore.errors import must
 
 __all__ = [
@@ -64,8 +65,7 @@ class Bootstrap:
     """Share of intervals that are to hold the truth."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.resamples, bool) or not isinstance(self.resamples, int) or self.resamples < 1:
-            raise ValueError(must("resamples", "a whole number >= 1", self.resamples))
+        object.__setattr__(self, "resamples", whole("resamples", self.resamples, 1))
         if not 0 < self.level < 1:
             raise ValueError(must("level", "between 0 and 1", self.level))
 

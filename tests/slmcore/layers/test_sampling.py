@@ -83,3 +83,29 @@ def test_a_token_of_no_probability_is_never_drawn(vocab, temperature, top_p, see
 def test_refuses(name, value):
     with pytest.raises(ValueError, match=name):
         Sampler(**{name: value})
+
+
+def test_a_token_that_begins_at_top_p_is_kept():
+    """The published rule drops what begins *above* top_p: of 1/2, 1/4, 1/4 at top_p = 1/2 two are kept."""
+    p = torch.tensor([0.25, 0.5, 0.25])
+    kept = draw(Sampler(top_p=0.5), p.log())
+    assert (kept - torch.tensor([1 / 3, 2 / 3, 0])).abs().max() < 0.015
+
+
+@pytest.mark.parametrize("temperature", [1e-45, 5e-324, 1e-38, 1.2e-38, 1e-30, 1e-21, 1e-19])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_coldest_temperatures_take_the_best_token(temperature, dtype):
+    logits = (torch.randn(50, 9, generator=torch.Generator().manual_seed(1)) * 40).to(dtype)
+    logits[:, 3] = -torch.inf
+    logits[:, 4] = 170
+    got = Sampler(temperature=temperature)(logits, torch.arange(50), torch.zeros(50, dtype=torch.int64))
+    assert torch.equal(got, logits.argmax(-1))
+
+
+def test_whole_numbers_of_other_libraries_are_taken():
+    made = Sampler(seed=np.int64(3), top_k=np.int32(2))
+    assert made == Sampler(seed=3, top_k=2)
+    assert Sampler(seed=1 - 2**63).seed == 1 - 2**63
+    for seed in (2**63, -(2**63), True, np.uint64(2**63)):
+        with pytest.raises(ValueError, match="seed"):
+            Sampler(seed=seed)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -118,3 +119,20 @@ def test_config_refuses_unknown_names_and_ignores_the_meaningless_one():
     assert TransformerConfig.from_args({**args, "max_batch_size": 7}) == TransformerConfig(**args)
     with pytest.raises(CheckpointError, match="rope_scaling"):
         TransformerConfig.from_args({**args, "rope_scaling": 2})
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("n_kv_heads", [2, 4])
+@torch.no_grad()
+def test_can_be_traced(n_kv_heads):
+    model = tiny(n_kv_heads)
+    ids = torch.randint(0, 23, (2, 7))
+    torch.testing.assert_close(torch.jit.trace(model, ids)(ids.flip(0)), model(ids.flip(0)))
+
+
+def test_sizes_are_whole_numbers():
+    assert TransformerConfig(n_kv_heads=np.int64(2), **SIZES) == TransformerConfig(n_kv_heads=2, **SIZES)
+    assert type(TransformerConfig(n_kv_heads=np.int64(2), **SIZES).n_kv_heads) is int
+    for wrong in (True, 2.0, 0):
+        with pytest.raises(ValueError, match="n_kv_heads"):
+            TransformerConfig(n_kv_heads=wrong, **SIZES)

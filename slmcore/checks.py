@@ -1,0 +1,37 @@
+"""Checks of arguments that many functions share."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import must
+
+__all__ = ["as_int", "whole"]
+
+
+def as_int(value: Any) -> int | None:
+    """Return `value` as int where it is a whole number of any type (numpy's and torch's scalars too), else None.
+
+    A bool counts as no number, a float as none even where it has no fraction.
+    """
+    if isinstance(value, bool) or (isinstance(value, Tensor) and (value.ndim or value.dtype == torch.bool)):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def whole(name: str, value: Any, least: int, requirement: str = "", remedy: str = "") -> int:
+    """Return the argument `name` as int; a ValueError unless it is a whole number >= `least`.
+
+    `requirement`: the words for it in the message, where "a whole number >= least" is not all.
+    """
+    found = as_int(value)
+    if found is None or found < least:
+        raise ValueError(must(name, requirement or f"a whole number >= {least}", value, remedy))
+    return found
