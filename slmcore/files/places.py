@@ -1,30 +1,40 @@
 """Files that may lie in a folder of this machine or in an object store: whole reads and writes by path or URL.
 
-What contains `://` goes through fsspec (`s3://`, `gs://`, `memory://`, ...), everything else is a path. A file that is
-written appears whole or not at all: on a disk by a temporary name, fsync and rename, in an object store by nature.
+What contains `://` goes through fsspec (`s3://`, `gs://`, `memory://`, ...), everything else is a path. A URL may be
+chained, `zip://folder/a.wav::archive.zip`. A file that is written appears whole or not at all: on a disk by a temporary
+name, fsync and rename, in an object store by nature.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from urllib.parse import unquote
 
 from slmcore.files import atomic
 
 __all__ = [
     "Place",
     "exists",
+    "is_pattern",
     "is_remote",
     "join",
     "make_folder",
     "matching",
     "names",
     "open_file",
+    "parent",
+    "path_in",
     "plain",
     "read_bytes",
     "remove",
     "sizes",
+    "stamp",
+    "walk",
     "write_bytes",
 ]
 
@@ -38,13 +48,44 @@ def is_remote(place: Place) -> bool:
 
 
 def plain(place: str) -> str:
-    """A URL of this machine, `file://...`, as the path that it is, with all that a disk offers; others as they are."""
-    return place.removeprefix("file://")
+    """A URL of this machine, `file://...`, as the path that it is, with all that a disk offers; others as they are.
+
+    `%20` and the like are decoded, as `Path.as_uri` writes them, unless there is a file of the undecoded name.
+    """
+    path = re.sub(r"^file://(localhost(?=/))?", "", place)
+    return path if path == place or Path(path).exists() else unquote(path)
+
+
+def path_in(place: Place) -> str:
+    """The path in a place, which says its name and kind: of a URL without its protocol and query, with escapes decoded.
+
+    Of a chained URL it is the path in the archive; of others it begins with the bucket or host.
+    """
+    if not is_remote(place):
+        return str(place)
+    head, path, _ = _split(place)
+    return unquote(path) if _is_web(head) else path
+
+
+def is_pattern(url: Place) -> bool:
+    """Whether a URL stands for all that its `*` matches."""
+    return "*" in _split(url)[1]
 
 
 def join(folder: Place, name: str) -> Place:
     """The place of `name` in `folder`, of the folder's kind."""
-    return f"{str(folder).rstrip('/')}/{name}" if is_remote(folder) else Path(folder) / name
+    if not is_remote(folder):
+        return Path(folder) / name
+    head, path, tail = _split(folder)
+    return f"{head}{path.rstrip('/')}/{name}{tail}" if path.strip("/") else f"{head}{path}{name}{tail}"
+
+
+def parent(place: Place) -> Place:
+    """The folder that a place lies in, of the place's kind."""
+    if not is_remote(place):
+        return Path(place).parent
+    head, path, tail = _split(place)
+    return f"{head}{path.rstrip('/').rpartition('/')[0]}{tail}"
 
 
 def open_file(place: Place) -> BinaryIO:
@@ -52,7 +93,8 @@ def open_file(place: Place) -> BinaryIO:
     if not is_remote(place):
         return Path(place).open("rb")
     store, path = _store(place)
-    return cast("BinaryIO", store.open(path, "rb"))
+    with _reaching(place):
+        return cast("BinaryIO", store.open(path, "rb"))
 
 
 def read_bytes(place: Place) -> bytes:
@@ -66,7 +108,8 @@ def exists(place: Place) -> bool:
     if not is_remote(place):
         return Path(place).exists()
     store, path = _store(place)
-    return bool(store.exists(path))
+    with _reaching(place):
+        return bool(store.exists(path))
 
 
 def names(folder: Place) -> list[str]:
@@ -74,9 +117,9 @@ def names(folder: Place) -> list[str]:
     if not is_remote(folder):
         return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
     store, path = _store(folder)
-    if not store.isdir(path):
-        return []
-    return sorted(str(found).rstrip("/").rsplit("/", 1)[-1] for found in store.ls(path, detail=False, refresh=True))
+    with _reaching(folder):
+        found = store.ls(path, detail=False, refresh=True) if store.isdir(path) else []
+    return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in found)
 
 
 def sizes(folder: Place) -> dict[str, int]:
@@ -85,26 +128,41 @@ def sizes(folder: Place) -> dict[str, int]:
         here = Path(folder)
         return {path.name: path.stat().st_size for path in here.iterdir() if path.is_file()} if here.is_dir() else {}
     store, path = _store(folder)
-    found = store.ls(path, detail=True) if store.isdir(path) else []
+    with _reaching(folder):
+        found = store.ls(path, detail=True) if store.isdir(path) else []
     return {str(file["name"]).rsplit("/", 1)[-1]: int(file.get("size") or 0) for file in found}
 
 
-def walk(url: str) -> Iterator[tuple[str, int]]:
-    """The files below a URL, sorted: their names from there, and their bytes. A file has itself, named ""."""
+def walk(url: str) -> Iterator[tuple[str, int, str]]:
+    """The files below a URL, sorted: their names from there, bytes, and stamps. A file has itself, named ""."""
     store, path = _store(url)
-    found = store.find(path, detail=True)
+    with _reaching(url):
+        found = store.find(path, detail=True)
     for name in sorted(found):
-        yield name.removeprefix(path).lstrip("/"), int(found[name].get("size") or 0)
+        yield name.removeprefix(path).lstrip("/"), int(found[name].get("size") or 0), _stamp(found[name])
+
+
+def stamp(place: Place) -> str:
+    """What differs once a file was replaced: its bytes and, where known, when it was written. Raises OSError."""
+    if not is_remote(place):
+        stat = Path(place).stat()
+        return f"{stat.st_size}:{stat.st_mtime_ns}"
+    store, path = _store(place)
+    with _reaching(place):
+        return _stamp(store.info(path))
 
 
 def matching(pattern: str) -> list[str]:
     """The files and folders that a URL with `*` matches, sorted."""
-    top = pattern
-    while "*" in top:
-        top = top.rpartition("/")[0]
-    store, path = _store(pattern)
+    head, path, tail = _split(pattern)
+    while "*" in path:
+        path = path.rpartition("/")[0]
+    top = f"{head}{path}{tail}"
+    store, wanted = _store(pattern)
     _, start = _store(top)
-    return [str(join(top, str(found).removeprefix(start).strip("/"))) for found in sorted(store.glob(path))]
+    with _reaching(pattern):
+        found = sorted(store.glob(wanted))
+    return [str(join(top, str(name).removeprefix(start).strip("/"))) for name in found]
 
 
 def make_folder(folder: Place) -> None:
@@ -132,10 +190,66 @@ def write_bytes(place: Place, content: bytes) -> None:
     atomic.write_bytes(place, content)
 
 
+def _stamp(known: dict[str, Any]) -> str:
+    """A stamp of what a store tells of a file; stores call the same by many names."""
+    written = ("ETag", "etag", "CRC", "LastModified", "Last-Modified", "last_modified", "mtime", "updated", "created")
+    told = (str(known[name]) for name in written if known.get(name))
+    return f"{int(known.get('size') or 0)}:{next(told, '')}"
+
+
+def _split(url: Place) -> tuple[str, str, str]:
+    """A URL as what comes before its path, the path, and what comes after: a query, or the rest of a chain."""
+    links = str(url).split("::")
+    first = next(i for i, link in enumerate(links) if "://" in link)
+    protocol, _, path = links[first].partition("://")
+    head = "::".join([*links[:first], f"{protocol}://"])
+    after = re.search(r"[?#].*", path) if _is_web(head) else None
+    path, query = (path[: after.start()], after.group()) if after else (path, "")
+    return head, path, "::".join([query, *links[first + 1 :]])
+
+
+def _is_web(head: str) -> bool:
+    return head.endswith(("http://", "https://"))
+
+
 def _store(place: Place) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError as error:
         raise ImportError(f"{place} needs fsspec: pip install 'slmzoo[corpus]'.") from error
-    store, path = fsspec.core.url_to_fs(str(place))
-    return store, path
+    for link in filter(lambda link: "://" in link, str(place).split("::")):
+        protocol = link.partition("://")[0]
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except ValueError as error:
+            known = "s3, gs, abfs, hf, http, https, sftp, zip and others"
+            raise ValueError(f"{place} names the protocol {protocol}, but fsspec knows {known}.") from error
+        except ImportError as error:
+            raise ImportError(f"{place} needs a package that is not here: {error}.") from error
+    head, path, tail = _split(place)
+    with _reaching(place):
+        if "::" in tail:
+            return _archive(f"{head}{tail}"), path.strip("/")
+        return fsspec.core.url_to_fs(str(place))
+
+
+@lru_cache(maxsize=8)
+def _archive(url: str) -> Any:
+    """What lies in an archive. It is kept, as files in it can only be read while it is open, and its list is long."""
+    import fsspec
+
+    return fsspec.core.url_to_fs(url)[0]
+
+
+@contextmanager
+def _reaching(place: Place) -> Iterator[None]:
+    """Make what a store raises an OSError that names the place: each has exceptions of its own."""
+    try:
+        yield
+    except OSError as error:
+        if str(place) in str(error):
+            raise
+        kind = next(cls for cls in type(error).__mro__ if cls.__module__ == "builtins")  # others need arguments
+        raise kind(f"{place}: {error}") from error
+    except Exception as error:
+        raise OSError(f"{place} cannot be reached: {error or type(error).__name__}") from error

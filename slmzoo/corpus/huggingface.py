@@ -12,7 +12,7 @@ from slmcore.errors import must
 from slmcore.files import places
 from slmzoo.corpus.items import Item, probable_length, probable_seconds
 
-__all__ = ["PREFIX", "audio_bytes", "items"]
+__all__ = ["PREFIX", "absolute", "audio_bytes", "items"]
 
 PREFIX = "huggingface:"
 _ROWS_AT_ONCE = 1024
@@ -34,6 +34,12 @@ def items(name: str) -> Iterator[Item]:
         called = said.get("id", f"{row:09d}")
         speaker, chapter = said.get("speaker"), said.get("chapter")
         yield Item(id=called, audio=name, row=row, probable=probable, speaker=speaker, chapter=chapter)
+
+
+def absolute(name: str) -> str:
+    """The name of a dataset as it is called from any folder: that of a folder of this machine becomes absolute."""
+    place, *parts = _parts(name)
+    return ":".join([str(Path(place).absolute()) if Path(place).is_dir() else place, *parts])
 
 
 def audio_bytes(name: str, row: int) -> bytes:
@@ -71,7 +77,7 @@ def _loaded(name: str) -> tuple[Any, str]:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(f"{PREFIX}{name} needs the library datasets: pip install datasets.") from error
-    place, *parts = re.split(r":(?![^\[]*\])", name)  # not at that of train[:10]
+    place, *parts = _parts(name)
     if Path(place).is_dir():
         dataset = datasets.load_from_disk(place)
         dataset = dataset[parts[0]] if parts else dataset
@@ -85,3 +91,7 @@ def _loaded(name: str) -> tuple[Any, str]:
     if len(columns) != 1:
         raise ValueError(f"The dataset {name} must have one column of audio, but has {len(columns)}.")
     return dataset.cast_column(columns[0], datasets.Audio(decode=False)), columns[0]
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r":(?![^\[]*\])", name)  # not at that of train[:10]

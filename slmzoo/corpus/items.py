@@ -31,12 +31,16 @@ class Item:
     """Path or URL of the file that holds it; of a dataset, what `slmzoo.corpus.huggingface` was given."""
     probable: float = 0.0
     """Seconds it probably lasts, as a manifest says or the size of the file suggests; only plan and progress use it."""
+    member: str | None = None
+    """Name of the audio in a tar."""
     offset: int | None = None
     """First byte of the audio in a tar."""
     size: int | None = None
     """Bytes of the audio in a tar."""
     row: int | None = None
     """Row of a dataset."""
+    stamp: str | None = None
+    """What `places.stamp` told of the file when it was listed; another one tells that the file was replaced."""
     start: float = 0.0
     """Where the utterance begins in the audio, seconds."""
     seconds: float | None = None
@@ -46,6 +50,11 @@ class Item:
     speaker: str | None = None
     chapter: str | None = None
     """What language models may run over: a folder with all that it lies in, so that no two books share one."""
+
+    @property
+    def name(self) -> str:
+        """What messages call its audio."""
+        return f"{self.audio}: {self.member}" if self.member else self.audio
 
     def to_json(self) -> str:
         """The item as one line, without what is as usual."""
@@ -64,14 +73,14 @@ def load(item: Item) -> tuple[Tensor, int]:
     Raises OSError for what cannot be opened and ValueError for what is no speech: no audio, silent, below 20 ms.
     """
     with _opened(item) as file:
-        wav, sr = audio.decode(file, item.audio, item.start, item.seconds)
+        wav, sr = audio.decode(file, item.name, item.start, item.seconds)
     if item.channel is not None:
         if not 0 <= item.channel < len(wav):
-            raise ValueError(f"{item.audio} has {len(wav)} channels and none with the number {item.channel}.")
+            raise ValueError(f"{item.name} has {len(wav)} channels and none with the number {item.channel}.")
         wav = wav[item.channel : item.channel + 1]
     wav = audio.mono(wav)
-    audio.check(wav, sr, item.audio)
-    audio.check_audible(wav, item.audio)
+    audio.check(wav, sr, item.name)
+    audio.check_audible(wav, item.name)
     return wav, sr
 
 
@@ -112,8 +121,8 @@ def _text(value: object) -> str | None:
 def probable_length(place: str) -> float:
     """How long a file of audio lasts, by its header, or probably lasts by its size in an object store; 0 if unknown."""
     if places.is_remote(place):
-        folder, _, name = place.rpartition("/")
-        return probable_seconds(name, _sizes(folder).get(name, 0))
+        name = places.path_in(place).rpartition("/")[2]
+        return probable_seconds(name, _sizes(str(places.parent(place))).get(name, 0))
     import soundfile
 
     try:

@@ -210,9 +210,7 @@ def _text(place: Place) -> str:
 def _beside(place: Place, path: str) -> str:
     if places.is_remote(path) or Path(path).is_absolute():
         return path
-    if not places.is_remote(place):
-        return str(Path(place).parent / path)
-    return str(places.join(str(place).rpartition("/")[0], path))
+    return str(places.join(places.parent(place), path))
 
 
 def _wrong(place: Place, number: int, wanted: str, found: object) -> str:

@@ -1,46 +1,201 @@
 """What may be named as a corpus, made one stream of items in an order that is always the same.
 
 A folder, audio file or glob pattern (of files of any kind below); `.tar` (WebDataset); `.tsv` (fairseq manifest);
-`.csv`; `.jsonl` and `.jsonl.gz` (Lhotse recordings or cuts); `huggingface:NAME[:CONFIG]:SPLIT`; and URLs of files and
-folders that fsspec knows, such as `s3://bucket/folder`.
+`.csv`; `.jsonl` (Lhotse recordings or cuts); these lists also gzipped, as `.jsonl.gz`;
+`huggingface:NAME[:CONFIG]:SPLIT`; and URLs of files and folders that fsspec knows, such as `s3://bucket/folder` or
+`zip://folder::archive.zip`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path, PurePosixPath
 
-from slmcore import audio
-from slmcore.files import places
+from slmcore.files import folders, places
 from slmcore.files.places import Place
-from slmzoo.corpus import huggingface, manifests, tars
+from slmzoo.corpus import endings, huggingface, manifests, tars
+from slmzoo.corpus.endings import LeftOut
 from slmzoo.corpus.items import Item, folder_of, named_apart, probable_seconds
 
-__all__ = ["items", "roots"]
+__all__ = ["Corpus", "File", "absolute", "items", "roots"]
 
-_READERS: dict[str, Callable[[Place], Iterator[Item]]] = {
-    ".tar": tars.items,
+_TAR = ".tar"
+_LISTS: dict[str, Callable[[Place], Iterator[Item]]] = {
     ".tsv": manifests.fairseq,
     ".csv": manifests.csv_rows,
     ".jsonl": manifests.lhotse,
-    ".jsonl.gz": manifests.lhotse,
 }
-_MANIFESTS = (manifests.fairseq, manifests.csv_rows, manifests.lhotse)
 
 
 def items(corpus: Iterable[str]) -> Iterator[Item]:
-    """The utterances that `corpus` names, each with a unique name.
+    """The utterances that `corpus` names, each with a unique name. Raises as `Corpus.items`."""
+    return named_apart(Corpus(corpus).items())
 
-    A file of a folder is named after its path inside that folder, without the extension. Its chapter is the path of the
-    folder it lies in, from the one that all folders, patterns and files of the corpus share; its speaker the folder
-    above where the file's name begins with both, as in LibriSpeech.
-    Raises FileNotFoundError for what names nothing or holds no audio, ValueError for a manifest that is not right.
+
+@dataclass(frozen=True)
+class File:
+    """A file of a corpus: audio, a list or a tar."""
+
+    place: str
+    name: str
+    """Its path in the folder that was named, or its own name."""
+    size: int = 0
+    """Bytes, or 0 if unknown."""
+    stamp: str | None = None
+    """What `places.stamp` tells; None for a link that leads nowhere."""
+
+
+class Corpus:
+    """What is named as a corpus, and what is met while its items are looked for.
+
+    Its places are absolute, so it is the same from whichever folder it is looked at.
     """
-    corpus = [places.plain(source) for source in corpus]
-    shared = os.path.commonpath([_absolute(_top(source)) for source in corpus if not _is_list(source)] or ["/"])
-    return named_apart(item for source in corpus for item in _items(source, shared))
+
+    def __init__(self, named: Iterable[str]) -> None:
+        self.named = list(dict.fromkeys(map(absolute, named)))
+        tops = [_comparable(_top(source)) for source in self.named if not _is_list(source)]
+        self._shared = os.path.commonpath(tops or ["/"])
+        self._met: set[str] = set()
+        self._repeated = 0
+        self.left_out = LeftOut()
+        """Files in folders, patterns and tars that are no audio."""
+        self.lists: dict[str, str | None] = {}
+        """Lists and tars of this machine that were read, with their stamps."""
+
+    def items(self) -> Iterator[Item]:
+        """The utterances; several may have one name.
+
+        A file of a folder is named after its path inside that folder, without the extension. Its chapter is the path of
+        the folder it lies in, from the one that all folders, patterns and files of the corpus share; its speaker the
+        folder above where the file's name begins with both, as in LibriSpeech. A path is taken once, however often it
+        is named; several paths are several utterances, even if they are links to one file.
+        Raises FileNotFoundError for what names nothing or holds no audio, another OSError for what cannot be looked
+        into, ValueError for a list that is not right and for a named file that surely is no audio.
+        """
+        for source in self.named:
+            repeated, empty = self._repeated, True
+            for item in self._of_source(source):
+                empty = False
+                yield item
+            if empty and repeated == self._repeated:
+                raise FileNotFoundError(f"{source} holds no audio.{self._hint(source)}")
+
+    def files(self) -> Iterator[File]:
+        """The files of this machine: audio, and lists and tars, which are not opened. What is gone is left out."""
+        for source in self.named:
+            if _is_local(source):
+                try:
+                    yield from self._paths(source)
+                except FileNotFoundError:
+                    continue
+
+    def _of_source(self, source: str) -> Iterator[Item]:
+        if source.startswith(huggingface.PREFIX):
+            yield from huggingface.items(source.removeprefix(huggingface.PREFIX))
+            return
+        stamps: dict[str, str | None] = {}
+        for file in self._paths(source) if _is_local(source) else self._urls(source):
+            if not _is_list(file.place):
+                yield _item(file, self._shared)
+                continue
+            if _is_local(file.place):
+                self.lists[file.place] = file.stamp
+            for item in self._of_list(file.place):
+                place = absolute(item.audio)
+                if place not in stamps:
+                    stamps[place] = _stamp(place)
+                yield replace(item, audio=place, stamp=stamps[place])
+
+    def _of_list(self, place: str) -> Iterator[Item]:
+        reader = _reader(place)
+        return tars.items(place, self.left_out) if reader is None else reader(place)
+
+    def _paths(self, source: str) -> Iterator[File]:
+        """The files that a path or pattern of this machine names."""
+        if Path(source).exists():
+            if not Path(source).is_dir() and not _is_list(source):
+                endings.check(source)
+            yield from self._below(source)
+            return
+        # `Path.glob` takes no absolute pattern
+        matches = sorted(glob(source, recursive=True))  # noqa: PTH207
+        if not matches:
+            raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
+        for match in matches:
+            yield from self._below(match)
+
+    def _below(self, path: str) -> Iterator[File]:
+        """A file, or those in a folder that are audio."""
+        if not Path(path).is_dir():
+            if self._is_new(path, _is_readable(Path(path)) and (_is_list(path) or not endings.is_other(path))):
+                yield _file(path, Path(path).name)
+            return
+        for file in folders.walk(path):
+            if self._is_new(str(file), endings.is_audio(file.name) and _is_readable(file)):
+                yield _file(str(file), file.relative_to(path).as_posix())
+
+    def _urls(self, source: str) -> Iterator[File]:
+        """The files that a URL or pattern of URLs names."""
+        if not places.is_pattern(source):
+            if not _is_list(source):
+                endings.check(source)
+            yield from self._below_url(source, named=True)
+            return
+        matches = places.matching(source)
+        if not matches:
+            raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
+        for match in matches:
+            yield from self._below_url(match, named=False)
+
+    def _below_url(self, url: str, *, named: bool) -> Iterator[File]:
+        """A file, or those below a URL that are audio; one that is `named` itself is taken whatever its ending."""
+        top = places.path_in(url)
+        if _is_list(url):
+            if self._is_new(url, True):
+                yield File(url, top)
+            return
+        found = list(places.walk(url))
+        if not found and not places.exists(url):
+            raise FileNotFoundError(f"{url} was not found.")
+        for name, size, stamp in found:
+            place = str(places.join(url, name)) if name else url
+            path = places.path_in(place)
+            if self._is_new(place, endings.is_audio(path) or (named and not name)):
+                yield File(place, path.removeprefix(top).lstrip("/") or PurePosixPath(top).name, size, stamp)
+
+    def _is_new(self, place: str, wanted: bool) -> bool:
+        """Whether a file is to be taken; what is not wanted is counted."""
+        if place in self._met:
+            self._repeated += 1
+            return False
+        self._met.add(place)
+        if not wanted:
+            self.left_out.add(place)
+        return wanted
+
+    def _hint(self, source: str) -> str:
+        """What to name instead of a folder without audio: lists and tars in it are taken only where they are meant."""
+        hints = []
+        if not _is_list(source) and (held := [name for name in places.names(source) if _is_list(name)]):
+            ending = next(ending for ending in (_TAR, *_LISTS) if ending in held[0].lower())
+            hints.append(f" It holds {ending} files: name them, as in '{places.join(source, f'*{ending}')}'.")
+        if self.left_out.counts:
+            hints.append(f" These are no audio: {self.left_out}.")
+        return "".join(hints)
+
+
+def absolute(source: str) -> str:
+    """A source, or the place of an item, as it is called from any folder; URLs and names of data sets are that."""
+    if source.startswith(huggingface.PREFIX):
+        return huggingface.PREFIX + huggingface.absolute(source.removeprefix(huggingface.PREFIX))
+    source = places.plain(source)
+    if not places.is_remote(source):
+        return str(Path(source).absolute())
+    *chain, last = source.split("::")
+    return source if "://" in last or not chain else "::".join([*chain, str(Path(last).absolute())])
 
 
 def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
@@ -50,8 +205,7 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     common, on each disk. Raises FileNotFoundError where none of these is there.
     """
     named = map(places.plain, corpus)
-    here = [source for source in named if _is_local(source) and _reader(source) not in _MANIFESTS]
-    found = {_top(source) for source in here}
+    found = {_top(source) for source in named if _is_local(source) and _reader(source) is None}
     folders = {Path(item.audio).parent for item in items if item.row is None and _is_local(item.audio)}
     there = [folder for folder in folders if folder.is_dir()]
     if folders and not there:
@@ -63,64 +217,40 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     return sorted(found | {os.path.commonpath(on_disk) for on_disk in disks.values()})
 
 
-def _items(source: str, shared: str) -> Iterator[Item]:
-    dataset = source.removeprefix(huggingface.PREFIX)
-    found = huggingface.items(dataset) if dataset != source else _of_place(source, shared)
-    empty = True
-    for item in found:
-        empty = False
-        yield item
-    if empty:
-        raise FileNotFoundError(f"{source} holds no audio.{_hint(source)}")
+def _is_readable(path: Path) -> bool:
+    """Whether it is a file, or a link that leads nowhere, which is to fail by name; at a pipe reading would wait."""
+    return path.is_file() or not path.exists()
 
 
-def _of_place(source: str, shared: str) -> Iterator[Item]:
-    reader = _reader(source)
-    if places.is_remote(source) and "*" not in source:
-        yield from reader(source) if reader else _remote(source, shared)
-    elif Path(source).is_dir():
-        for file in audio.find(source):
-            yield _item(str(file), file.relative_to(source).as_posix(), file.stat().st_size, shared)
-    elif Path(source).exists():
-        size = Path(source).stat().st_size
-        yield from reader(source) if reader else [_item(source, Path(source).name, size, shared)]
-    else:
-        # `Path.glob` takes no absolute pattern
-        local = not places.is_remote(source)
-        matches = sorted(glob(source, recursive=True)) if local else places.matching(source)  # noqa: PTH207
-        if not matches:
-            raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
-        for match in matches:
-            yield from _of_place(match, shared)
+def _file(path: str, name: str) -> File:
+    try:
+        return File(path, name, Path(path).stat().st_size, places.stamp(path))
+    except OSError:  # why it cannot be read is told when it is its turn
+        return File(path, name)
 
 
-def _remote(url: str, shared: str) -> Iterator[Item]:
-    for name, size in places.walk(url):
-        place = str(places.join(url, name)) if name else url
-        if PurePosixPath(place).suffix.lower() in audio.EXTENSIONS:
-            yield _item(place, name or place.rpartition("/")[2], size, shared)
-
-
-def _item(place: str, name: str, size: int, shared: str) -> Item:
-    file = PurePosixPath(_absolute(place)).relative_to(shared)
-    *_, speaker, folder = ("", "", *file.parent.parts)
+def _item(file: File, shared: str) -> Item:
+    path = PurePosixPath(_comparable(file.place)).relative_to(shared)
+    *_, speaker, folder = ("", "", *path.parent.parts)
     return Item(
-        id=str(PurePosixPath(name).with_suffix("")),
-        audio=place,
-        probable=probable_seconds(place, size),
-        speaker=speaker if speaker and file.name.startswith(f"{speaker}-{folder}-") else None,
-        chapter=folder_of(str(file)),
+        id=str(PurePosixPath(file.name).with_suffix("")),
+        audio=file.place,
+        probable=probable_seconds(file.name, file.size),
+        stamp=file.stamp,
+        speaker=speaker if speaker and path.name.startswith(f"{speaker}-{folder}-") else None,
+        chapter=folder_of(str(path)),
     )
 
 
-def _hint(source: str) -> str:
-    """What to name instead of a folder without audio: lists and tars in it are taken only where they are meant."""
-    held = [suffix for suffix in _READERS if any(name.lower().endswith(suffix) for name in places.names(source))]
-    return f" It holds {held[0]} files: name them, as in '{source.rstrip('/')}/*{held[0]}'." if held else ""
+def _stamp(place: str) -> str | None:
+    """The stamp of a file of this machine that a list names; to ask for each of a store would take too long."""
+    return _file(place, "").stamp if _is_local(place) else None
 
 
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
-    return next((reader for suffix, reader in _READERS.items() if source.lower().endswith(suffix)), None)
+    """What reads a list; None for what is none."""
+    path = places.path_in(source).lower().removesuffix(".gz")
+    return next((reader for ending, reader in _LISTS.items() if path.endswith(ending)), None)
 
 
 def _is_local(source: str) -> bool:
@@ -129,14 +259,15 @@ def _is_local(source: str) -> bool:
 
 def _is_list(source: str) -> bool:
     """Whether it names its utterances itself."""
-    return source.startswith(huggingface.PREFIX) or _reader(source) is not None
+    named = source.startswith(huggingface.PREFIX) or _reader(source) is not None
+    return named or places.path_in(source).lower().endswith(_TAR)
 
 
 def _top(source: str) -> str:
     """The folder that is a source, or holds it; of a pattern the deepest that all matches lie in."""
     if places.is_remote(source):
-        while "*" in source or source.lower().endswith(audio.EXTENSIONS):
-            source = source.rpartition("/")[0]
+        while places.is_pattern(source) or endings.is_audio(places.path_in(source)):
+            source = str(places.parent(source))
         return source
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     while not folder.is_dir() and any(sign in str(folder) for sign in "*?["):
@@ -144,6 +275,10 @@ def _top(source: str) -> str:
     return str(folder)
 
 
-def _absolute(place: str) -> str:
+def _comparable(place: str) -> str:
     """A path from the root, for URLs too, so that all can be compared."""
-    return os.path.normpath(f"/{place}") if places.is_remote(place) else os.path.abspath(place)  # noqa: PTH100
+    if not places.is_remote(place):
+        return os.path.abspath(place)  # noqa: PTH100
+    *_, archive = ("", *place.split("::")[1:])
+    parts = (archive.lstrip("/"), f"{place.partition('://')[0]}:", places.path_in(place))
+    return os.path.normpath("/" + "/".join(filter(None, parts)))

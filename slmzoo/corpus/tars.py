@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
-from slmcore import audio
 from slmcore.files import places
 from slmcore.files.places import Place
+from slmzoo.corpus.endings import LeftOut, is_audio
 from slmzoo.corpus.items import Item, folder_of, probable_seconds
 
 __all__ = ["items"]
 
+Sound = tuple[tarfile.TarInfo, dict[str, Any]]
 
-def items(place: Place) -> Iterator[Item]:
+
+def items(place: Place, left_out: LeftOut | None = None) -> Iterator[Item]:
     """The samples of a tar that hold audio, in its order; `speaker` and `chapter` from a sample's `.json`.
 
-    Where neither is known, the chapter is the folder in the sample's name.
+    An utterance is named after its sample, `a/1` of `a/1.flac`; of several in one tar with one such name each has its
+    own full name, `a/1.left` of `a/1.left.wav`. Where neither speaker nor chapter is known, the chapter is the folder
+    in the sample's name. Members of samples without audio are counted in `left_out`.
 
     Only the headers are read here; the audio is later read from its place in the tar. Raises ValueError for a file
     that is no tar or is cut off, and for a compressed one, in which there are no places.
@@ -26,47 +33,58 @@ def items(place: Place) -> Iterator[Item]:
     with places.open_file(place) as file:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                sample: list[tarfile.TarInfo] = []
-                for member in tar:
-                    if not member.isfile():
-                        continue
-                    if sample and _key(member) != _key(sample[0]):
-                        yield from _of_sample(place, tar, sample)
-                        sample = []
-                    sample.append(member)
-                if sample:
-                    yield from _of_sample(place, tar, sample)
+                sounds = list(_sounds(place, tar, LeftOut() if left_out is None else left_out))
         except (tarfile.TarError, EOFError) as error:
             raise ValueError(f"{place} is no whole, uncompressed tar: {error}.") from error
-
-
-def _key(member: tarfile.TarInfo) -> str:
-    folder, slash, name = member.name.removeprefix("./").rpartition("/")
-    return folder + slash + name.partition(".")[0]
-
-
-def _of_sample(place: Place, tar: tarfile.TarFile, sample: list[tarfile.TarInfo]) -> Iterator[Item]:
-    sounds = [member for member in sample if member.name.lower().endswith(audio.EXTENSIONS)]
-    told = _told(tar, sample) if sounds else {}
-    for member in sounds:
+    samples = Counter(_key(member) for member, _ in sounds)
+    stems = Counter(_stem(member) for member, _ in sounds)
+    for member, told in sounds:
+        key, stem = _key(member), _stem(member)
         yield Item(
-            id=_key(member),
+            id=key if samples[key] == 1 else stem if stems[stem] == 1 else _inside(member),
             audio=str(place),
             probable=probable_seconds(member.name, member.size),
+            member=member.name,
             offset=member.offset_data,
             size=member.size,
-            **(told or {"chapter": folder_of(_key(member))}),
+            **(told or {"chapter": folder_of(key)}),
         )
 
 
-def _told(tar: tarfile.TarFile, sample: list[tarfile.TarInfo]) -> dict[str, Any]:
+def _sounds(place: Place, tar: tarfile.TarFile, left_out: LeftOut) -> Iterator[Sound]:
+    """The members that hold audio, each with what its sample tells of it."""
+    for _, members in groupby((member for member in tar if member.isfile()), _key):
+        sample = list(members)
+        sounds = [member for member in sample if is_audio(member.name)]
+        told = _told(place, tar, sample) if sounds else {}
+        for member in sounds:
+            yield member, told
+        if not sounds:
+            for member in sample:
+                left_out.add(f"{place}/{member.name}")
+
+
+def _inside(member: tarfile.TarInfo) -> str:
+    return member.name.removeprefix("./")
+
+
+def _key(member: tarfile.TarInfo) -> str:
+    folder, slash, name = _inside(member).rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+def _stem(member: tarfile.TarInfo) -> str:
+    return str(PurePosixPath(_inside(member)).with_suffix(""))
+
+
+def _told(place: Place, tar: tarfile.TarFile, sample: list[tarfile.TarInfo]) -> dict[str, Any]:
     for member in sample:
         file = tar.extractfile(member) if member.name.endswith(".json") else None
         if file is not None:
             try:
                 values = json.loads(file.read())
             except ValueError as error:
-                raise ValueError(f"{tar.name}: {member.name} is not JSON ({error}).") from error
+                raise ValueError(f"{place}: {member.name} is not JSON ({error}).") from error
             if isinstance(values, dict):
                 return {name: str(values[name]) for name in ("speaker", "chapter") if values.get(name) is not None}
     return {}

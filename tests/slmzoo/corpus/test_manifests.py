@@ -12,12 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slmzoo.corpus import items, sources
+from slmzoo.corpus import items
 from slmzoo.corpus.items import Item
-
-
-def named(*corpus) -> list[Item]:
-    return list(sources.items([str(source) for source in corpus]))
+from tests.reference.corpora import named
 
 
 @pytest.fixture

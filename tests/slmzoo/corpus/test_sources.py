@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import sys
-import tarfile
 import types
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -18,16 +15,7 @@ from slmcore import audio
 from slmcore.files import places
 from slmzoo.corpus import huggingface, items, sources, stages
 from slmzoo.corpus.items import Item
-
-
-def named(*corpus) -> list[Item]:
-    return list(sources.items([str(source) for source in corpus]))
-
-
-def wav_bytes(seconds: float = 0.1, rate: int = 8000) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, torch.sin(torch.arange(int(seconds * rate)) / 5).numpy(), rate, format="WAV")
-    return file.getvalue()
+from tests.reference.corpora import named, tar_of, wav_bytes
 
 
 def test_a_folder(speech_folder):
@@ -180,15 +168,6 @@ def test_other_lines_are_refused(tmp_path, row):
     (tmp_path / "a.jsonl").write_text(row + "\n")
     with pytest.raises(ValueError, match=r"a\.jsonl, line 1, must be a Lhotse recording or a cut"):
         named(tmp_path / "a.jsonl")
-
-
-def tar_of(path: Path, members: dict[str, bytes]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
 
 
 def test_a_webdataset(tmp_path):
