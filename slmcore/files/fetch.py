@@ -14,6 +14,7 @@ from slmcore.files.digests import check, read_record, sha256_of
 from slmcore.files.download import Policy
 from slmcore.files.registry import Row
 from slmcore.files.rows import file_name
+from slmcore.zoos import built_in_zoos
 
 __all__ = ["Policy", "Status", "cache_folder", "fetch", "resolve", "status", "verify"]
 
@@ -114,7 +115,7 @@ def _cached_status(row: Row) -> Status:
 
 def _wanted(source: Row | str) -> Wanted:
     if isinstance(source, Row):
-        return Wanted(url=source.url, sha256=source.sha256, published=source.zoo == "dp-slm")
+        return Wanted(url=source.url, sha256=source.sha256, published=source.zoo in built_in_zoos())
     return Wanted(url=source)
 
 

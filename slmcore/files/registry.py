@@ -9,18 +9,17 @@ from functools import cache
 from pathlib import Path
 
 from slmcore.errors import must
-from slmcore.files.rows import KINDS, Row, check_k, check_lmbda, file_name, shown
+from slmcore.files.rows import Row, check_k, check_lmbda, file_name, shown
 from slmcore.files.zoofile import rows_of_file, rows_of_text
 from slmcore.units import OperatingPoint
-from slmcore.zoos.dp_slm import published_rows
+from slmcore.zoos import built_in_rows, built_in_zoos
 
-__all__ = ["Registries", "Row", "find", "operating_points", "rows", "zoos"]
+__all__ = ["Registries", "Row", "default_row", "find", "operating_points", "reserved_zoos", "rows", "system_of", "zoos"]
 
 #: One registry file or several, in addition to those of `SLMZOO_REGISTRY`.
 Registries = str | Path | Sequence[str | Path] | None
 
 _DEMO = "slmzoo.demo"
-_OWN_ZOOS = ("dp-slm", "demo")
 
 
 def rows(zoo: str | None = None, kind: str | None = None, registry: Registries = None) -> tuple[Row, ...]:
@@ -29,20 +28,35 @@ def rows(zoo: str | None = None, kind: str | None = None, registry: Registries =
     Registries are the files named in `SLMZOO_REGISTRY` (separated as in PATH) and in `registry`.
     Raises ValueError for an unknown zoo or kind, or a registry that is not right.
     """
-    table = [*_published(), *_demo()]
+    table = [*built_in_rows(), *_demo()]
     for file in _registry_files(registry):
         _add(table, rows_of_file(file), file)
     if zoo is not None and zoo not in {row.zoo for row in table}:
         valid = ", ".join(dict.fromkeys(row.zoo for row in table))
         raise ValueError(must("zoo", f"one of {valid}", zoo, "Others come from SLMZOO_REGISTRY or `registry=`."))
-    if kind is not None and kind not in KINDS:
-        raise ValueError(must("kind", f"one of {', '.join(KINDS)}", kind))
+    if kind is not None and kind not in {row.kind for row in table}:
+        raise ValueError(must("kind", f"one of {_listed(row.kind for row in table)}", kind))
     return tuple(row for row in table if zoo in (None, row.zoo) and kind in (None, row.kind))
 
 
 def zoos(registry: Registries = None) -> tuple[str, ...]:
     """The names of all zoos."""
     return tuple(dict.fromkeys(row.zoo for row in rows(registry=registry)))
+
+
+def reserved_zoos() -> frozenset[str]:
+    """Names that a registry of the user may not take: the built-in zoos and the demo."""
+    return built_in_zoos() | {"demo"}
+
+
+def system_of(zoo: str, registry: Registries = None) -> str:
+    """The system that the models of `zoo` make together, as its zoo file says."""
+    return rows(zoo, None, registry)[0].system
+
+
+def default_row(kind: str, zoo: str, registry: Registries = None) -> Row | None:
+    """The row of `kind` whose operating point is taken where none is named; None if the zoo marks none."""
+    return next((row for row in rows(zoo, kind, registry) if row.default), None)
 
 
 def find(
@@ -114,17 +128,12 @@ def _registry_files(registry: Registries) -> list[Path]:
 def _add(table: list[Row], new: tuple[Row, ...], file: Path) -> None:
     earlier = {row.key: row for row in table}
     for row in new:
-        if row.zoo in _OWN_ZOOS:
+        if row.zoo in reserved_zoos():
             raise ValueError(f"The registry {file} calls its zoo {row.zoo!r}, which is taken. Choose another name.")
         if earlier.get(row.key, row) != row:
             raise ValueError(f"The registry {file} gives {row.label} another file than an earlier registry does.")
         if row.key not in earlier:
             table.append(row)
-
-
-@cache
-def _published() -> tuple[Row, ...]:
-    return published_rows()
 
 
 @cache

@@ -12,12 +12,12 @@ from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 
-__all__ = ["KINDS", "Row", "check_k", "check_lmbda", "file_name", "shown"]
+__all__ = ["Row", "check_k", "check_lmbda", "file_name", "shown"]
 
-KINDS = ("wavlm", "codebook", "ulm", "plm", "plm_tokenizer", "ellav", "wavtokenizer")
 SCHEMES = ("https", "http", "hf", "package")
 _SAFE_NAME = re.compile(r"(?!\.)[\w.+=-]{1,200}", re.ASCII)
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
+_KIND = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,13 @@ class Row:
     zoo: str
     """Name of the zoo: "dp-slm" (published), "demo" (shipped), or a user's own."""
     kind: str
-    """One of `KINDS`."""
+    """Kind of model, such as "ulm"; `slmzoo.kinds` has those of the built-in systems."""
     url: str
     """`https://`, `http://`, `hf://owner/repo/file`, `package://package/file`, or a path on this machine."""
+    system: str = "dp-slm"
+    """System that the zoo's models make together, which knows how to load and compose them."""
+    default: bool = False
+    """Whether this row's operating point is the one to take where none is named."""
     variant: str | None = None
     """Which of several models of the kind, e.g. "units" or "phones" for ELLA-V."""
     k: int | None = None
@@ -124,17 +128,20 @@ def shown(value: float | None) -> str:
 
 
 def _check_texts(row: Row) -> None:
-    for name in ("zoo", "kind", "url", "sha256", "claimed", "licence", "origin"):
+    for name in ("zoo", "system", "kind", "url", "sha256", "claimed", "licence", "origin"):
         if not isinstance(getattr(row, name), str):
             raise ValueError(must(name, "a string", getattr(row, name)))
     for name in ("variant", "encoder"):
         value = getattr(row, name)
         if value is not None and not (isinstance(value, str) and value):
             raise ValueError(must(name, "a string that is not empty", value))
-    if not re.fullmatch(r"[\w.-]+", row.zoo):
-        raise ValueError(must("zoo", "a name of letters, digits, . _ -", row.zoo))
-    if row.kind not in KINDS:
-        raise ValueError(must("kind", f"one of {', '.join(KINDS)}", row.kind))
+    for name in ("zoo", "system"):
+        if not re.fullmatch(r"[\w.-]+", getattr(row, name)):
+            raise ValueError(must(name, "a name of letters, digits, . _ -", getattr(row, name)))
+    if not _KIND.fullmatch(row.kind):
+        raise ValueError(must("kind", "a name of lower-case letters, digits and _, such as ulm", row.kind))
+    if not isinstance(row.default, bool):
+        raise ValueError(must("default", "true or false", row.default))
     if row.sha256 and not _DIGITS.fullmatch(row.sha256):
         raise ValueError(must("sha256", "8 to 64 lower-case hex digits", row.sha256))
     if "://" in row.url and row.url.split("://")[0] not in SCHEMES:

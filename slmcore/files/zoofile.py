@@ -1,7 +1,7 @@
 """The file in which a zoo of one's own is written down (JSON); the shipped demo is described by such a file too.
 
     {
-      "format": "slmzoo-registry", "version": 1, "zoo": "mine",
+      "format": "slmzoo-registry", "version": 1, "zoo": "mine", "system": "dp-slm",
       "defaults": {"encoder": "wavlm_mine", "layer": 6, "licence": "CC-BY-4.0", "origin": "trained on ..."},
       "rows": [
         {"kind": "wavlm", "file": "wavlm.safetensors", "sha256": "<8 to 64 hex digits, optional>"},
@@ -10,8 +10,9 @@
       ]
     }
 
-`file` is relative to the folder of the JSON file and must not leave it; `url` is http(s):// or hf://. All further
-fields are those of `Row`; `defaults` holds for every row that does not say otherwise.
+`system` is the one that the models make together, DP-SLM if left out. `file` is relative to the folder of the JSON file
+and must not leave it; `url` is http(s):// or hf://. All further fields are those of `Row`; `defaults` holds for every
+row that does not say otherwise.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from slmcore.files.rows import Row
 __all__ = ["add_row", "check_zoo", "rows_of_file", "rows_of_text"]
 
 _FORMAT, _VERSION = "slmzoo-registry", 1
-_TOP_FIELDS = frozenset({"format", "version", "zoo", "defaults", "rows"})
-_ROW_FIELDS = frozenset(f.name for f in fields(Row)) - {"zoo", "url"}
+_TOP_FIELDS = frozenset({"format", "version", "zoo", "system", "defaults", "rows"})
+_ROW_FIELDS = frozenset(f.name for f in fields(Row)) - {"zoo", "system", "url"}
 _LARGEST = 16 << 20
 
 
@@ -59,16 +60,17 @@ def rows_of_file(path: str | Path) -> tuple[Row, ...]:
 
 def rows_of_text(text: str, locate: Callable[[str], str]) -> tuple[Row, ...]:
     """The rows that `text` describes; `locate` turns a `file` entry into the address that goes into the row."""
-    content = _object("registry", json.loads(text), _TOP_FIELDS, _TOP_FIELDS - {"defaults"})
+    content = _object("registry", json.loads(text), _TOP_FIELDS, _TOP_FIELDS - {"defaults", "system"})
     if (content["format"], content["version"]) != (_FORMAT, _VERSION):
         raise ValueError(must("format, version", f"{_FORMAT!r}, {_VERSION}", (content["format"], content["version"])))
     defaults = _object("defaults", content.get("defaults", {}), _ROW_FIELDS - {"kind", "sha256"})
     if not isinstance(content["rows"], list):
         raise ValueError(must("rows", "a list", content["rows"]))
+    about = {name: content[name] for name in ("zoo", "system") if name in content}
     found: dict[tuple, Row] = {}
     for index, entry in enumerate(content["rows"]):
         try:
-            row = _row({"zoo": content["zoo"], **defaults}, entry, locate)
+            row = _row({**about, **defaults}, entry, locate)
         except (ValueError, OSError) as error:
             raise ValueError(f"rows[{index}]: {error}") from error
         if row.key in found:

@@ -101,7 +101,8 @@ def _row(
     neighbors = max(1, int(0.05 * k)) if k is not None and lmbda is not None else None
     point: dict[str, Any] = {"k": k, "lmbda": lmbda, "num_neighbors": neighbors}
     about: dict[str, Any] = {"sha256": digits, "origin": origin, **facts}
-    return Row(zoo="dp-slm", kind=kind, variant=variant, url=url, **point, **about)
+    default = k == 500 and lmbda in (None, 4500)
+    return Row(zoo="dp-slm", default=default, kind=kind, variant=variant, url=url, **point, **about)
 
 
 def _codec(variant: str, digits: str, frame_rate: float) -> Row:

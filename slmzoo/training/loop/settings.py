@@ -12,11 +12,11 @@ import torch
 import yaml
 
 from slmcore.errors import must
+from slmcore.files.registry import reserved_zoos
 from slmzoo.training.loop.task import Optimization
 
 __all__ = ["RunSettings", "TrainSettings", "arguments_of_yaml", "options_of_yaml"]
 
-_OWN_ZOOS = ("dp-slm", "demo")
 _NOT_KEPT = frozenset({"config", "resume", "overwrite"})
 
 
@@ -51,8 +51,9 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise ValueError("--resume and --overwrite contradict each other. Give one of them.")
-        if self.zoo in _OWN_ZOOS:
-            raise ValueError(must("zoo", f"another name than {' or '.join(_OWN_ZOOS)}, which are taken", self.zoo))
+        taken = reserved_zoos()
+        if self.zoo in taken:
+            raise ValueError(must("zoo", f"another name than {', '.join(sorted(taken))}, which are taken", self.zoo))
         _check(self, 0, "seed")
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slmcore.errors import DigestError
 from slmcore.files import registry
 from slmcore.files.fetch import resolve
-from slmcore.files.rows import KINDS, Row
+from slmcore.files.rows import Row
 from slmcore.files.zoofile import rows_of_text
 from tests.reference.recipe import golden_json
 
@@ -171,7 +171,7 @@ def test_a_file_entry_does_not_leave_its_folder(tmp_path, file):
         (changed(zoo="demo"), "taken"),
         (changed(rows={}), "a list"),
         (changed(rows=[3]), r"rows\[0\]: `row` must be a JSON object"),
-        (changed(rows=[{"kind": "x", "file": "a.pt"}]), "`kind` must be one of"),
+        (changed(rows=[{"kind": "a kind", "file": "a.pt"}]), "`kind` must be a name"),
         (changed(rows=[{"kind": "ulm"}]), "file or url"),
         (changed(rows=[{"kind": "ulm", "file": "a.pt", "url": "https://a/a.pt"}]), "file or url"),
         (changed(rows=[{"kind": "ulm", "url": "file:///etc/passwd"}]), "`url` must be"),
@@ -208,9 +208,13 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
+KINDS = ("wavlm", "codebook", "ulm", "ellav", "a_new_kind")
 FIELDS = st.sampled_from([*Row.__dataclass_fields__, "file"])
 ENTRY = st.fixed_dictionaries(
-    {"kind": st.sampled_from(KINDS) | JSON, "file": st.just("a.pt") | JSON}
+    {
+        "kind": st.sampled_from(("wavlm", "codebook", "ulm", "ellav", "a_new_kind")) | JSON,
+        "file": st.just("a.pt") | JSON,
+    }
 ) | st.dictionaries(FIELDS, JSON, max_size=6)
 
 
@@ -228,3 +232,18 @@ def test_any_json_gives_rows_or_a_value_error(content):
     else:
         assert len({row.key for row in found}) == len(content["rows"])
         assert all(row.label.startswith(row.zoo) and row.file for row in found)
+
+
+def test_a_zoo_names_its_system_and_is_dp_slm_otherwise():
+    named = rows_of_text(json.dumps({**GOOD, "system": "toy"}), lambda file: file)
+    assert {row.system for row in named} == {"toy"}
+    assert {row.system for row in rows_of_text(json.dumps(GOOD), lambda file: file)} == {"dp-slm"}
+    assert registry.system_of("demo") == registry.system_of("dp-slm") == "dp-slm"
+
+
+def test_the_published_zoo_marks_its_usual_operating_point():
+    for kind, lmbda in (("ulm", 4500), ("ellav", 4500), ("codebook", None)):
+        row = registry.default_row(kind, "dp-slm")
+        assert row is not None
+        assert (row.k, row.lmbda) == (500, lmbda)
+    assert registry.default_row("ulm", "demo") is None
