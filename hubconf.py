@@ -33,7 +33,16 @@ if _typing.TYPE_CHECKING:
 
 dependencies = ["torch", "torchaudio", "numpy", "safetensors", "requests", "filelock", "tqdm"]
 
-_PACKAGES = ("slmcore", "slmzoo", "wavlm_codebooks", "dpdp", "mistral_ulm", "ellav", "wavtokenizer")
+_PACKAGES = (
+    "slmcore",
+    "slmzoo",
+    "wavlm_codebooks",
+    "dpdp",
+    "mistral_ulm",
+    "ellav",
+    "wavtokenizer",
+    "speechtokenizer",
+)
 
 
 def _guard() -> None:

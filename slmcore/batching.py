@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["batches"]
+import torch
+from torch import Tensor
+
+__all__ = ["batches", "by_length"]
 
 
 def batches(lengths: Sequence[int], budget: float) -> Iterator[list[int]]:
@@ -17,3 +21,17 @@ def batches(lengths: Sequence[int], budget: float) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
+
+
+def by_length(items: Sequence[Tensor], process: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """Return what `process` gives for each item (..., T), stacked (n, ..., T) with those of the same length only.
+
+    For models to which padding would be audible: each item gets what it gets alone.
+    """
+    lengths: dict[int, list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        lengths[item.shape[-1]].append(index)
+    found: dict[int, Tensor] = {}
+    for members in lengths.values():
+        found |= zip(members, process(torch.stack([items[i] for i in members])), strict=True)
+    return [found[i] for i in range(len(items))]

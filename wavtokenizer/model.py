@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from slmcore import audio
+from slmcore.batching import by_length
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.seanet import SEANetEncoder
 from slmcore.layers.vq import EuclideanCodebook
@@ -120,14 +120,9 @@ class WavTokenizer(nn.Module):
 
         Only waveforms of one length share a pass: the encoder mirrors both ends, so padding would change the codes.
         """
-        lengths = defaultdict(list)
-        for i, wav in enumerate(wavs):
+        for wav in wavs:
             audio.check(wav.unsqueeze(0) if wav.ndim == 1 else wav, sr)
-            lengths[wav.numel()].append(i)
-        found: dict[int, Tensor] = {}
-        for members in lengths.values():
-            found |= zip(members, self._codes_of(torch.stack([wavs[i].flatten() for i in members]), sr), strict=True)
-        return [found[i] for i in range(len(wavs))]
+        return by_length([wav.flatten() for wav in wavs], lambda stacked: self._codes_of(stacked, sr))
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> tuple[Tensor, int]:

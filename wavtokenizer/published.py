@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from slmcore.encodec import translated
 from slmcore.errors import CheckpointError
 from slmcore.files.checkpoint import Checkpoint
+from slmcore.files.encodec import translated
 from wavtokenizer.config import WavTokenizerConfig
 
 __all__ = ["published", "renamed"]

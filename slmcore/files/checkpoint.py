@@ -98,7 +98,7 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 base = key.removesuffix(g_name)
                 g, v = folded.pop(key).float(), folded.pop(base + v_name).float()
                 axes = [axis for axis in range(v.ndim) if g.shape[axis] == 1]
-                folded[base + ".weight"] = g * v / v.norm(dim=axes, keepdim=True)
+                folded[base + ".weight"] = g * v / torch.linalg.vector_norm(v, dim=axes, keepdim=True)
     return folded
 
 

@@ -24,7 +24,9 @@ class Quantized(NamedTuple):
     codes: Tensor
     """(levels, B, T), int64."""
     residuals: Tensor
-    """(levels, B, dimension, T): what reached each level, detached."""
+    """(levels, B, dimension, T): the input of each level, detached."""
+    parts: Tensor
+    """(levels, B, dimension, T): the code vectors of each level, straight-through."""
 
 
 class EuclideanCodebook(Float32):
@@ -100,16 +102,15 @@ class ResidualVQ(nn.Module):
 
         Residuals are taken of detached code vectors, so that the commitment of every level trains the encoder.
         """
-        residual, codes, losses, residuals = widened(latents), [], [], []
+        residuals, codes, parts = [widened(latents)], [], []
         for layer in self._between(0, levels):
-            residuals.append(residual.detach())
-            codes.append(layer.encode(residual))
-            vectors = layer.decode(codes[-1])
-            losses.append(F.mse_loss(residual, vectors))
-            residual = residual - vectors
-        chosen = torch.stack(codes)
+            codes.append(layer.encode(residuals[-1]))
+            parts.append(layer.decode(codes[-1]))
+            residuals.append(residuals[-1] - parts[-1])
+        vectors, inputs, chosen = torch.stack(parts), torch.stack(residuals[:-1]), torch.stack(codes)
         straight = latents + (self.decode(chosen).to(latents.dtype) - latents).detach()
-        return Quantized(straight, torch.stack(losses).mean(), chosen, torch.stack(residuals))
+        parts_straight = inputs + (vectors - inputs).detach()
+        return Quantized(straight, F.mse_loss(inputs, vectors), chosen, inputs.detach(), parts_straight)
 
     def _between(self, first: int, last: int | None) -> list[EuclideanCodebook]:
         last = self.levels if last is None else last

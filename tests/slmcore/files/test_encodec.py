@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from slmcore.encodec import translated
+from slmcore.files.encodec import translated
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -1,0 +1,230 @@
+"""SpeechTokenizer (arXiv 2308.16692): speech to residual codes of which the first level is distilled from HuBERT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slmcore import audio
+from slmcore.batching import by_length
+from slmcore.errors import must
+from slmcore.files.checkpoint import Checkpoint, build, read, save
+from slmcore.files.pretrained import SAVED_NAME, weights_file
+from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
+from slmcore.layers.vq import ResidualVQ, check_codes
+from slmcore.units import Codes, OperatingPoint
+from speechtokenizer.config import SpeechTokenizerConfig
+from speechtokenizer.published import config_beside, published
+
+__all__ = ["SpeechTokenizer", "load"]
+
+
+class SpeechTokenizer(nn.Module):
+    """SEANet encoder and decoder around residual codebooks; level 1 holds content, the others timbre and the rest.
+
+    Two sets of verbs: the published ones (`encode`, `decode`, `forward_feature`, `forward`) take and give batches of
+    the model's rate, those of every codec (`encode_wav`, `decode_codes`) one utterance at any rate. Codes are int64 on
+    the CPU. Codebooks and distances stay in float32 under `.half()` and `.to(torch.bfloat16)`.
+    """
+
+    operating_point: OperatingPoint | None = None
+    """A codec has none."""
+
+    def __init__(self, config: SpeechTokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = SEANetEncoder(config.seanet)
+        same = config.semantic_dimension == config.dimension
+        self.transform = nn.Identity() if same else nn.Linear(config.dimension, config.semantic_dimension)
+        self.quantizer = ResidualVQ(config.num_codebooks, config.codebook_size, config.dimension)
+        self.decoder = SEANetDecoder(config.seanet)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> SpeechTokenizer:
+        """Build the model that a checkpoint describes, in float32 and eval mode; CheckpointError if it does not fit."""
+        config = SpeechTokenizerConfig.from_dict(checkpoint.config)
+        return build(lambda: cls(config), checkpoint.state)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> SpeechTokenizer:
+        """Load a published or saved model from its file or folder; a config.json beside published weights is read.
+
+        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        """
+        return load(path)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder, which is made, in the project's format."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        save(Path(folder) / SAVED_NAME, self.checkpoint())
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
+        state = dict(self.state_dict())
+        return Checkpoint(
+            kind="speechtokenizer", config=self.config.to_dict(), state=state, provenance=dict(provenance or {})
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second."""
+        return self.config.sample_rate
+
+    @property
+    def hop(self) -> int:
+        """Samples in a frame."""
+        return self.config.seanet.hop
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop
+
+    @property
+    def num_codes(self) -> int:
+        """Codes in each codebook."""
+        return self.config.codebook_size
+
+    @property
+    def num_codebooks(self) -> int:
+        """Levels of the quantiser."""
+        return self.config.num_codebooks
+
+    @torch.no_grad()
+    def encode(self, x: Tensor, n_q: int | None = None, st: int | None = None) -> Tensor:
+        """Encode waveforms (B, 1, samples) at `sample_rate` to codes (levels, B, frames), frames = ceil(samples / hop).
+
+        Levels st..n_q - 1 are used; None and 0 mean from the first and to the last. With st > 0 the encoder's output
+        itself is quantised by level st: such codes are not rows of the full code. Raises ValueError for another shape
+        or levels that are not there.
+        """
+        return self.quantizer.encode(self._latents(x), *self._levels(n_q, st)).cpu()
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, st: int = 0) -> Tensor:
+        """Decode codes (n, B, frames) of levels st..st + n - 1 to waveforms (B, 1, frames * hop), float32.
+
+        `decode(codes[:1])` is content alone, `decode(codes[1:], st=1)` the rest. Raises ValueError for another shape, a
+        code outside the codebook, or more levels than there are.
+        """
+        check_codes(codes, self.num_codes, "(levels, B, frames)", 3)
+        if not codes.shape[-1]:
+            return torch.zeros(codes.shape[1], 1, 0, device=self.device)
+        return self._wav_of(self.quantizer.decode(codes.to(self.device, torch.int64), st))
+
+    @torch.no_grad()
+    def forward_feature(self, x: Tensor, layers: Sequence[int] | None = None) -> list[Tensor]:
+        """Return each level's own quantised vectors (B, dimension, frames) of waveforms (B, 1, samples).
+
+        Only those of `layers` (0-based), always in ascending order; None and [] mean all.
+        """
+        wanted = sorted(set(layers or range(self.num_codebooks)))
+        if wanted[0] < 0 or wanted[-1] >= self.num_codebooks:
+            raise ValueError(must("layers", f"levels from 0 to {self.num_codebooks - 1}", list(layers or [])))
+        vectors = self.quantizer.vectors(self.quantizer.encode(self._latents(x), 0, wanted[-1] + 1))
+        return [vectors[level] for level in wanted]
+
+    def forward(self, x: Tensor, n_q: int | None = None, layers: Sequence[int] = (0,)) -> tuple[Tensor, Tensor, Tensor]:
+        """Code and decode waveforms (B, 1, samples), with gradients: (audio, commitment loss, feature).
+
+        Audio (B, 1, frames * hop) comes from the first `n_q` levels; the loss is a scalar, 0 in eval mode; the feature
+        (B, frames, semantic_dimension) is made from the vectors of the lowest level in `layers`, the one that training
+        holds against the teacher. Raises ValueError for a level >= n_q.
+        """
+        _, last = self._levels(n_q, 0)
+        if not layers or min(layers) < 0 or max(layers) >= last:
+            raise ValueError(must("layers", f"one or more levels from 0 to {last - 1}", list(layers)))
+        found = self.quantizer(self._latents(x), last)
+        audio_of = self.decoder(found.latents.to(self._dtype)).unsqueeze(1)
+        feature = self.transform(found.parts[min(layers)].mT.to(self._dtype))
+        commitment = found.commitment if self.training else torch.zeros_like(found.commitment)
+        return audio_of, commitment, feature
+
+    def encode_wav(self, wav: Tensor, sr: int) -> Codes:
+        """Encode a waveform (1, samples) at `sr` Hz, which is resampled, with all levels.
+
+        Raises ValueError for another shape, a rate <= 0, values that are not finite, or less than 20 ms.
+        """
+        return self.encode_batch([wav], sr)[0]
+
+    def decode_codes(self, codes: Codes) -> Tensor:
+        """Decode to a waveform (1, frames * hop), float32 at `sample_rate`; fewer levels are the first ones.
+
+        Raises ValueError for codes of another codec.
+        """
+        return self.decode_batch([codes])[0]
+
+    def encode_batch(self, wavs: Sequence[Tensor], sr: int) -> list[Codes]:
+        """Encode waveforms (1, samples) at `sr` Hz, each as alone: only those of one length share a pass."""
+        for wav in wavs:
+            audio.check(wav, sr)
+        heard = [audio.resample(wav.to(self.device, torch.float32), sr, self.sample_rate) for wav in wavs]
+        codes = by_length(heard, lambda stacked: self.encode(stacked).transpose(0, 1))
+        return [Codes(found.contiguous(), self.frame_rate, self.num_codes) for found in codes]
+
+    def decode_batch(self, codes: Sequence[Codes]) -> list[Tensor]:
+        """Decode to waveforms (1, frames * hop), each as alone: only those of one length and number share a pass."""
+        for sequence in codes:
+            sequence.check_made_by(self.num_codebooks, self.num_codes, self.frame_rate)
+        return by_length([self._vectors(sequence) for sequence in codes], self._wav_of)
+
+    def convert(self, content: Codes, voice: Codes) -> Tensor:
+        """Speak what `content` says in the voice of `voice`: a waveform (1, frames * hop).
+
+        Level 1 of `content` is decoded with the other levels of `voice`, repeated or cut to its length (section 4.4 of
+        the paper). Raises ValueError for codes of another codec, or a voice of no frame or of one level.
+        """
+        if voice.num_codebooks < 2 or not len(voice):
+            found = f"a sequence of {voice.num_codebooks} levels and {len(voice)} frames"
+            raise ValueError(must("voice", "of two or more levels and at least one frame", found))
+        voice.check_made_by(self.num_codebooks, self.num_codes, self.frame_rate)
+        index = torch.arange(len(content)) % len(voice)
+        mixed = torch.cat([content.codes[:1], voice.codes[1:, index]])
+        return self.decode_codes(Codes(mixed, content.frame_rate, content.codebook_size))
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.encoder.parameters()).dtype
+
+    def _latents(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 3 or x.shape[1] != 1 or not x.shape[2]:
+            found = f"a {x.dtype} tensor of {tuple(x.shape)}" if isinstance(x, Tensor) else x
+            raise ValueError(must("x", "a float tensor (B, 1, samples), samples >= 1", found))
+        return self.encoder(x.squeeze(1).to(self.device, self._dtype))
+
+    def _levels(self, n_q: int | None, st: int | None) -> tuple[int, int]:
+        first, last = st or 0, n_q or self.num_codebooks
+        if not 0 <= first < last <= self.num_codebooks:
+            remedy = f"`n_q` is the end of the levels, at most {self.num_codebooks}, not their number."
+            raise ValueError(must("st and n_q", "0 <= st < n_q", f"a range from {first} to {last}", remedy))
+        return first, last
+
+    def _vectors(self, codes: Codes) -> Tensor:
+        return self.quantizer.decode(codes.codes.to(self.device).unsqueeze(1)).squeeze(0)
+
+    @torch.no_grad()
+    def _wav_of(self, vectors: Tensor) -> Tensor:
+        if not vectors.shape[-1]:
+            return torch.zeros(len(vectors), 1, 0, device=self.device)
+        return self.decoder(vectors.to(self._dtype)).float().unsqueeze(1)
+
+
+def load(path: str | Path) -> SpeechTokenizer:
+    """Load published weights (their config.json is read if it is beside them) or the project's `.safetensors`.
+
+    `path` is the file, or a folder with one. Raises FileNotFoundError, or CheckpointError for a file that is damaged
+    or of another kind.
+    """
+    file = weights_file(path)
+    config = None if file.suffix == ".safetensors" else config_beside(file)
+    return SpeechTokenizer.from_checkpoint(read(file, "speechtokenizer", partial(published, config=config)))
