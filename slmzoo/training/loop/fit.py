@@ -14,6 +14,7 @@ from slmcore.files.checkpoint import Checkpoint, save
 from slmcore.files.rows import shown
 from slmcore.files.zoofile import add_row
 from slmzoo import __version__
+from slmzoo.training.loop.checkpoints import load_task
 from slmzoo.training.loop.run import Run, rank
 from slmzoo.training.loop.settings import RunSettings, TrainSettings
 from slmzoo.training.loop.task import Task
@@ -21,22 +22,23 @@ from slmzoo.training.loop.task import Task
 __all__ = ["fit", "provenance", "publish"]
 
 logger = logging.getLogger(__name__)
+_PLACES = ("run", "registry")
 
 
 def fit(task: Task, settings: TrainSettings, run: Run) -> None:
     """Train for `settings.steps` steps, from where the run folder stands; the task ends with the weights that count.
 
     Raises FloatingPointError if a loss is not finite and OSError if the disk is full, both after which the last good
-    checkpoint is there; CheckpointError for a checkpoint that is damaged or of another model; ImportError that names
-    what to install.
+    checkpoint is there; CheckpointError for a checkpoint that is damaged or of another model; ValueError for one of
+    more steps than `settings.steps`; ImportError that names what to install.
     """
     lightning = _lightning()
-    from slmzoo.training.loop.module import Module, load_task
+    from slmzoo.training.loop.module import Module
 
     module = Module(task, settings, run)
     module.restore()
     if not rank():
-        run.keep(settings)
+        run.resume(settings, module.start, module.done)
     if not module.done:
         for part in task.to_compile() if settings.compile else ():
             part.compile()
@@ -88,9 +90,15 @@ def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
 
 
 def provenance(settings: RunSettings, command: str, **more: Any) -> dict[str, Any]:
-    """What a file says of its own making: the command, its settings, the version, and whatever else is given."""
-    kept = {name: value for name, value in settings.kept().items() if name not in ("run", "registry")}
-    return {"command": command, "settings": kept, "slmzoo": __version__, **more}
+    """What a file says of its own making: the command, its settings, the version, and whatever else is given.
+
+    The settings are those that the run folder keeps: what the last steps were trained with. Where a resumed run had
+    others before, `earlier` says which, and until which step.
+    """
+    run = Run(settings.run)
+    kept = {name: value for name, value in (run.settings() or settings.kept()).items() if name not in _PLACES}
+    earlier = {"earlier": run.earlier()} if run.earlier() else {}
+    return {"command": command, "settings": kept, **earlier, "slmzoo": __version__, **more}
 
 
 def _lightning() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, read
 from slmzoo.convert import published
 
-__all__ = ["start_from"]
+__all__ = ["identity", "start_from"]
 
 _OF_TRAINING = frozenset({"dropout"})
 
@@ -43,6 +44,17 @@ def start_from(file: str | None, model: Trainable) -> None:
             wish = {name: ours.get(name) for name in other}
             raise ValueError(must("init", f"a model with {wish}", shown, "Give the options that the file has."))
     model.load_state_dict(found.state)
+
+
+def identity(model: Trainable, **more: Any) -> dict[str, Any]:
+    """What a model is beside its weights, as plain values: sizes, ids, where its units lie, and whatever else is given.
+
+    Weights alone do not tell how many heads share them, nor at which lambda the units were made.
+    """
+    found = model.checkpoint()
+    point = {} if found.operating_point is None else asdict(found.operating_point)
+    point.pop("zoo", None)
+    return {**point, **_compared(found.config), **_compared(found.tokenizer), **_compared(more)}
 
 
 def _compared(sizes: Mapping[str, Any] | None) -> dict[str, Any]:

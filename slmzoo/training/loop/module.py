@@ -14,13 +14,13 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from slmcore.errors import CheckpointError
+from slmzoo.training.loop.checkpoints import check_progress, load_task
 from slmzoo.training.loop.curves import draw_curves
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Moment, Part, Task, generator
 
-__all__ = ["Module", "load_task"]
+__all__ = ["Module"]
 
 _SECONDS_BETWEEN_PICTURES = 60
 _BATCH, _LOSS, _DROPOUT = range(3)
@@ -40,13 +40,16 @@ class Module(lightning.LightningModule):
         self._bar = tqdm(total=settings.steps, desc=run.path.name, unit="step", mininterval=1, disable=True)
 
     def restore(self) -> None:
-        """Take up the state of the run folder, if it has one. A CheckpointError if it is of another model."""
+        """Take up the state of the run folder, if it has one.
+
+        Raises as `load_task` and `check_progress`.
+        """
         saved = self.run.load("last.ckpt") if self.settings.resume else None
         if saved is None:
             return
-        load_task(self.task, saved["task"], str(self.run.path / "last.ckpt"))
-        if list(saved["optimizers"]) != list(self._parts):
-            raise CheckpointError(f"{self.run.path / 'last.ckpt'} has optimisers for {list(saved['optimizers'])}.")
+        file = str(self.run.path / "last.ckpt")
+        load_task(self.task, saved["task"], file)
+        check_progress(self.task, saved, list(self._parts), self.settings.steps, file)
         self._saved_optimizers = list(saved["optimizers"].values())
         self.start, self.best, self.without_gain = saved["step"], saved["best"], saved["without_gain"]
 
@@ -235,7 +238,8 @@ class Module(lightning.LightningModule):
             return
         states = {n: o.state_dict() for n, o in zip(self._parts, self.trainer.optimizers, strict=True)}
         progress = {"step": done, "best": self.best, "without_gain": self.without_gain}
-        self.run.save("last.ckpt", {**progress, "task": self.task.state_dict(), "optimizers": states}, self._kept())
+        state = {"identity": dict(self.task.identity()), "task": self.task.state_dict(), "optimizers": states}
+        self.run.save("last.ckpt", {**progress, **state}, self._kept())
         if self._done_at(done) or time.monotonic() - self._drawn > _SECONDS_BETWEEN_PICTURES:
             self._drawn = time.monotonic()
             with self.run.writing(self._kept()):
@@ -277,14 +281,3 @@ def _fixed(part: Part) -> tuple[list[nn.Parameter], Any]:
 
 def _loss_name(part: str, several: bool) -> str:
     return f"loss_{part}" if several else "loss"
-
-
-def load_task(task: Task, state: dict[str, Tensor], what: str) -> None:
-    """Give a task its state from a checkpoint; a CheckpointError that names `what` if it does not fit."""
-    try:
-        task.load_state_dict(state)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        raise CheckpointError(
-            f"{what} is of another model: {' '.join(lines)} Use the settings it was made with."
-        ) from error

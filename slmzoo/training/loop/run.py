@@ -25,7 +25,7 @@ from slmzoo.training.loop.settings import RunSettings
 __all__ = ["Run", "Table", "rank"]
 
 logger = logging.getLogger(__name__)
-_SETTINGS = "config.yaml"
+_SETTINGS, _EARLIER = "config.yaml", "earlier.yaml"
 _RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 
@@ -52,6 +52,8 @@ class Run:
             raise FileExistsError(f"{path} is not empty and holds no run. Name another folder in --run.")
         if taken and not (settings.resume or settings.overwrite or rank()):
             raise FileExistsError(f"There is a run in {path}. Give --resume to go on with it, or --overwrite.")
+        if taken and settings.resume:
+            cls(path)._refuse_changes(settings)
         return taken
 
     @classmethod
@@ -70,10 +72,41 @@ class Run:
         return run
 
     def keep(self, settings: RunSettings) -> None:
-        """Write down what the run is; one that goes on does so once its checkpoint turns out to fit."""
+        """Write down what the run is; one that is resumed does so once its checkpoint turns out to fit."""
+        self._write(_SETTINGS, settings.kept())
+
+    def resume(self, settings: RunSettings, step: int, done: bool) -> None:
+        """Write down the options of a run that is resumed after `step` steps; what they were until then stays known.
+
+        A run that is `done` keeps those it was trained with, all but the ones that only say where its result goes.
+        """
+        before, now = self.settings(), settings.kept()
+        changed = {name: before[name] for name, value in now.items() if before.get(name, value) != value}
+        changed = {name: value for name, value in changed.items() if name not in settings.of_the_result}
+        if done:
+            now |= changed
+            if changed:
+                logger.warning("%s is finished: %s stay as they were.", self.path, ", ".join(changed))
+        elif changed and step:
+            self._write(_EARLIER, [*self.earlier(), {"until_step": step, **changed}])
+        self._write(_SETTINGS, now)
+
+    def settings(self) -> dict[str, Any]:
+        """The options that the run was last trained with, as plain values; none if the folder has no run."""
+        return self._read(_SETTINGS) or {}
+
+    def earlier(self) -> list[dict[str, Any]]:
+        """For each time that options changed when the run was resumed: `until_step`, and what they were until then."""
+        return self._read(_EARLIER) or []
+
+    def _read(self, name: str) -> Any:
+        file = self.path / name
+        return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def _write(self, name: str, content: Any) -> None:
         with self.writing("No checkpoint was written"):
             self.path.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.path / _SETTINGS, yaml.safe_dump(settings.kept(), sort_keys=False).encode())
+            write_bytes(self.path / name, yaml.safe_dump(content, sort_keys=False).encode())
 
     def load(self, name: str) -> dict[str, Any] | None:
         """What `save` wrote as `name`, on the CPU; None if there is none. A CheckpointError if it is damaged."""
@@ -113,12 +146,20 @@ class Run:
         step = steps[place]
         return {"step": step, **{name: dict(zip(*column, strict=True))[step] for name, column in columns.items()}}
 
+    def _refuse_changes(self, settings: RunSettings) -> None:
+        """Raise a ValueError for another value of an option that what the folder holds was made with."""
+        before, now = self.settings(), settings.kept()
+        for name in sorted(settings.fixed & before.keys()):
+            if before[name] != now[name]:
+                remedy = "Give it that value again, or --overwrite to begin anew."
+                raise ValueError(must(name, f"{before[name]!r}, with which {self.path} began", now[name], remedy))
+
     def _tell_differences(self, settings: RunSettings) -> None:
-        before = yaml.safe_load((self.path / _SETTINGS).read_text(encoding="utf-8")) or {}
+        before = self.settings()
         now = settings.kept()
         changed = [f"{name}: {before.get(name)} -> {value}" for name, value in now.items() if before.get(name) != value]
         if changed:
-            logger.warning("%s goes on with other settings (%s).", self.path, "; ".join(changed))
+            logger.warning("%s is resumed with other settings (%s).", self.path, "; ".join(changed))
 
 
 class Table:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import yaml
@@ -23,6 +23,11 @@ _NOT_KEPT = frozenset({"config", "resume", "overwrite"})
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """What every training command takes."""
+
+    fixed: ClassVar[frozenset[str]] = frozenset({"seed"})
+    """Options that what a run folder holds was made with: `--resume` does not change them."""
+    of_the_result: ClassVar[frozenset[str]] = frozenset({"run", "zoo", "registry", "licence", "origin", "half"})
+    """Options that only say where the result goes and as what, which may change when nothing is left to train."""
 
     run: Path
     """Folder of the run: its settings, checkpoints, logs and curves. An existing one needs --resume or --overwrite."""
@@ -78,6 +83,8 @@ class RunSettings:
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(RunSettings, Optimization):
     """What every command takes that trains by gradients."""
+
+    fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"init"}
 
     init: str | None = None
     """Model file, published or of the project, whose weights are the start; of the same sizes as the options say."""

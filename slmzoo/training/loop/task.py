@@ -85,6 +85,10 @@ class Task(nn.Module, ABC):
     freezes: ClassVar[bool] = False
     """Whether some of its parameters rest in some steps, which several devices want to know."""
 
+    def identity(self) -> Mapping[str, Any]:
+        """Plain values that say what the model is beside its weights, in checkpoints; a resumed run must have them."""
+        return {}
+
     @abstractmethod
     def parts(self) -> Mapping[str, Part]:
         """The optimisers, in the order in which they move in a step. The names are those that `loss` gets."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -35,6 +36,8 @@ class CodebookSettings(RunSettings):
     A random share of the frames of each file is kept in RUN/frames. Each k gets a file and a row. With --lmbda or
     --rate the file also says at which lambda the units are meant to be made. The encoder gets a row of the zoo too.
     """
+
+    fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"encoder_zoo", "layer", "share"}
 
     audio: list[str]
     """Audio files, folders or glob patterns to learn from."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from slmcore.units import Units
 from slmzoo.figures import units_figure
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, Moment, Part, Task
@@ -39,6 +39,8 @@ class CodecSettings(TrainSettings):
 
     RUN/samples gets held-out recordings and their copies, as sound and as pictures, with each validation.
     """
+
+    fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {"whitening"}
 
     audio: list[str]
     """Audio files, folders or glob patterns to learn from."""
@@ -174,6 +176,10 @@ class CodecTask(Task):
         self.settings = settings
         self._learnt, self._held_out = learnt, held_out
         self._codes: dict[int, Tensor] = {}
+
+    def identity(self) -> Mapping[str, Any]:
+        """The codec's."""
+        return identity(self.codec)
 
     def parts(self) -> Mapping[str, Part]:
         """The judges, then the codec, which they have judged."""

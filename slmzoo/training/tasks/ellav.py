@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from slmzoo.training.data.aligned_codes import Utterance, encoded, partners, utt
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import Figures, Moment, Part, Task
 from wavtokenizer import WavTokenizer
@@ -36,6 +36,8 @@ _SPLITS = ("train", "validation")
 @dataclass(frozen=True, kw_only=True)
 class EllavSettings(UnitSettings):
     """Options of `slmzoo train ellav`."""
+
+    fixed: ClassVar[frozenset[str]] = UnitSettings.fixed | {"codec"}
 
     train_speech: Path
     """Folder of codec tokens of the same names as the units, as .npy or .pt (n,), or of audio files with --codec."""
@@ -126,6 +128,10 @@ class EllavTask(Task):
             torch.tensor([_length(u) for u in learnt]).argsort(stable=True).split(_DRAWN_FROM * settings.batch)
         )
         self._groups = list(batches([_length(u) for u in held_out], _HELD_OUT_AT_ONCE))
+
+    def identity(self) -> Mapping[str, Any]:
+        """The model's."""
+        return identity(self.model)
 
     def parts(self) -> Mapping[str, Part]:
         """The model alone."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from slmzoo.training.data.feature_samples import Features, cepstral_features, en
 from slmzoo.training.data.pseudo_labels import make_targets, read_targets
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, Moment, Part, Task, generator
@@ -39,6 +39,15 @@ class EncoderSettings(TrainSettings):
     The clusters are those of mel cepstra, which --teacher and --teacher-layer turn into those of the features of an
     encoder of an earlier run, and --targets into any that lie in files.
     """
+
+    fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {
+        "clusters",
+        "held_out",
+        "share",
+        "teacher",
+        "teacher_layer",
+    }
+    of_the_result: ClassVar[frozenset[str]] = TrainSettings.of_the_result | {"name"}
 
     audio: list[str]
     """Audio files, folders or glob patterns to learn from."""
@@ -179,6 +188,10 @@ class EncoderTask(Task):
         self._held_out = [i * apart for i in range(settings.held_out)]
         self._weights = torch.tensor([float(len(target)) for target in targets])
         self._weights[self._held_out] = 0
+
+    def identity(self) -> Mapping[str, Any]:
+        """The encoder's, whatever it is called."""
+        return {name: value for name, value in identity(self.encoder).items() if name != "encoder"}
 
     def parts(self) -> Mapping[str, Part]:
         """All in one."""

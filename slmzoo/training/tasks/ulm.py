@@ -21,7 +21,7 @@ from slmcore.errors import must
 from slmzoo.training.data.unit_files import Spoken, UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import start_from
+from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import Figures, Moment, Part, Task
 from slmzoo.training.tasks.warm_start import from_text_model
@@ -167,6 +167,10 @@ class UlmTask(Task):
         items = [(tokenizer.encode(spoken.units), len(spoken.framewise)) for spoken in held_out]
         groups = batches([len(ids) for ids, _ in items], _HELD_OUT_AT_ONCE)
         return [[items[i] for i in group] for group in groups]
+
+    def identity(self) -> Mapping[str, Any]:
+        """The model's, and the rate of its units."""
+        return identity(self.model, frame_rate=self._frame_rate)
 
     def parts(self) -> Mapping[str, Part]:
         """The model alone."""

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_ulm import UnitLM
+from slmcore.errors import CheckpointError
 from slmcore.layers.transformer import TransformerConfig
 from slmzoo import cli, hub
 from slmzoo.training.data.unit_files import Spoken, UnitSource
@@ -145,6 +146,23 @@ def test_a_stopped_run_goes_on_bit_for_bit(folder, monkeypatch):
             curves.append([(row["step"], row["loss"], row["lr"]) for row in csv.DictReader(file)])
     assert curves[0] == curves[1]
     assert (whole.run / "validation.csv").read_text() == (stopped.run / "validation.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"lmbda": 5.0}, r"\{'lmbda': 4.0\}, not \{'lmbda': 5.0\}"),
+        ({"num_neighbors": 3}, "'num_neighbors': None"),
+        ({"frame_rate": 25.0}, "'frame_rate': 50.0"),
+        ({"n_heads": 4, "head_dim": 4, "n_kv_heads": 2}, "'head_dim': 8, 'n_heads': 2, 'n_kv_heads': 1"),
+    ],
+)
+def test_weights_are_not_taken_for_those_of_other_units_or_heads(folder, more, message):
+    ulm.train(options(folder, steps=2))
+    before = (folder / "run" / "config.yaml").read_bytes()
+    with pytest.raises(CheckpointError, match=message):
+        ulm.train(options(folder, resume=True, **more))
+    assert (folder / "run" / "config.yaml").read_bytes() == before
 
 
 @pytest.mark.parametrize(

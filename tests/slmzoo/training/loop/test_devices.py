@@ -118,7 +118,7 @@ def test_the_command_on_two_devices_with_one_held_out_batch(tmp_path):
         where = ["--run", str(tmp_path / devices), "--train", str(tmp_path / "train")]
         where += ["--validation", str(tmp_path / "dev"), "-k", str(K), "--lmbda", "4", "--devices", devices]
         words = [sys.executable, "-m", "slmzoo", "train", "ulm", *where, *sizes.split(), *steps.split()]
-        root = str(Path(__file__).parents[3])
+        root = str(Path(__file__).parents[4])
         environment = {**os.environ, "PYTHONPATH": root}
         done = subprocess.run(words, capture_output=True, check=False, timeout=300, cwd=tmp_path, env=environment)
         assert done.returncode == 0, done.stderr.decode()
