@@ -54,7 +54,7 @@ def quantise(codebook: Tensor, n: int | None = None, lmbda: float = 600.0) -> Ca
 
 
 def without_numba(features: Tensor, codebook: Tensor) -> None:
-    with patch("dpdp.viterbi.loops", lambda: torch_loops):
+    with patch("dpdp.viterbi._loops_for", lambda _frames: torch_loops):
         quantise(codebook)(features)
 
 

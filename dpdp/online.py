@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dpdp.distances import Codes, check_features, check_lmbda, check_num_neighbors, check_squares
-from dpdp.viterbi import fresh_state, loops
+from dpdp.loops import loops
+from dpdp.viterbi import fresh_state
 from slmcore.errors import must
 
 __all__ = ["OnlineDPDP", "OnlineSearch"]

@@ -14,20 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dpdp import fallback
 from dpdp.blocks import Piece, blocks
 from dpdp.distances import Codes, check_squares
+from dpdp.loops import Loops
 
-__all__ = ["CpuSearch", "decode", "loops"]
+__all__ = ["CpuSearch", "decode"]
 
 _BLOCK_BYTES = 4 << 20  # what a core keeps near itself
 _LIMIT_TASK_FRAMES = 256
+_loops_for = Loops()
 
 
 def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], num_neighbors: int) -> Tensor:
@@ -53,15 +53,18 @@ def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], nu
 
 
 class CpuSearch:
-    """The recursion on a CPU: compiled if numba is there; threads over utterances, lambdas and frames to limit."""
+    """The recursion on a CPU: compiled where numba pays; threads over utterances, lambdas and frames to limit."""
 
     block_bytes = _BLOCK_BYTES
 
-    def __init__(self, k: int, lmbdas: Sequence[float], lengths: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, k: int, lmbdas: Sequence[float], lengths: Sequence[int], device: torch.device, loops: Any = None
+    ) -> None:
+        """`loops`: the module of loops; by default as `dpdp.loops.Loops` chooses."""
         self.k = k
         self.lmbdas = lmbdas
         self.device = device
-        self.loops = loops()
+        self.loops = _loops_for(sum(lengths) * len(lmbdas)) if loops is None else loops
         self.best = torch.empty(len(lmbdas), sum(lengths), dtype=torch.int32)
         self.since = torch.empty_like(self.best)
         self.states = [fresh_state(k) for _ in lmbdas]  # of the utterance that goes on in the next block
@@ -97,16 +100,6 @@ class CpuSearch:
 def fresh_state(k: int) -> tuple[Tensor, Tensor]:
     """What `advance` knows before the first frame: how far each code lies behind, and the start of its segment."""
     return torch.full((k,), torch.inf), torch.zeros(k, dtype=torch.int32)
-
-
-@cache
-def loops() -> Any:
-    """The module of compiled loops, or that of torch calls where numba is missing."""
-    try:
-        from dpdp import compiled
-    except ImportError:
-        return fallback
-    return compiled
 
 
 def search_for(device: torch.device) -> type[Any]:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from slmcore.errors import CheckpointError, must
 from slmcore.files import atomic
@@ -68,7 +69,7 @@ def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
 
     Buffers outside the state dict (tables, windows) must be made by the module when it is first used.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Uninitialised():
         model = factory()
     wanted = {k: v.shape for k, v in model.state_dict().items()}
     wrong = [f"missing {k}" for k in wanted.keys() - state.keys()]
@@ -83,6 +84,27 @@ def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
         raise CheckpointError(f"The weights do not fit the model: {'; '.join(sorted(wrong)[:5])}{more}.")
     model.load_state_dict({k: _at(v, torch.float32) for k, v in state.items()}, strict=True, assign=True)
     return model.eval()
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leave out the drawing of first weights on the meta device.
+
+    There is nothing to fill, and torch draws there by way of its compiler, whose import takes longer than all the rest.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _DRAWN:
+            return torch.empty(*args, **{name: value for name, value in kwargs.items() if name != "generator"})
+        if func in _FILLED or getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+_DRAWN = (torch.rand, torch.randn)
+_FILLED = (Tensor.normal_, Tensor.uniform_)
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

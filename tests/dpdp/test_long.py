@@ -27,7 +27,7 @@ def peak():
     return found[0] if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 quantizer = DPDPQuantizer(torch.randn(500, {width}), 2.0 * {width})
-quantizer.segment(torch.randn(10, {width}))
+quantizer.segment(torch.randn(2000, {width}))  # numba is loaded for many frames only
 features = torch.randn({frames}, {width})
 before = peak()
 units = quantizer.segment(features)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from dpdp import naive, objective
 from dpdp.blocks import blocks
+from dpdp.loops import loops
 from dpdp.viterbi import CpuSearch
 from tests.reference.dpdp_brute import all_optimal, limited, optimum, preferred
 from tests.reference.dpdp_paths import PATHS, search
@@ -84,7 +87,7 @@ def test_blocks_lambdas_and_neighbours_in_a_batch_change_nothing(data: st.DataOb
     lengths = data.draw(st.lists(st.integers(1, 30), min_size=1, max_size=6))
     costs = torch.from_numpy(np.random.default_rng(len(lengths)).integers(0, 9, (sum(lengths), 7)).astype(np.float32))
     lmbdas, n = [0.0, 3.0, 50.0], data.draw(st.integers(1, 7))
-    found = search(CpuSearch, costs, lengths, lmbdas, n, data.draw(st.integers(1, 40)))
+    found = search(partial(CpuSearch, loops=loops()), costs, lengths, lmbdas, n, data.draw(st.integers(1, 40)))
     for i, lmbda in enumerate(lmbdas):
         alone = [PATHS["without_numba"](part, lmbda, n) for part in costs.split(lengths)]
         assert found[i].tolist() == torch.cat(alone).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from dpdp import fallback, viterbi
 from dpdp.blocks import blocks
+from dpdp.loops import loops
 from dpdp.online import OnlineSearch
 
 
@@ -28,12 +30,12 @@ def search(kind: Any, costs: Tensor, lengths: Sequence[int], lmbdas: Sequence[fl
 
 
 def cpu(costs: Tensor, lmbda: float, n: int) -> Tensor:
-    return search(viterbi.CpuSearch, costs, [len(costs)], [lmbda], n, max(1, len(costs) // 3))[0]
+    compiled = partial(viterbi.CpuSearch, loops=loops())
+    return search(compiled, costs, [len(costs)], [lmbda], n, max(1, len(costs) // 3))[0]
 
 
 def without_numba(costs: Tensor, lmbda: float, n: int) -> Tensor:
-    run = viterbi.CpuSearch(costs.shape[1], [lmbda], [len(costs)], torch.device("cpu"))
-    run.loops = fallback
+    run = viterbi.CpuSearch(costs.shape[1], [lmbda], [len(costs)], torch.device("cpu"), fallback)
     part = costs.clone()
     if n < costs.shape[1]:
         run.limit(part, n)

@@ -257,6 +257,33 @@ def test_build_hands_over_the_weights_in_float32():
     assert not model.training
 
 
+class DrawnInAllWays(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.normal = nn.Parameter(torch.empty(3, 2))
+        nn.init.kaiming_normal_(self.normal)
+        self.uniform = nn.Parameter(torch.empty(3).uniform_(-1, 1))
+        self.spread = nn.Parameter(nn.init.xavier_normal_(torch.empty(4, 2)))
+        self.constant = nn.Parameter(nn.init.constant_(tensor=torch.empty(2), val=3.0))
+        self.register_buffer("codes", torch.randn(2, 5, generator=None, dtype=torch.float64))
+        self.register_buffer("more", torch.rand((2, 1)))
+        self.linear = nn.Linear(2, 3)
+
+
+def test_build_draws_no_first_weights():
+    torch.manual_seed(0)
+    state = {name: torch.full_like(tensor, 2) for name, tensor in DrawnInAllWays().state_dict().items()}
+    before = torch.get_rng_state()
+    built = build(DrawnInAllWays, state)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(bool((tensor == 2).all()) for tensor in built.state_dict().values())
+
+
+def test_outside_of_build_first_weights_are_drawn():
+    build(lambda: nn.Linear(3, 2), {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)})
+    assert float(nn.init.kaiming_normal_(torch.zeros(3, 2)).abs().sum()) > 0
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [
