@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -181,6 +182,7 @@ def _handed_out(connection: Connection) -> Iterator[Planned]:
 def _work(connection: Connection, job: Job, settings: Settings) -> None:
     """A process: shards come in until None or the end of the parent, reports and the one error go out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         with one_thread(settings):
             models = Models(settings)
@@ -191,4 +193,16 @@ def _work(connection: Connection, job: Job, settings: Settings) -> None:
     except EOFError:
         pass
     except Exception as error:  # what it is decides the parent
-        connection.send(error)
+        with suppress(OSError):  # a parent that has ended, by which the pipe broke, wants to know nothing
+            connection.send(error)
+
+
+def _end_with_the_parent() -> None:
+    """End this process at once, whatever it computes, when its parent is gone: nobody waits for the result.
+
+    A shard half written is left under its temporary name, which the next run removes.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
