@@ -13,12 +13,14 @@ import wavtokenizer
 from slmcore.clustering import codebook
 from slmcore.errors import CheckpointError, must
 from slmcore.files import registry
-from slmcore.files.checkpoint import Checkpoint, read, save
+from slmcore.files.checkpoint import BARE_WEIGHTS, Checkpoint, is_state_dict, read, save
+from slmcore.files.content import is_safetensors
 from slmcore.files.digests import sha256_of
 from wavlm_codebooks import wavlm
 
 __all__ = ["convert", "published"]
 
+_MOST_SHOWN = 5
 # kind, the keys at the top of a published file of this kind, what translates it
 _FORMATS: dict[str, tuple[frozenset[str], Callable[[Any], Checkpoint]]] = {
     "wavlm": (frozenset({"cfg", "model"}), wavlm.published),
@@ -39,7 +41,9 @@ def convert(source: str | Path, target: str | Path, kind: str | None = None) -> 
     source, target = Path(source), Path(target)
     if kind is not None and kind not in _FORMATS:
         raise ValueError(must("kind", f"one of {', '.join(_FORMATS)}", kind))
-    if source.suffix == ".safetensors":
+    if source.suffix.lower() == ".safetensors" or (source.is_file() and is_safetensors(source)):
+        if source.is_file():
+            read(source, kind, published)  # bare weights are refused with the way to save them
         raise ValueError(must("source", "a published .pt or .ckpt file", str(source), "It is safetensors already."))
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise ValueError(must("target", "a .safetensors file in an existing folder", str(target)))
@@ -54,8 +58,13 @@ def published(obj: Any) -> Checkpoint:
     for needed, translate in _FORMATS.values():
         if needed <= keys:
             return translate(obj)
+    if is_state_dict(obj):
+        raise CheckpointError(f"This file cannot be converted: {BARE_WEIGHTS}")
     known = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, (needed, _) in _FORMATS.items())
-    raise CheckpointError(f"This file holds {sorted(map(str, keys))}, but a published one has the keys of {known}.")
+    held = f"{sorted(map(str, keys))[:_MOST_SHOWN]}" + (
+        f" and {len(keys) - _MOST_SHOWN} more" if len(keys) > _MOST_SHOWN else ""
+    )
+    raise CheckpointError(f"This file holds {held}, but a published one has the keys of {known}.")
 
 
 def _with_origin(found: Checkpoint, source: Path) -> Checkpoint:

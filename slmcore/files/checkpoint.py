@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +19,16 @@ from torch.overrides import TorchFunctionMode
 
 from slmcore.errors import CheckpointError, must
 from slmcore.files import atomic
+from slmcore.files.content import is_safetensors, unlike_a_checkpoint
 from slmcore.units import OperatingPoint
 
-__all__ = ["Checkpoint", "build", "fold_weight_norm", "read", "save"]
+__all__ = ["BARE_WEIGHTS", "Checkpoint", "build", "fold_weight_norm", "is_state_dict", "read", "save"]
 
 FORMAT, VERSION = "slmzoo", "1"
+BARE_WEIGHTS = (
+    "it holds bare weights, without the sizes of their model. Load them into the model that they came from "
+    "(`model.load_state_dict`), and write that: `slmcore.files.checkpoint.save(path, model.checkpoint())`."
+)
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -43,25 +49,40 @@ class Checkpoint:
 
 
 def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
-    """Load a model file of `kind` (None: any): the project's `.safetensors`, or a pickle that `published` translates.
+    """Load a model file of `kind` (None: any): the project's safetensors, or a pickle that `published` translates.
 
-    Pickles are read with `weights_only=True`; one that would run code is refused.
+    The content tells which of the two it is; a file called `.safetensors` is never unpickled. Pickles are read with
+    `weights_only=True`; one that would run code is refused.
     Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}. Give the path of an existing file.")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, kind, published)
+    safe = path.suffix.lower() == ".safetensors" or is_safetensors(path)
+    found = _read_safetensors(path) if safe else _read_pickle(path, kind, published)
     if kind not in (None, found.kind):
         raise CheckpointError(f"{path.name} holds a model of kind {found.kind!r}, but {kind!r} is needed here.")
     return found
 
 
 def save(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
-    """Write `checkpoint` as safetensors; floats become `dtype` if given. The file appears whole or not at all."""
+    """Write `checkpoint` as safetensors; floats become `dtype` if given. The file appears whole or not at all.
+
+    Equal checkpoints make equal files, byte by byte.
+    """
     state = {k: _at(v, dtype).detach().cpu().contiguous().clone() for k, v in checkpoint.state.items()}
     with atomic.replacing(path) as part:
         save_file(state, part, _metadata(checkpoint))
+        _sort_metadata(part)
+
+
+def is_state_dict(obj: Any) -> bool:
+    """Whether `obj` is the bare weights of a module: tensors by dotted names."""
+    return (
+        isinstance(obj, Mapping)
+        and len(obj) > 0
+        and all(isinstance(v, Tensor) and "." in str(k) for k, v in obj.items())
+    )
 
 
 def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
@@ -141,17 +162,29 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
     }
 
 
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order: the library writes them in a random one."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > length:
+            raise RuntimeError(f"safetensors wrote a header of {length} bytes for {len(text)}. Report its version.")
+        file.seek(8)
+        file.write(text.ljust(length))
+
+
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is not a readable safetensors file: {error}") from error
+        what = unlike_a_checkpoint(path) or f"is not a readable safetensors file: {error}"
+        raise CheckpointError(f"{path.name} {what}") from error
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
-        raise CheckpointError(
-            f"{path.name} has no slmzoo metadata of version {VERSION}. Make it with `slmzoo convert`."
-        )
+        raise CheckpointError(f"{path.name} has no slmzoo metadata of version {VERSION}: {BARE_WEIGHTS}")
     try:
         point = metadata["operating_point"]
         return Checkpoint(
@@ -177,18 +210,23 @@ def _read_pickle(path: Path, kind: str | None, published: Callable[[Any], Checkp
     try:
         # Memory-mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{path.name} is not a checkpoint of plain tensors and was refused without running it ({reason})."
-        ) from error
     except Exception as error:  # on damaged bytes the unpickler fails in ways that have no type in common
-        raise CheckpointError(f"{path.name} is damaged or no torch checkpoint: {error!r}") from error
+        raise CheckpointError(f"{path.name} {_why_not(path, error)}") from error
     try:
         return published(loaded)
     except CheckpointError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        raise CheckpointError(
-            f"{path.name} is not a published checkpoint of kind {kind or 'any'!r}: {error!r}"
-        ) from error
+        what = BARE_WEIGHTS if is_state_dict(loaded) else repr(error)
+        raise CheckpointError(f"{path.name} is not a published checkpoint of kind {kind or 'any'!r}: {what}") from error
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    """Say what is wrong with a file that torch does not load; never torch's own advice, which is to run its code."""
+    if what := unlike_a_checkpoint(path):
+        return what
+    if not isinstance(error, pickle.UnpicklingError):
+        return f"is damaged or no torch checkpoint: {error!r}"
+    code = re.search(r"GLOBAL (\S+)", str(error))
+    reason = f"it holds {code[1]}, which is code" if code else "it is damaged, or another kind of pickle"
+    return f"is not a checkpoint of plain tensors and was refused without running it: {reason}."

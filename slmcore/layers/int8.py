@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ __all__ = ["Scheme", "quantize_linears", "together"]
 Scheme = Literal["int8", "int8-weight-only"]
 """int8: what a layer reads is rounded to a byte too, vector by vector. int8-weight-only: it is computed in bfloat16."""
 
+_LOST = "int8 weights cannot be"
+_REMEDY = "Load the model with weights=None for that, and round its weights afterwards."
 _FEW_ROWS = 8
 """Up to so many vectors the weight-only kernel is the faster one; more are worth the weights in bfloat16."""
 
@@ -25,8 +27,8 @@ def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
 
     Layers that their parent names in `read_alike` read the same vectors and become parts of one product: for a single
     vector, a call of the kernel costs as much as half a megabyte of weights. The weights can no longer be trained,
-    saved, or moved to a GPU. Raises ValueError for an unknown scheme or weights that are not on the CPU, RuntimeError
-    where torch has no such kernels for this processor.
+    saved, replaced or moved to a GPU, which is refused by name where it is tried. Raises ValueError for an unknown
+    scheme or weights that are not on the CPU, RuntimeError where torch has no such kernels for this processor.
     """
     if scheme not in get_args(Scheme):
         raise ValueError(must("weights", f"None or one of {get_args(Scheme)}", scheme))
@@ -96,8 +98,16 @@ class _Rounded(nn.Module, ABC):
         """(..., in) to (..., out), in the dtype of x."""
         if x.device.type != "cpu":
             raise ValueError(must("weights", "None for a model that leaves the CPU", "int8", "Load it anew with None."))
-        y = self._product(x.flatten(0, -2)).to(x.dtype).unflatten(0, x.shape[:-1])
+        rows = x.flatten(0, -2)
+        product = _Untrainable.apply(rows, self) if torch.is_grad_enabled() and x.requires_grad else self._product(rows)
+        y = product.to(x.dtype).unflatten(0, x.shape[:-1])
         return y if self.bias is None else y + self.bias
+
+    def _save_to_state_dict(self, *_: Any) -> None:
+        raise ValueError(f"{_LOST} saved. {_REMEDY}")
+
+    def _load_from_state_dict(self, *_: Any) -> None:
+        raise ValueError(f"{_LOST} replaced. {_REMEDY}")
 
     @abstractmethod
     def _product(self, x: Tensor) -> Tensor:
@@ -106,6 +116,18 @@ class _Rounded(nn.Module, ABC):
     def extra_repr(self) -> str:
         """What `print` shows of the module."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class _Untrainable(torch.autograd.Function):
+    """A product whose gradient is refused by name, where torch would speak of an operation in place."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: _Rounded) -> Tensor:
+        return layer._product(x)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        raise RuntimeError(f"{_LOST} trained, and no gradient passes through them. {_REMEDY}")
 
 
 class Int8Linear(_Rounded):

@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import ellav
 import mistral_ulm
 import wavtokenizer
 from slmcore.clustering import codebook
 from slmcore.errors import CheckpointError
-from slmcore.files.checkpoint import read
+from slmcore.files.checkpoint import read, save
 from slmcore.files.digests import sha256_of
 from slmcore.files.registry import Row
 from slmzoo.convert import convert
@@ -79,3 +80,32 @@ def test_a_file_of_no_known_format_leaves_nothing(tmp_path, content):
         convert(tmp_path / "json.pt", tmp_path / "m.safetensors")
     with pytest.raises(FileNotFoundError):
         convert(tmp_path / "none.pt", tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["sd.pt", "sd.safetensors", "sd.bin"])
+def test_bare_weights_are_told_how_to_be_saved(registry, tmp_path, name):
+    """What `torch.save(model.state_dict())` and `save_file` of it make, and the way back in that the message names."""
+    model = mistral_ulm.load(registry.parent / "ulm.pt")
+    write = torch.save if name.endswith("pt") else save_file
+    write(model.state_dict(), tmp_path / name)
+    for attempt in (mistral_ulm.load, lambda path: convert(path, tmp_path / "m.safetensors")):
+        with pytest.raises(
+            CheckpointError, match=r"bare weights.*checkpoint\.save\(path, model\.checkpoint\(\)\)"
+        ) as caught:
+            attempt(tmp_path / name)
+        assert len(str(caught.value)) < 400
+    save(tmp_path / "tuned.safetensors", model.checkpoint())
+    tuned = mistral_ulm.load(tmp_path / "tuned.safetensors")
+    assert all(torch.equal(tensor, tuned.state_dict()[key]) for key, tensor in model.state_dict().items())
+
+
+def test_safetensors_under_another_name_are_safetensors_already(registry, tmp_path):
+    save(tmp_path / "m.bin", mistral_ulm.load(registry.parent / "ulm.pt").checkpoint())
+    with pytest.raises(ValueError, match="safetensors already"):
+        convert(tmp_path / "m.bin", tmp_path / "n.safetensors")
+
+
+def test_many_unknown_keys_are_counted(tmp_path):
+    torch.save({f"key{i:02}": i for i in range(39)}, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"'key04'\] and 34 more, but"):
+        convert(tmp_path / "m.pt", tmp_path / "m.safetensors")

@@ -103,6 +103,55 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_equal_checkpoints_are_equal_files(tmp_path):
+    for i in range(8):
+        save(tmp_path / f"{i}.safetensors", replace(example(), provenance={"data": 'flüte "1"\n\x01', "ß": 1}))
+    files = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(files) == 1
+    found = read(tmp_path / "7.safetensors", "ulm", published)
+    assert (found.provenance["data"], same(found.state, example().state)) == ('flüte "1"\n\x01', True)
+
+
+@pytest.mark.parametrize("name", ["m.bin", "m.SAFETENSORS", "m.pt", "m"])
+def test_safetensors_are_known_by_their_content(tmp_path, name):
+    (tmp_path / name).write_bytes(safe_file())
+    assert same(read(tmp_path / name, "ulm", published).state, example().state)
+
+
+@pytest.mark.parametrize("name", ["m.pt", "m.bin", "m.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>404</html>", "web page"),
+        (b"\n  <!DOCTYPE html><title>x</title>" + "ü".encode() * 900, "web page"),
+        (b'<?xml version="1.0"?><Error>AccessDenied</Error>', "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b'{"error": "not found"}', "text file"),
+        (b"Not Found\n", "text file"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_no_checkpoint_is_told_and_nobody_is_advised_to_run_it(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read(tmp_path / name, "ulm", published)
+    assert str(caught.value).startswith(name)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_the_code_in_a_pickle_is_named_without_advice_to_run_it(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"holds torch\.nn\.modules\.linear\.Linear, which is code") as caught:
+        read(tmp_path / "m.pt", "ulm", published)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_bare_weights_are_named_with_the_way_to_save_them(tmp_path):
+    torch.save(nn.Sequential(nn.Linear(2, 2)).state_dict(), tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"bare weights.*checkpoint\.save\(path, model\.checkpoint\(\)\)"):
+        read(tmp_path / "m.pt", "ulm", published)
+
+
 class Runs:
     """A pickle of this makes a folder when it is loaded by an unguarded reader."""
 
@@ -158,7 +207,7 @@ def test_missing_and_wrong_files(tmp_path):
     with pytest.raises(CheckpointError, match=r"kind 'ulm', but 'ellav'"):
         read(tmp_path / "m.safetensors", "ellav", published)
     save_file({"w": torch.zeros(2)}, tmp_path / "plain.safetensors")
-    with pytest.raises(CheckpointError, match="slmzoo convert"):
+    with pytest.raises(CheckpointError, match=r"no slmzoo metadata .* bare weights.*model\.checkpoint\(\)"):
         read(tmp_path / "plain.safetensors", "ulm", published)
     for content in ([1, 2], {"model_args": 3, "model_state_dict": {}}, "text"):
         torch.save(content, tmp_path / "m.pt")

@@ -254,6 +254,17 @@ def test_where_no_digits_are_known_the_first_file_is_the_measure(web):
     assert get(row(web, "")) == path
 
 
+def test_digits_that_become_known_later_are_held_against_what_was_recorded_before(web):
+    """The file came while no digits were known; a table that names others must refuse it though its record holds."""
+    path = get(row(web, digits=""))
+    with pytest.raises(DigestError, match="Delete"):
+        get(row(web, digits="0" * 8))
+    with pytest.raises(DigestError):
+        verify(row(web, digits=hashlib.sha256(OTHER).hexdigest()))
+    assert get(row(web, digits=DIGITS)) == path
+    assert len(web.requests) == 1
+
+
 @pytest.mark.parametrize("digits", [DIGITS, DIGITS[:8], ""])
 def test_a_file_that_changed_in_the_cache_is_found_out(web, digits):
     path = get(row(web, digits))

@@ -106,3 +106,28 @@ def test_what_cannot_be_is_said() -> None:
         quantize_linears(nn.Sequential(nn.Linear(4, 4, device="meta")), "int8")
     with pytest.raises(ValueError, match="None for a model that leaves the CPU"):
         quantized(linear(), "int8")(torch.ones(1, 48, device="meta"))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_weights_of_a_byte_are_neither_saved_nor_replaced(scheme: Scheme) -> None:
+    torch.manual_seed(0)
+    model = Transformer(CONFIG)
+    whole = copy.deepcopy(model.state_dict())
+    quantize_linears(model, scheme)
+    with pytest.raises(ValueError, match=r"int8 weights cannot be saved.*weights=None"):
+        model.state_dict()
+    for strict in (True, False):
+        with pytest.raises(ValueError, match=r"int8 weights cannot be replaced.*weights=None"):
+            model.load_state_dict(whole, strict=strict)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_gradient_through_weights_of_a_byte_is_refused_by_name(scheme: Scheme) -> None:
+    model = Transformer(CONFIG)
+    quantize_linears(model, scheme)
+    ids = torch.randint(0, 41, (2, 9))
+    logits = model(ids)
+    with torch.no_grad():
+        assert torch.equal(model(ids), logits)
+    with pytest.raises(RuntimeError, match=r"int8 weights cannot be trained.*weights=None"):
+        logits.sum().backward()
