@@ -20,16 +20,38 @@ from pathlib import Path as _Path
 
 if _typing.TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Literal
 
+    import torch
     from torch import Tensor
+    from typing_extensions import Unpack
 
     from dpdp import DPDPQuantizer
     from ellav import EllaV
     from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
+    from slmcore.files.registry import Registries
     from slmzoo.pipeline import Pipeline
     from wavlm_codebooks import WavLM
     from wavtokenizer import WavTokenizer
+
+    class _ZooOptions(_typing.TypedDict, total=False):
+        zoo: str
+        map_location: str | torch.device
+        progress: bool
+        registry: Registries
+
+    class _Options(_ZooOptions, total=False):
+        checkpoint: str | _Path | None
+
+    class _PlmOptions(_Options, total=False):
+        tokenizer: str | _Path | None
+
+    class _PipelineOptions(_ZooOptions, total=False):
+        with_ulm: bool
+        with_speech: bool
+        dtype: torch.dtype | None
+        weights: Literal["int8", "int8-weight-only"] | None
+
 
 dependencies = ["torch", "torchaudio", "numpy", "safetensors", "requests", "filelock", "tqdm"]
 
@@ -70,7 +92,7 @@ def _guard() -> None:
 _guard()
 
 
-def wavlm_large(**options: Any) -> tuple[WavLM, Callable[..., Tensor]]:
+def wavlm_large(**options: Unpack[_Options]) -> tuple[WavLM, Callable[..., Tensor]]:
     """WavLM Large and its `extract_features` (Chen et al. 2021, arXiv 2110.13900).
 
     Returns `(model, extract_features)`. `extract_features(model, wav, sr, layer=None)` takes a float wav (1, samples)
@@ -83,7 +105,7 @@ def wavlm_large(**options: Any) -> tuple[WavLM, Callable[..., Tensor]]:
     return hub.wavlm(**options)
 
 
-def codebook(layer: int | None = None, k: int | None = None, **options: Any) -> Tensor:
+def codebook(layer: int | None = None, k: int | None = None, **options: Unpack[_Options]) -> Tensor:
     """The k-means codebook for a layer of the encoder: float32 (k, dim).
 
     dp-slm: layer 11 and k in 100, 200, 500 (default), 1000, 2000; dim 1024.
@@ -113,7 +135,7 @@ def dpdp_quantizer_from_codebook(
     *,
     k: int | None = None,
     layer: int | None = None,
-    **options: Any,
+    **options: Unpack[_Options],
 ) -> DPDPQuantizer:
     """A DPDP quantiser over a codebook tensor (k, dim), or over the zoo's codebook of `k` codes.
 
@@ -129,7 +151,7 @@ def dpdp_quantizer_from_codebook(
 
 
 def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
-    k: int | None = None, lmbda: float | None = None, **options: Any
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The unit language model trained on 1,000 hours for 10,000 steps, and its tokenizer.
 
@@ -143,7 +165,7 @@ def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
 
 
 def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
-    k: int | None = None, lmbda: float | None = None, **options: Any
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The unit language model trained on 60,000 hours for 200,000 steps, and its tokenizer: k=500, lmbda=4500.
 
@@ -156,7 +178,7 @@ def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
 
 
 def plm_us_arpa_hours_1k_steps_10k(
-    k: int | None = None, lmbda: float | None = None, **options: Any
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_PlmOptions]
 ) -> tuple[UnitLM, PhonemeTokenizer]:
     """The same language model over US English phonemes, and its tokenizer; k and lmbda mean nothing here.
 
@@ -168,7 +190,7 @@ def plm_us_arpa_hours_1k_steps_10k(
     return hub.plm(**options)
 
 
-def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None, **options: Any) -> EllaV:
+def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]) -> EllaV:
     """ELLA-V from units to the tokens of WavTokenizer at 40 Hz (Song et al. 2024, arXiv 2401.07333).
 
     Returns `ellav`: `ellav.generate(prompts, max_tokens, max_codec_tokens_per_phone, temperature, top_p)` takes lists
@@ -180,7 +202,7 @@ def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None
     return hub.ellav("units", k=k, lmbda=lmbda, **options)
 
 
-def ellav_phones_to_wavtokenizer(**options: Any) -> EllaV:
+def ellav_phones_to_wavtokenizer(**options: Unpack[_Options]) -> EllaV:
     """ELLA-V from US English phonemes to the tokens of WavTokenizer at 40 Hz; used as `ellav_units_to_wavtokenizer` is.
 
     Options: zoo, checkpoint, map_location, progress, registry.
@@ -191,7 +213,7 @@ def ellav_phones_to_wavtokenizer(**options: Any) -> EllaV:
 
 
 def small_600_24k_4096(
-    pretrained: bool = True, **options: Any
+    pretrained: bool = True, **options: Unpack[_Options]
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
     """WavTokenizer at 40 tokens a second (24 kHz, 4096 codes; Ji et al. 2024, arXiv 2408.16532).
 
@@ -205,7 +227,7 @@ def small_600_24k_4096(
 
 
 def small_320_24k_4096(
-    pretrained: bool = True, **options: Any
+    pretrained: bool = True, **options: Unpack[_Options]
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
     """WavTokenizer at 75 tokens a second; used as `small_600_24k_4096` is, with 320 samples a token.
 
@@ -216,13 +238,14 @@ def small_320_24k_4096(
     return hub.codec_with_verbs("small_320_24k_4096", pretrained=pretrained, **options)
 
 
-def pipeline(k: int | None = None, lmbda: float | None = None, **options: Any) -> Pipeline:
+def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack[_PipelineOptions]) -> Pipeline:
     """The whole system at an operating point: encoder, quantiser, language model, ELLA-V and codec, as one module.
 
     `pipeline.units(wav, sr)` gives `Units`; `pipeline.loglikelihood(units)` or `(wav=wav, sr=sr)` a float in nats;
     `pipeline.resynthesize(wav, sr, num_samples=1)` a list of `Speech` with `.wav` (1, samples) and `.sample_rate`.
     Options: zoo, map_location, progress, registry; dtype (of all parts, e.g. torch.bfloat16); weights ("int8" or
-    "int8-weight-only": those of the language model and of ELLA-V as bytes, for decoding on a CPU).
+    "int8-weight-only": those of the language model and of ELLA-V as bytes, for decoding on a CPU); with_ulm and
+    with_speech (False leaves the language model, or ELLA-V and the codec, out).
 
     Example: `torch.hub.load("org/slmzoo", "pipeline", zoo="demo")`
     """

@@ -41,7 +41,7 @@ class OperatingPoint:
         """Raise a ValueError that names `what` if the two points contradict each other."""
         conflicts = [] if other is None else self.conflicts(other)
         if conflicts:
-            raise ValueError(f"{what} do not belong together ({'; '.join(conflicts)}). Load both at one (k, lmbda).")
+            raise ValueError(f"{what} do not belong together ({'; '.join(conflicts)}). {_remedy(conflicts)}")
 
     def to_json(self) -> str:
         """The point as one line of JSON, for metadata."""
@@ -59,6 +59,12 @@ class OperatingPoint:
             if value is not None and type(value) not in types.get(name, (int,)):
                 raise ValueError(must(name, "null, or of the field's type", value, "It is in an operating point."))
         return cls(**values)
+
+
+def _remedy(conflicts: list[str]) -> str:
+    if conflicts[0].startswith("zoo:"):
+        return "Load both from one zoo. A registry must call its zoo by the name that its files were made under."
+    return "Load both at one operating point."
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+_ALIASES = {"device": "map_location", "source": "zoo", "path": "checkpoint", "file": "checkpoint"}
 ExtractFeatures = Callable[..., Tensor]
 
 
@@ -68,9 +70,27 @@ class Source:
     progress: bool = True
     registry: Registries = None
 
+    def __new__(cls, **arguments: Any) -> Source:
+        """Refuse what is no field, by the names of those that are."""
+        known = [field.name for field in fields(cls)]
+        unknown = next((name for name in arguments if name not in known), None)
+        if unknown is not None:
+            close = get_close_matches(_ALIASES.get(unknown, unknown), known, 1, 0.4)
+            raise TypeError(
+                f"{unknown!r} is no option of this loader. Options: {', '.join(known)}."
+                + (f" Did you mean {close[0]}?" if close else "")
+            )
+        return super().__new__(cls)
+
     def find(self, kind: str, **key: Any) -> Row | None:
         """The table's row; None where a checkpoint takes its place."""
         return None if self.checkpoint is not None else table.find(kind, zoo=self.zoo, registry=self.registry, **key)
+
+    def variant(self, kind: str, wanted: str | None) -> str | None:
+        """The variant `wanted`, or the zoo's single one."""
+        if self.checkpoint is not None:
+            return wanted
+        return table.variant_of(kind, wanted, zoo=self.zoo, registry=self.registry)
 
     def path(self, row: Row | None) -> Path:
         """The file, brought here if need be."""
@@ -78,7 +98,7 @@ class Source:
         return resolve(wanted, progress=self.progress)  # pyright: ignore[reportArgumentType]
 
 
-def wavlm(layer: int | None = None, **source: Any) -> tuple[WavLM, ExtractFeatures]:
+def wavlm(**source: Any) -> tuple[WavLM, ExtractFeatures]:
     """The encoder, and the published closure around `WavLM.features`."""
     where = Source(**source)
     row = where.find("wavlm")
@@ -155,7 +175,7 @@ def ulm(
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The unit language model of an operating point, and its tokenizer."""
     where = Source(**source)
-    row = where.find("ulm", variant=variant if where.zoo == "dp-slm" else None, k=k, lmbda=lmbda)
+    row = where.find("ulm", variant=where.variant("ulm", variant), k=k, lmbda=lmbda)
     model = mistral_ulm.load(where.path(row))
     size = model.config.vocab_size - 1
     _check_size("k", k if row is None else row.k, size, "the language model's number of units")
@@ -190,7 +210,7 @@ def ellav(variant: str = "units", *, k: int | None = None, lmbda: float | None =
 def codec(variant: str | None = None, **source: Any) -> WavTokenizer:
     """The codec; the zoo's first where no variant is named."""
     where = Source(**source)
-    row = where.find("wavtokenizer", variant=variant if where.zoo == "dp-slm" else None)
+    row = where.find("wavtokenizer", variant=where.variant("wavtokenizer", variant))
     return wavtokenizer.load(where.path(row)).to(where.map_location)
 
 

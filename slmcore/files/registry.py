@@ -14,7 +14,18 @@ from slmcore.files.zoofile import rows_of_file, rows_of_text
 from slmcore.units import OperatingPoint
 from slmcore.zoos import built_in_rows, built_in_zoos
 
-__all__ = ["Registries", "Row", "default_row", "find", "operating_points", "reserved_zoos", "rows", "system_of", "zoos"]
+__all__ = [
+    "Registries",
+    "Row",
+    "default_row",
+    "find",
+    "operating_points",
+    "reserved_zoos",
+    "rows",
+    "system_of",
+    "variant_of",
+    "zoos",
+]
 
 #: One registry file or several, in addition to those of `SLMZOO_REGISTRY`.
 Registries = str | Path | Sequence[str | Path] | None
@@ -88,6 +99,16 @@ def find(
     if len(found) == 1:
         return found[0]
     raise ValueError(_no_single_row(kind, zoo, wanted, found, of_variant))
+
+
+def variant_of(kind: str, wanted: str | None, *, zoo: str, registry: Registries = None) -> str | None:
+    """Return `wanted`, or the zoo's own name of the variant where it has a single one of `kind`.
+
+    An entry point is called after a published variant, which other zoos need not know. Where there are several, the
+    name must be one of them: another one would give other weights than were asked for, in silence.
+    """
+    own = {row.variant for row in rows(zoo, kind, registry)}
+    return own.pop() if len(own) == 1 else wanted
 
 
 def operating_points(zoo: str = "dp-slm", registry: Registries = None) -> tuple[OperatingPoint, ...]:

@@ -71,6 +71,8 @@ def test_points_agree_where_either_is_unknown():
     ]
     with pytest.raises(ValueError, match=r"codebook and model do not belong together \(zoo: dp-slm != demo\)"):
         POINT.check_compatible(OperatingPoint(zoo="demo"), "codebook and model")
+    with pytest.raises(ValueError, match=r"\(k: 500 != 100\)\. Load both at one operating point\."):
+        POINT.check_compatible(OperatingPoint(zoo="dp-slm", k=100), "codebook and model")
 
 
 def test_a_point_survives_its_json():

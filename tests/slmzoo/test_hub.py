@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import subprocess
@@ -87,6 +88,69 @@ def test_operating_points_of_a_zoo(registry):
     other = hub.quantizer(zoo="tiny", registry=registry, k=20, lmbda=7, num_neighbors=20)
     assert (other.operating_point.lmbda, other.num_neighbors) == (7, 20)
     assert hub.wavlm(zoo="tiny", registry=registry)[0].operating_point == OperatingPoint(zoo="tiny", encoder="tiny")
+
+
+@pytest.fixture
+def two_variants(registry, tmp_path) -> Path:
+    """A registry of zoo "mine": two language models at one operating point, called as the published variants are."""
+    torch.manual_seed(0)
+    model, _ = hub.ulm(zoo="tiny", registry=registry)
+    model.operating_point = None
+    for name in ("short", "long"):
+        torch.nn.init.normal_(model.transformer.norm.weight)
+        files.save(tmp_path / f"{name}.safetensors", model.checkpoint({"name": name}))
+    shutil.copy(registry.parent / "wavtokenizer.ckpt", tmp_path / "codec.ckpt")
+    point = {"kind": "ulm", "k": 20, "lmbda": 4.0}
+    rows = [
+        {**point, "variant": "hours_1k_steps_10k", "file": "short.safetensors"},
+        {**point, "variant": "hours_60k_steps_200k", "file": "long.safetensors"},
+        {"kind": "wavtokenizer", "variant": "a", "file": "codec.ckpt"},
+        {"kind": "wavtokenizer", "variant": "b", "file": "codec.ckpt"},
+    ]
+    about = {"format": "slmzoo-registry", "version": 1, "zoo": "mine", "rows": rows}
+    (tmp_path / "mine.json").write_text(json.dumps(about))
+    return tmp_path / "mine.json"
+
+
+@pytest.mark.parametrize(("variant", "name"), [("hours_1k_steps_10k", "short"), ("hours_60k_steps_200k", "long")])
+def test_an_entry_point_gives_its_own_variant_of_any_zoo(two_variants, variant, name):
+    model, _ = load(f"ulm_wavlm_layer_11_dpdp_{variant}", zoo="mine", registry=two_variants)
+    expected = files.read(two_variants.parent / f"{name}.safetensors", "ulm", dict).state
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_variant_that_a_zoo_does_not_have_is_refused_where_it_has_several(two_variants, registry):
+    for entry in ("small_600_24k_4096", "small_320_24k_4096"):
+        with pytest.raises(ValueError, match=rf"`variant` must be one of a, b, but is '{entry}'"):
+            load(entry, zoo="mine", registry=two_variants)
+    for entry in ("ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k", "small_320_24k_4096"):
+        assert load(entry, zoo="tiny", registry=registry)  # a zoo with a single one gives that
+    with pytest.raises(ValueError, match=r"`variant` must be one of units, but is 'phones'"):
+        load("ellav_phones_to_wavtokenizer", zoo="tiny", registry=registry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "option", "advice"),
+    [
+        ("pipeline", "device", "Did you mean map_location"),
+        ("wavlm_large", "checkpont", "Did you mean checkpoint"),
+        ("wavlm_large", "layer", "Options: zoo, checkpoint, map_location, progress, registry"),
+        ("small_600_24k_4096", "registries", "Did you mean registry"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_named_with_those_that_do(entry, option, advice):
+    with pytest.raises(TypeError, match=rf"'{option}' is no option.*{advice}"):
+        load(entry, zoo="demo", **{option: 1})
+
+
+def test_files_under_the_name_of_another_zoo_are_told_how_zoos_are_called(registry, tmp_path):
+    model, _ = hub.ulm(zoo="tiny", registry=registry)
+    files.save(tmp_path / "ulm.safetensors", model.checkpoint())
+    row = {"kind": "ulm", "k": 20, "lmbda": 4.0, "file": "ulm.safetensors"}
+    about = {"format": "slmzoo-registry", "version": 1, "zoo": "other", "rows": [row]}
+    (tmp_path / "zoo.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=r"zoo: tiny != other.*registry must call its zoo by the name"):
+        hub.ulm(zoo="other", registry=tmp_path / "zoo.json")
 
 
 def test_five_percent_of_k_are_the_neighbours_where_the_zoo_says_nothing(registry):
