@@ -14,10 +14,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from slmcore.layers.cache import KVCache
 from slmcore.layers.sampling import Sampler
-from slmcore.layers.transformer import Transformer
 
-__all__ = ["FREE", "Decoded", "Decoding", "Rule", "decode"]
+__all__ = ["FREE", "CachedModel", "Decoded", "Decoding", "Rule", "decode"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,22 @@ _CHECK_EVERY = 16
 """Steps between two looks from the host, on devices where a look means waiting."""
 _WARM_UP = 3
 """Steps before a CUDA graph is captured."""
+
+
+class CachedModel(Protocol):
+    """A language model that keeps keys and values of what it has seen."""
+
+    def cache(self, batch: int, capacity: int) -> KVCache:
+        """Return an empty cache for `batch` sequences of up to `capacity` positions, on the model's device."""
+        ...
+
+    def hidden(self, ids: Tensor, positions: Tensor, cache: KVCache, limit: int) -> Tensor:
+        """Return (B, T, dim) for ids (B, T) at `positions` (B, T), all < `limit`, and write them to the cache."""
+        ...
+
+    def output(self, hidden: Tensor) -> Tensor:
+        """Return logits (..., vocab) of hidden vectors (..., dim)."""
+        ...
 
 
 class Rule(Protocol):
@@ -64,12 +80,12 @@ class Decoding:
     """
 
     def __init__(
-        self, model: Transformer, prompts: Sequence[Tensor], rule: Rule, sampler: Sampler, limit: int, first: int = 0
+        self, model: CachedModel, prompts: Sequence[Tensor], rule: Rule, sampler: Sampler, limit: int, first: int = 0
     ) -> None:
-        device = model.tok_embeddings.weight.device
-        lengths = torch.tensor([len(p) for p in prompts], device=device)
         self.model, self.rule, self.sampler, self.limit = model, rule, sampler, limit
-        self.cache = model.cache(len(prompts), int(lengths.max()) + limit + 2)
+        self.cache = model.cache(len(prompts), max(len(p) for p in prompts) + limit + 2)
+        device = self.cache.keys.device
+        lengths = torch.tensor([len(p) for p in prompts], device=device)
         self.rows = torch.arange(len(prompts), device=device)
         self.sequences = self.rows + first
         self.positions = lengths.clone()
@@ -140,7 +156,7 @@ class Decoding:
 
 
 def decode(
-    model: Transformer,
+    model: CachedModel,
     prompts: Sequence[Tensor],
     rule: Rule,
     sampler: Sampler,

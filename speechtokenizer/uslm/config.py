@@ -1,0 +1,77 @@
+"""The sizes of a USLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slmcore.errors import CheckpointError, must
+
+__all__ = ["USLMConfig"]
+
+_PREFIX_MODES = (0, 1, 2, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class USLMConfig:
+    """The sizes that a USLM is built from; the defaults are the published ones."""
+
+    dim: int = 1024
+    """Width of the autoregressive decoder."""
+    heads: int = 16
+    """Its attention heads."""
+    layers: int = 12
+    nar_dim: int = 1024
+    """Width of the non-autoregressive decoder."""
+    nar_heads: int = 16
+    nar_layers: int = 12
+    norm_first: bool = True
+    """Whether layers norm their input; otherwise their output, and there is no final norm."""
+    share_embedding: bool = True
+    """Whether the NAR's output for level j is its embedding of level j, where it has one."""
+    prefix_mode: int = 0
+    """How the NAR sees the prompt: 0 the levels up to the one before the predicted; 1 all levels; 2 and 4 all levels,
+    and of the text only what is to be spoken."""
+    prepend_bos: bool = False
+    """Whether the audio begins with a start code, so that no prompt is needed."""
+    num_codebooks: int = 8
+    codebook_size: int = 1024
+    text_size: int = 512
+    """Number of text ids."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name in ("norm_first", "share_embedding", "prepend_bos", "prefix_mode"):
+                continue
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(must(name, "a whole number >= 1", value))
+        for dim, heads in (("dim", "heads"), ("nar_dim", "nar_heads")):
+            if getattr(self, dim) % getattr(self, heads) or getattr(self, dim) % 2:
+                raise ValueError(must(dim, f"even and a multiple of {heads}", getattr(self, dim)))
+        if self.prefix_mode not in _PREFIX_MODES:
+            raise ValueError(must("prefix_mode", f"one of {', '.join(map(str, _PREFIX_MODES))}", self.prefix_mode))
+        if self.num_codebooks < 2:
+            raise ValueError(must("num_codebooks", "at least 2", self.num_codebooks))
+
+    @property
+    def end(self) -> int:
+        """The code that ends the first level."""
+        return self.codebook_size
+
+    @property
+    def start(self) -> int:
+        """The code that begins the first level if `prepend_bos`."""
+        return self.codebook_size + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, for a checkpoint's metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> USLMConfig:
+        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"The checkpoint's config does not describe a USLM: {error}") from error
