@@ -12,21 +12,91 @@ from hypothesis import strategies as st
 
 from slmcore.pauses import pauses
 
+SR = 1000
+
+
+def noise(samples: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(1, samples, generator=torch.Generator().manual_seed(seed))
+
 
 def tone(seconds: float, sr: int = 16000) -> torch.Tensor:
     return 0.5 * torch.sin(2 * math.pi * 220 * torch.arange(round(seconds * sr)) / sr)[None]
 
 
-@settings(max_examples=50, deadline=None)
+def speech(lengths: list[tuple[int, int]], floor: float) -> tuple[torch.Tensor, list[tuple[int, int]]]:
+    """Words (ms of sound, ms of pause behind it) over noise of `floor`, and each one's place."""
+    wav, words, at = [], [], 0
+    for loud, quiet in lengths:
+        wav += [torch.ones(loud), torch.zeros(quiet)]
+        words.append((at, at + loud))
+        at += loud + quiet
+    return 0.3 * noise(at) * (torch.cat(wav)[None] + floor), words
+
+
 @given(samples=st.integers(0, 20000), longest=st.floats(1, 5), seed=st.integers(0, 5))
-def test_pieces_are_never_too_long(samples, longest, seed):
-    wav = torch.rand(1, samples, generator=torch.Generator().manual_seed(seed))
-    cuts = pauses(wav, 1000, longest)
-    edges = [0, *cuts, samples]
-    pieces = [b - a for a, b in pairwise(edges)]
-    assert max(pieces) <= longest * 1000
-    assert len(cuts) == 0 or min(pieces) >= int(longest * 1000) // 4
-    assert bool(cuts) == (samples > int(longest * 1000))
+@settings(max_examples=50, deadline=None)
+def test_segments_are_neither_too_long_nor_too_short(samples, longest, seed):
+    cuts = pauses(noise(samples, seed), SR, longest)
+    segments = [b - a for a, b in pairwise([0, *cuts, samples])]
+    assert max(segments) <= longest * SR
+    assert len(cuts) == 0 or min(segments) >= int(min(0.5, longest / 4) * SR)
+    assert bool(cuts) == (samples > int(longest * SR))
+
+
+@given(
+    st.lists(st.tuples(st.integers(600, 2500), st.integers(250, 900)), min_size=3, max_size=15),
+    st.sampled_from([0.0, 1e-3, 0.05]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_word_is_cut_where_a_pause_can_be(lengths, floor):
+    wav, words = speech(lengths, floor)
+    cuts = pauses(wav, SR, 3.5)
+    for cut in cuts:
+        assert not any(start + 20 <= cut < end - 20 for start, end in words)
+
+
+def test_a_short_first_sentence_is_cut_off_where_the_next_has_no_pause():
+    wav, _ = speech([(600, 400), (3300, 300)], 1e-3)
+    (cut,) = pauses(wav, SR, 4.0)
+    assert 600 < cut < 1000
+
+
+def test_cuts_are_few_and_lie_in_the_longest_pauses():
+    wav, _ = speech([(900, 300)] * 20, 1e-3)  # 24 s
+    assert len(pauses(wav, SR, 5.0)) == 4  # four words last 4.8 s
+    wav, _ = speech([(900, 300), (900, 900), (900, 300), (900, 300)], 1e-3)
+    (cut,) = pauses(wav, SR, 4.0)
+    assert 2100 < cut < 3000
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.01])
+def test_without_a_pause_the_cut_is_in_the_quietest_place(floor):
+    wav = tone(6.0) + floor * noise(96000)
+    wav[:, 44000:46000] *= 0.5  # too short and too loud for a pause
+    wav[:, 60000:62000] *= 0.7
+    (cut,) = pauses(wav, 16000, 5.0)
+    assert 44000 < cut < 46000
+
+
+def test_a_closure_is_no_pause():
+    wav, _ = speech([(1500, 120), (1200, 260), (1900, 300)], 1e-3)
+    (cut,) = pauses(wav, SR, 4.0)
+    assert 2820 < cut < 3080
+
+
+def test_pauses_are_found_at_every_level_of_a_recording():
+    loud, _ = speech([(1500, 300)] * 14, 0.02)
+    wav = torch.cat([loud, 0.03 * loud], 1)  # its second half: whole words are quieter than the first half's noise
+    cuts = pauses(wav, SR, 2.5)
+    assert len(cuts) == 27
+    assert all(cut % 1800 >= 1500 for cut in cuts)
+
+
+def test_a_long_silence_is_cut_too():
+    wav, _ = speech([(1000, 9000), (1000, 0)], 0.0)
+    cuts = pauses(wav, SR, 3.0)
+    assert max(b - a for a, b in pairwise([0, *cuts, wav.shape[1]])) <= 3000
+    assert all(1000 <= cut <= 10000 for cut in cuts)
 
 
 def test_a_cut_is_in_the_pause():

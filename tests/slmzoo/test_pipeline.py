@@ -201,7 +201,7 @@ def test_samples_of_long_speech_keep_their_own_segments(pipeline):
     sr = 16000
     wav = 0.1 * torch.randn(1, 45 * sr, generator=torch.Generator().manual_seed(0))
     wav[:, 20 * sr : 21 * sr] = 0
-    units = Units(torch.tensor([3, 7, 5, 1]), torch.tensor([500, 520, 600, 630]), 50.0)
+    units = Units(torch.tensor([3, 7, 5, 1]), torch.tensor([500, 540, 580, 630]), 50.0)
     segments = [["u3", "u7"], ["u5", "u1"]]
     codes, _, durations = pipeline.synthesizer.ellav.generate(
         segments * 2, 1000, 10, 1.0, 0.8, seed=6, return_durations=True
