@@ -87,6 +87,9 @@ class CodebookSettings(RunSettings):
             raise ValueError(must("rate", "a finite number > 0", self.rate))
         if self.num_neighbors is not None and not 1 <= self.num_neighbors <= min(self.k):
             raise ValueError(must("num_neighbors", "from 1 to the smallest k", self.num_neighbors))
+        if self.num_neighbors is not None and not self.lmbda and self.rate is None:
+            remedy = "It says how units are made: give the lambda too."
+            raise ValueError(must("num_neighbors", "left out without lmbda or rate", self.num_neighbors, remedy))
         if self.aligned < 0:
             raise ValueError(must("aligned", "a number of sentences >= 0", self.aligned))
         if self.aligned and not self.voice_directions:
@@ -115,6 +118,7 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     features = encoder_features(encoder, settings.layer)
     how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
+    _check_k(settings, counts)
     run.keep(settings)
     frames: Sequence[np.ndarray] | VoiceFree = blocks
     if spoken:
@@ -137,6 +141,15 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
         # A codebook serves any lambda: its row names none.
         publish(settings, Codebook(codes, with_lambda).checkpoint(made), lmbda=None, num_neighbors=None, **rates)
     return points
+
+
+def _check_k(settings: CodebookSettings, counts: Sequence[int]) -> None:
+    """Raise a ValueError for more codes than frames were drawn, `counts` of each file."""
+    drawn, k = sum(counts), max(settings.k)
+    if k > drawn:
+        drawn_by = f"that --share {settings.share:g} draws from {len(counts)} files"
+        allowed = f"from 1 to the number of vectors, here {drawn}, the frames {drawn_by}"
+        raise ValueError(must("k", allowed, k, "Give fewer codes, or more speech or --share with --overwrite."))
 
 
 def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[Path]]:

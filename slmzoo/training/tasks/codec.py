@@ -127,6 +127,9 @@ class CodecSettings(TrainSettings):
             raise ValueError(must("taught_until", f"above 0 and below `steps` ({self.steps})", self.taught_until))
         if not 0 <= self.whitening <= 1:
             raise ValueError(must("whitening", "from 0 to 1", self.whitening))
+        if self.whitening and self.taught_until is None:
+            remedy = "It whitens what the encoder is taught: give --taught-until too."
+            raise ValueError(must("whitening", "0 without taught_until", self.whitening, remedy))
         for name in ("held_out", "samples", "judge_width"):
             if getattr(self, name) < 1:
                 raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.augment import disturbed, masked_spans, warped
-from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features
+from slmzoo.training.data.feature_samples import Features, cepstral_features, drawn_of, encoder_features
 from slmzoo.training.data.pseudo_labels import make_targets, read_targets
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
@@ -117,6 +117,8 @@ class EncoderSettings(TrainSettings):
             )
         if self.targets is not None and self.teacher is not None:
             raise ValueError("--targets and --teacher contradict each other. Give one of them.")
+        if self.teacher_layer is not None and self.teacher is None:
+            raise ValueError(must("teacher_layer", "left out without teacher, whose block it is", self.teacher_layer))
         for name, least in (("clusters", 2), ("crop", 1), ("mask_length", 1), ("held_out", 0)):
             if getattr(self, name) < least:
                 raise ValueError(must(name, f"a whole number >= {least}", getattr(self, name)))
@@ -150,17 +152,27 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
     recordings = Recordings(settings.audio, WavLM.sample_rate, settings.sizes.hop)
     if settings.held_out >= len(recordings):
         raise ValueError(must("held_out", f"below the number of recordings ({len(recordings)})", settings.held_out))
+    lengths = [length // settings.sizes.hop for length in recordings.lengths.tolist()]
+    _check_clusters(settings, lengths)
     features = _features(settings)
     run = Run.open(settings)
     rules = {"clusters": settings.clusters, "share": settings.share, "seed": settings.seed}
     folder = settings.targets or make_targets(features, recordings.files, run, **rules)
-    lengths = [length // settings.sizes.hop for length in recordings.lengths.tolist()]
     task = EncoderTask(settings, recordings, read_targets(recordings.files, folder, lengths, settings.clusters))
     fit(task, settings, run)
     made = provenance(settings, "train encoder", hours=round(recordings.hours, 3), recordings=len(recordings))
     rates = {"sample_rate": task.encoder.sample_rate, "frame_rate": task.encoder.frame_rate}
     publish(settings, task.encoder.checkpoint(made), **rates)
     return {"zoo": settings.zoo, "kind": "wavlm", "encoder": settings.name, **run.reached(task.monitor)}
+
+
+def _check_clusters(settings: EncoderSettings, lengths: Sequence[int]) -> None:
+    """Raise a ValueError for more clusters than frames are drawn from recordings of so many."""
+    drawn = sum(drawn_of(length, settings.share) for length in lengths)
+    if settings.targets is None and settings.clusters > drawn:
+        allowed = f"at most {drawn}, the frames that --share {settings.share:g} draws from {len(lengths)} recordings"
+        remedy = "Give fewer clusters, a larger --share or more speech."
+        raise ValueError(must("clusters", allowed, settings.clusters, remedy))
 
 
 def _features(settings: EncoderSettings) -> Features:

@@ -137,6 +137,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
         "`aligned` must be 0 without voice_directions": {"aligned": 1},
         "`aligned` must be 0 for a single voice, but is 1": {"voice_directions": 1, "aligned": 1},
         "`voice_directions` must be from 0 to 0 for 1 voices": {"voice_directions": 1},
+        "`num_neighbors` must be left out without lmbda or rate": {"num_neighbors": 2},
         "but is -1": {"voice_directions": -1},
     }
     for message, change in wrong.items():
@@ -146,7 +147,9 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
 
 
 def test_bad_recordings_and_too_many_codes_are_named(speech: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="number of vectors"):
+    with pytest.raises(
+        ValueError, match=r"`k` must be .* number of vectors, here \d+, .* --share 0.5 draws from 7 files"
+    ):
         train(settings(tmp_path / "run", speech, k=(100_000,)))
     (tmp_path / "text.wav").write_text("no audio")
     with pytest.raises(ValueError, match=r"text\.wav is not audio"):

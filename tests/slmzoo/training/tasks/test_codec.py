@@ -136,6 +136,9 @@ def test_the_learning_rate_falls_for_the_encoder_and_then_for_the_codec(tmp_path
             settings(tmp_path, tones, **{"steps": 30, "taught_until": 10, "quantize_from": 40, **wrong})
     with pytest.raises(ValueError, match="`whitening` must be from 0 to 1"):
         settings(tmp_path, tones, whitening=-0.5)
+    with pytest.raises(ValueError, match=r"`whitening` must be 0 without taught_until, but is 0\.5\."):
+        settings(tmp_path, tones, whitening=0.5)
+    assert settings(tmp_path, tones, whitening=0.5, taught_until=2).whitening == 0.5
 
 
 def test_the_judges_learn_from_what_the_decoder_is_given(tmp_path: Path, tones: Path) -> None:

@@ -230,6 +230,12 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(tmp_path: Path, 
         "`mask_start` must be": {"mask_start": 0.0},
         "`warp` must be": {"warp": 0.9},
         "`held_out` must be below": {"held_out": 4},
+        "`clusters` must be at most 5, .* --share 0.03 draws from 4 recordings, but is 6": {
+            "targets": None,
+            "share": 0.03,
+            "clusters": 6,
+        },
+        "`teacher_layer` must be left out without teacher": {"teacher_layer": 1},
         "No checkpoint at": {"targets": None, "teacher": tmp_path / "none.safetensors"},
     }
     for message, change in wrong.items():
