@@ -90,21 +90,26 @@ def rate_figure(values: Sequence[Value], path: Path) -> bool:
 
 
 def abx_figure(values: Sequence[Value], path: Path) -> bool:
-    """ABX error rate against lambda, a line a result, metric, k and what is measured. False if no lambda is known."""
+    """ABX error rate against lambda, a line for each result, metric, k and what is measured; of a single lambda a point
+    for each, side by side. False if no lambda is known."""
     found = [v for v in values if v.metric.startswith("abx") and v.lmbda is not None]
     if not found:
         return False
-    axes = _axes("λ", "ABX error rate, %")
+    lmbdas = sorted({v.lmbda or 0.0 for v in found})
+    single = len(lmbdas) == 1
+    axes = _axes(f"λ = {lmbdas[0]:g}" if single else "λ", "ABX error rate, %")
     lines = sorted({_line(v) for v in found})
-    several = len({v.result for v in found}) > 1
-    for i, (metric, on, k, result) in enumerate(lines):
+    labels = [_label(line, len({v.result for v in found}) > 1) for line in lines]
+    for i, label in enumerate(labels):
         line = sorted((v for v in found if _line(v) == lines[i]), key=lambda v: v.lmbda or 0.0)
-        xs, ys = [v.lmbda or 0.0 for v in line], [100 * v.value for v in line]
+        xs, ys = [i if single else v.lmbda or 0.0 for v in line], [100 * v.value for v in line]
         look: dict[str, Any] = {"marker": _MARKERS[i % len(_MARKERS)], "color": _COLOURS[i % len(_COLOURS)]}
-        parts = (metric.removeprefix("abx_"), on, f"k = {k}" if k else "", result if several else "")
-        label = ", ".join(filter(None, parts))
         axes.errorbar(xs, ys, yerr=_spans(line, 100), ms=5, lw=1.2, capsize=3, label=label, **look)
-    return _finish(axes, path)
+    if single:
+        axes.set_xticks(range(len(lines)), [label.replace(", ", "\n") for label in labels])
+        axes.set_xlim(-0.5, len(lines) - 0.5)
+        axes.set_ylim(bottom=0)
+    return _finish(axes, path, legend=not single)
 
 
 def bands_figure(values: Sequence[Value], path: Path) -> bool:
@@ -147,6 +152,13 @@ def _line(value: Value) -> tuple[str, str, int, str]:
     return value.metric, value.on, value.k or 0, value.result
 
 
+def _label(line: tuple[str, str, int, str], several: bool) -> str:
+    """The name of a line; the result's name only counts beside others."""
+    metric, on, k, result = line
+    parts = (metric.removeprefix("abx_"), on, f"k = {k}" if k else "", result if several else "")
+    return ", ".join(filter(None, parts))
+
+
 def _spans(values: Sequence[Value], scale: float) -> list[list[float]]:
     """How far each interval reaches below and above its value; not at all where it is not known."""
     below = [scale * max(0.0, v.value - (v.value if v.low is None else v.low)) for v in values]
@@ -165,8 +177,9 @@ def _axes(across: str, up: str) -> Axes:
     return axes
 
 
-def _finish(axes: Axes, path: Path) -> bool:
-    axes.legend(frameon=False, fontsize=8)
+def _finish(axes: Axes, path: Path, legend: bool = True) -> bool:
+    if legend:
+        axes.legend(frameon=False, fontsize=8)
     figure: Any = axes.figure
     save(figure, path)
     return True

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slmcore.files.places import write_bytes
-from slmzoo.training.loop.run import Run
+from slmzoo.training.loop.run import Run, Table
 
-__all__ = ["draw_curves"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["curves_figure", "draw_curves"]
 
 _TRAIN, _HELD_OUT, _INK = "#0072B2", "#D55E00", "#222222"
 _NOT_DRAWN = frozenset({"seconds"})
@@ -17,14 +21,22 @@ _COLUMNS, _WIDTH, _HEIGHT, _DPI = 3, 4.2, 2.6, 100
 
 
 def draw_curves(run: Run) -> Path | None:
-    """Write `curves.png` in the run folder, a panel for each figure, held-out values over those in training.
+    """Write `curves.png` in the run folder. None without figures."""
+    figure, path = curves_figure(run), run.path / "curves.png"
+    if figure is None:
+        return None
+    content = BytesIO()
+    figure.savefig(content, format="png")
+    write_bytes(path, content.getvalue())
+    return path
 
-    The loss over steps is cut off at the top so that the first steps do not flatten the rest. None without figures.
-    """
+
+def curves_figure(run: Run) -> Figure | None:
+    """A panel for each logged figure, held-out values over those in training; None if no figure has a finite value."""
     from matplotlib.figure import Figure
 
-    train, held_out = run.train.columns(), run.validation.columns()
-    names = [name for name in dict.fromkeys([*train, *held_out]) if name not in _NOT_DRAWN]
+    curves = [(_finite(run.train), _TRAIN, "training"), (_finite(run.validation), _HELD_OUT, "held out")]
+    names = [name for name in dict.fromkeys(n for found, _, _ in curves for n in found) if name not in _NOT_DRAWN]
     if not names:
         return None
     rows = math.ceil(len(names) / _COLUMNS)
@@ -33,13 +45,18 @@ def draw_curves(run: Run) -> Path | None:
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
         axes.set_title(name, loc="left", color=_INK, fontsize=9)
         axes.tick_params(labelsize=8)
-        for columns, colour, label in ((train, _TRAIN, "training"), (held_out, _HELD_OUT, "held out")):
-            if name in columns:
-                axes.plot(*columns[name], color=colour, lw=1, label=label, marker="." if label == "held out" else None)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        for found, colour, label in curves:
+            if name in found:
+                # A line of a single point is no ink at all.
+                dots = label == "held out" or len(found[name][0]) == 1
+                axes.plot(*found[name], color=colour, lw=1, label=label, marker="." if dots else None)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize=7, frameon=False)
     figure.supxlabel("step", fontsize=9)
-    content, path = BytesIO(), run.path / "curves.png"
-    figure.savefig(content, format="png")
-    write_bytes(path, content.getvalue())
-    return path
+    return figure
+
+
+def _finite(table: Table) -> dict[str, tuple[list[int], list[float]]]:
+    """The table's columns that have a value to draw."""
+    return {name: found for name, found in table.columns().items() if any(map(math.isfinite, found[1]))}

@@ -84,6 +84,23 @@ def test_features_and_units_and_results_are_lines_of_their_own(tmp_path, drawn):
     assert [len(line.get_data()[0]) for line in drawn[0].lines if len(line.get_data()[0])][:4] == [2] * 4
 
 
+@pytest.mark.parametrize("lmbda", [0.0, 1410.0])
+def test_results_at_one_lambda_stand_side_by_side(tmp_path, drawn, lmbda):
+    values = []
+    for i, on in enumerate(("features", "units")):
+        scores = [score(f"abx_{which}", 0.1 * (i + 1) + j / 100) for j, which in enumerate(("within", "across"))]
+        values += values_of("a", read(saved(tmp_path / on, *scores, k=200, lmbda=lmbda, on=on)))
+    assert abx_figure(values, tmp_path / "x.png")
+    (axes,) = drawn
+    assert axes.get_xlabel() == f"λ = {lmbda:g}"
+    ticks = [text.get_text() for text in axes.get_xticklabels()]
+    assert ticks == [f"{which}\n{on}\nk = 200" for which in ("across", "within") for on in ("features", "units")]
+    places = [line.get_data() for line in axes.lines if line.get_marker() in ("o", "s", "D", "^")]
+    assert [x.tolist() for x, _ in places] == [[0], [1], [2], [3]]
+    assert [float(y[0]) for _, y in places] == pytest.approx([11, 21, 10, 20])
+    assert axes.get_legend() is None
+
+
 def test_bands_stand_in_their_order(tmp_path, drawn):
     rows = [{"item": b, "value": i / 5, "frequency_band": b} for i, b in enumerate(["100+", "5-19", "oov", "1-4"])]
     found = score_items("accuracy", rows, ["frequency_band"], bootstrap=Bootstrap(resamples=5))

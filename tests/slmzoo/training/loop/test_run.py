@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from slmzoo.training.loop.curves import draw_curves
+from slmzoo.training.loop.curves import curves_figure, draw_curves
 from slmzoo.training.loop.run import Run, Table
 from tests.reference.tiny_task import settings
 
@@ -97,3 +97,27 @@ def test_curves_need_figures(tmp_path):
     path = draw_curves(run)
     assert path is not None
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_figure_of_a_short_run_shows(tmp_path):
+    """One logged point is drawn with a marker; several points in training are a line; nothing is drawn of no value."""
+    run = Run.open(settings(tmp_path / "run"))
+    run.train.append(10, {"loss": 2.0, "rest": float("nan"), "seconds": 1.0})
+    run.validation.append(10, {"error": 2.0})
+    short = curves_figure(run)
+    assert short is not None
+    assert [axes.get_title(loc="left") for axes in short.axes] == ["loss", "error"]
+    assert all(line.get_marker() == "." for axes in short.axes for line in axes.lines)
+    run.train.append(20, {"loss": 1.0, "rest": 3.0})
+    longer = curves_figure(run)
+    assert longer is not None
+    looks = {
+        axes.get_title(loc="left"): (len(axes.lines[0].get_xdata()), axes.lines[0].get_marker()) for axes in longer.axes
+    }
+    assert looks == {"loss": (2, "None"), "rest": (2, "None"), "error": (1, ".")}
+
+
+def test_a_run_without_a_finite_value_has_no_picture(tmp_path):
+    run = Run.open(settings(tmp_path / "run"))
+    run.train.append(10, {"loss": float("nan"), "seconds": 1.0})
+    assert curves_figure(run) is None
