@@ -18,8 +18,9 @@ from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.generation import ORIGINAL, Utterance, evaluate
+from slmzoo.evaluation.speech.speech_scores import require
 from slmzoo.evaluation.speech.textmodels import text_model
-from slmzoo.evaluation.speech.wer import normalise
+from slmzoo.evaluation.speech.wer import CONVENTION, normalise
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["Generation"]
@@ -53,6 +54,7 @@ class Generation(Evaluation):
         """Generate, listen, and score the texts."""
         if not self.temperatures or min(self.temperatures) < 0:
             raise ValueError(must("temperatures", "numbers >= 0", self.temperatures))
+        require(["wer"], self.asr)
         prompts = self._prompts()
         model = text_model(self.text_model, self.chosen_device())
         pipeline = self.pipeline()
@@ -67,7 +69,7 @@ class Generation(Evaluation):
         conventions = {
             "asr": self.asr,
             "text_model": self.text_model,
-            "text": "lower case, without punctuation",
+            "text": CONVENTION,
             "order": self.order,
             "prompt_seconds": self.prompt_seconds if prompts else None,
             "prompts": len(prompts),

@@ -16,7 +16,9 @@ from slmzoo.commands.evaluate_generation import Generation
 from slmzoo.commands.evaluate_pairs import Pairs
 from slmzoo.commands.evaluate_speech import SpeechScores
 from slmzoo.commands.evaluate_units import Abx, UnitScores
+from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, score_items, table
+from slmzoo.evaluation.speech.speech_scores import require
 from slmzoo.evaluation.units.unit_store import units_of
 from slmzoo.recipes.mini import benchmark as mini
 from slmzoo.recipes.speech.sentences import sentences
@@ -53,7 +55,9 @@ class RunMini(Evaluation):
     """Temperatures of the generated speech."""
 
     def run(self) -> int:
-        """Make the speech, run all parts, and put their scores together."""
+        """Make the speech, run all parts, and put their scores together; what they need is looked for first."""
+        require(["wer", "f0"], SpeechScores.asr)
+        need("pyarrow", "The units of the benchmark", "pip install 'slmzoo[corpus]'")
         made = mini.make(self.out / "data", self.most)
         self._part(Pairs, "lexical", data=made.lexical, by=["in_vocabulary"]).run()
         self._part(Pairs, "syntactic", data=made.syntactic, by=["kind"]).run()

@@ -14,7 +14,8 @@ from slmzoo.commands.evaluate_units import matched
 from slmzoo.evaluation.likelihood.pairs import found_in
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear
-from slmzoo.evaluation.speech.speech_scores import MEASURES, compare_files, measure, recognition, transcripts
+from slmzoo.evaluation.speech.speech_scores import MEASURES, compare_files, measure, recognition, require, transcripts
+from slmzoo.evaluation.speech.wer import CONVENTION
 from slmzoo.evaluation.units.unit_scores import Found, joined
 
 __all__ = ["SpeechScores"]
@@ -42,7 +43,8 @@ class SpeechScores(Evaluation):
     """Processes that listen, on a CPU."""
 
     def run(self) -> int:
-        """Measure the recordings."""
+        """Measure the recordings; what a metric needs is looked for before any of them."""
+        require(self.metrics, self.asr)
         files, duplicated = found_in(self.data)
         files, problems = self._readable(files, dict(duplicated))
         found: list[Found] = []
@@ -105,7 +107,7 @@ class SpeechScores(Evaluation):
     def _conventions(self) -> dict[str, Any]:
         known: dict[str, Any] = {"sample_rate": 16000}
         if "wer" in self.metrics:
-            known |= {"asr": self.asr, "text": "lower case, no punctuation, single spaces"}
+            known |= {"asr": self.asr, "text": CONVENTION}
         if "similarity" in self.metrics:
             known["speaker_model"] = self.speaker_model
         return known

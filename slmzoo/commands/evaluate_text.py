@@ -19,6 +19,7 @@ from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.speech.speech_scores import transcripts
+from slmzoo.evaluation.speech.wer import CONVENTION
 from slmzoo.evaluation.units.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
 from slmzoo.evaluation.units.textgrid import SILENCE
 from slmzoo.evaluation.units.unit_store import described, units_in
@@ -99,7 +100,7 @@ class TextInformation(Evaluation):
         of_each = (score_items(m, rows, unit=units[m], bootstrap=self.bootstrap) for m, rows in tables.items())
         conventions = {
             **asdict(self._config),
-            "text": "phones without silence" if self.alignments else "characters, lower case, no punctuation",
+            "text": "phones without silence" if self.alignments else f"characters: {CONVENTION}",
             "tokens": "framewise",
             "against": self.against or len(names),
             "texts_possible": float(found.possible.mean()),

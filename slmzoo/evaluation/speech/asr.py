@@ -21,7 +21,7 @@ from slmcore import audio
 from slmcore.pauses import pauses
 from slmzoo.evaluation.optional import need
 
-__all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "unknown_words"]
+__all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "require", "unknown_words"]
 
 Recogniser = Callable[[Tensor, int], str]
 """From mono speech (1, samples) and its rate in Hz to words; an empty text if there are none."""
@@ -48,6 +48,14 @@ def recogniser(name: str = "pocketsphinx", device: str = "cpu") -> Recogniser:
         model = transformers.WhisperForConditionalGeneration.from_pretrained(name)
         return _whisper(processor, model.to(device).eval())
     return _ctc(processor, transformers.AutoModelForCTC.from_pretrained(name).to(device).eval())
+
+
+def require(name: str = "pocketsphinx") -> None:
+    """Raise an ImportError that says what to install if the recogniser `name` lacks its package."""
+    if name == "pocketsphinx":
+        need("pocketsphinx", "This recogniser")
+    else:
+        need("transformers", f"The recogniser {name}", _TRANSFORMERS)
 
 
 def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu", jobs: int = 1) -> list[str]:

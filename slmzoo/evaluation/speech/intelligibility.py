@@ -7,6 +7,7 @@ pesq. Neither is defined for speech whose timing is its own, as that of ELLA-V i
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,21 @@ from torch import Tensor
 from slmcore import audio
 from slmzoo.evaluation.optional import need
 
-__all__ = ["pesq", "stoi"]
+__all__ = ["pesq", "require", "stoi"]
 
 _PESQ_RATE = 16000
 _MOST_APART = 0.05
+
+
+_PACKAGES = {
+    "stoi": ("pystoi", "STOI", ""),
+    "pesq": ("pesq", "PESQ", "pip install pesq (it is compiled, and licensed by ITU-T's terms)"),
+}
+
+
+def require(metric: str) -> Any:
+    """The package that computes "stoi" or "pesq". Raises ImportError that says what to install."""
+    return need(*_PACKAGES[metric])
 
 
 def stoi(original: Tensor, copy: Tensor, sr: int) -> float:
@@ -27,7 +39,7 @@ def stoi(original: Tensor, copy: Tensor, sr: int) -> float:
     The longer one is cut at its end. Raises ValueError if it is longer by more than 50 ms, or if too little of the
     original is louder than its own silence (about 0.4 s is needed).
     """
-    package = need("pystoi", "STOI")
+    package = require("stoi")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:
@@ -38,7 +50,7 @@ def stoi(original: Tensor, copy: Tensor, sr: int) -> float:
 
 def pesq(original: Tensor, copy: Tensor, sr: int) -> float:
     """Wideband PESQ, a mean opinion score of 1.04 to 4.64, of wavs (1, samples) at `sr` Hz. Raises as `stoi`."""
-    package = need("pesq", "PESQ", "pip install pesq (it is compiled, and licensed by ITU-T's terms)")
+    package = require("pesq")
     wavs = _together(*(audio.resample(wav, sr, _PESQ_RATE) for wav in (original, copy)), sr=_PESQ_RATE)
     try:
         return float(package.pesq(_PESQ_RATE, *wavs, "wb"))

@@ -10,13 +10,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from slmcore import audio
+from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.evaluation.speech import intelligibility, pitch, wer
+from slmzoo.evaluation.speech import asr, intelligibility, pitch, wer
 from slmzoo.evaluation.speech.speakers import similarity, speaker_model
 from slmzoo.evaluation.units.unit_scores import Found
 
-__all__ = ["MEASURES", "Measure", "compare_files", "measure", "recognition", "transcripts"]
+__all__ = ["MEASURES", "Measure", "compare_files", "measure", "recognition", "require", "transcripts"]
 
 Measure = Callable[[Tensor, Tensor, int], float]
 """Of an original and what was made of it, both (1, samples), and their rate in Hz."""
@@ -34,7 +35,7 @@ def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]
     """
     path = Path(path)
     files = sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".tsv")) if path.is_dir() else [path]
-    lines = [line.split(maxsplit=1) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = [line.split(maxsplit=1) for file in files for line in file.read_text(encoding="utf-8-sig").splitlines()]
     said: dict[str, str] = {}
     twice: set[str] = set()
     for name, *text in filter(None, lines):
@@ -63,6 +64,18 @@ def recognition(said: Mapping[str, str], heard: Mapping[str, str], bootstrap: Bo
         for score in score_items(metric, rows, unit="errors/said", bootstrap=bootstrap)
     ]
     return scores, tables
+
+
+def require(metrics: Iterable[str], recogniser: str) -> None:
+    """Raise an ImportError that says what to install if a metric, "wer" or one of `MEASURES`, lacks its package."""
+    for metric in metrics:
+        if metric == "wer":
+            wer.require()
+            asr.require(recogniser)
+        elif metric in ("stoi", "pesq"):
+            intelligibility.require(metric)
+        elif metric == "similarity":
+            need("transformers", "Speaker similarity", "pip install 'slmzoo[transformers]'")
 
 
 def measure(metric: str, **options: Any) -> Measure:

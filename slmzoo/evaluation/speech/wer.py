@@ -1,14 +1,27 @@
-"""Word and character error rate of what was heard against what was said, as jiwer counts them."""
+"""Word and character error rate of a hypothesis (heard) against a reference (said), as jiwer counts them.
+
+Both texts are compared as `normalise` leaves them, so that two spellings of one text in Unicode are no errors: a letter
+with its accent in one character or two, capitals, and characters that nobody sees.
+"""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from slmcore.errors import must
 from slmzoo.evaluation.optional import need
 
-__all__ = ["Errors", "errors", "normalise", "rate"]
+__all__ = ["CONVENTION", "Errors", "errors", "normalise", "rate", "require"]
+
+CONVENTION = "Unicode NFC, case-folded, no punctuation or invisible characters, single spaces"
+"""What `normalise` does, as results state it."""
+
+_INVISIBLE = {0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+"""Joiners, fillers and variation selectors, which Unicode counts among letters and marks."""
+_DOTTED_I = "i\u0307"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +40,27 @@ class Errors:
     character_errors: int
 
 
+def require() -> Any:
+    """The package jiwer. Raises ImportError that says how it is installed."""
+    return need("jiwer", "The word error rate")
+
+
 def normalise(text: str) -> str:
-    """Lower case, no punctuation (what Unicode calls so), single spaces."""
-    jiwer = need("jiwer", "The word error rate")
-    return " ".join(str(jiwer.RemovePunctuation()(text)).lower().split())
+    """Return the text as `CONVENTION` says; punctuation and invisible characters are what Unicode calls so.
+
+    Case folding makes "ss" of "ß"; the Turkish "İ" becomes "i", as its capital in other languages.
+    """
+    jiwer = require()
+    seen = "".join(character for character in text if not _is_invisible(character))
+    # Folding may take letters apart: they are put together afterwards.
+    folded = unicodedata.normalize("NFD", seen).casefold().replace(_DOTTED_I, "i")
+    return " ".join(str(jiwer.RemovePunctuation()(unicodedata.normalize("NFC", folded))).split())
+
+
+def _is_invisible(character: str) -> bool:
+    """Whether a character has no shape of its own: a zero-width space, a byte-order mark, a soft hyphen, a control."""
+    controls = unicodedata.category(character) in ("Cc", "Cf") and not character.isspace()
+    return controls or ord(character) in _INVISIBLE
 
 
 def errors(said: Mapping[str, str], heard: Mapping[str, str]) -> dict[str, Errors]:
@@ -49,7 +79,7 @@ def rate(counts: Iterable[tuple[int, int]]) -> float:
 
 
 def _errors(said: str, heard: str) -> Errors:
-    jiwer = need("jiwer", "The word error rate")
+    jiwer = require()
     words, characters = jiwer.process_words(said, heard), jiwer.process_characters(said, heard)
     return Errors(
         said=said,

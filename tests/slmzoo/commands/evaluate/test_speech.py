@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import jiwer
@@ -10,6 +11,7 @@ import torch
 
 from slmcore import audio
 from slmzoo.cli import main
+from slmzoo.commands import evaluate_speech
 from slmzoo.evaluation.speech import intelligibility, pitch
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.speech_scores import transcripts
@@ -54,6 +56,35 @@ def test_words_and_characters(data):
     assert [row["said"] for row in rows(data / "out" / "speech.wer.csv")] == said
     assert content["conventions"]["asr"] == "pocketsphinx"
     assert "pocketsphinx" in content["versions"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "package", "remedy"),
+    [
+        ("stoi", "pystoi", "slmzoo[eval]"),
+        ("pesq", "pesq", "pip install pesq"),
+        ("similarity", "transformers", "slmzoo[transformers]"),
+        ("f0", "jiwer", "slmzoo[eval]"),
+        ("f0", "pocketsphinx", "slmzoo[eval]"),
+    ],
+)
+def test_a_package_that_one_metric_needs_is_missed_before_any_recording_is_heard(
+    data, capsys, monkeypatch, metric, package, remedy
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(evaluate_speech, "hear", lambda *args: pytest.fail("recordings were heard"))
+    monkeypatch.setattr(evaluate_speech, "found_in", lambda *args: pytest.fail("recordings were looked for"))
+    given = ("--transcripts", data / "said.tsv", "--originals", data / "originals")
+    assert run(data / "made", *given, "--metrics", "wer", metric, "--out", data / "out") == 1
+    err = capsys.readouterr().err
+    assert f"needs the package {package}" in err
+    assert remedy in err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_id(data):
+    text = "\ufeff" + (data / "said.tsv").read_text()
+    (data / "said.tsv").write_text(text, encoding="utf-8")
+    assert transcripts(data / "said.tsv")[0] == {"r0": "the cat sat", "r1": "no it did not"}
 
 
 def test_beside_the_originals(data):

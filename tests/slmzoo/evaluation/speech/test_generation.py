@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -227,6 +228,14 @@ def run(registry, tmp_path, speech, monkeypatch):
 
     call.listened = listened
     return call
+
+
+@pytest.mark.parametrize("package", ["jiwer", "pocketsphinx"])
+def test_without_a_package_nothing_is_generated(run, tmp_path, capsys, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run(tmp_path / "a.wav", "--temperatures", 1) == 1
+    assert f"needs the package {package}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_generation_on_the_command_line(run, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import sys
+import unicodedata
 
 import jiwer
 import pytest
@@ -15,6 +17,59 @@ TEXTS = st.lists(st.sampled_from(["a", "bb", "a bb", "", "c a", "bb c c"]), min_
 
 def test_normalised_text():
     assert normalise(" At seven  O'Clock, he ran! ") == "at seven oclock he ran"
+
+
+ACCENTS = "über café ñandú Ångström tiếng Việt Ώρα 한국어"
+
+
+@pytest.mark.parametrize(("said", "other"), list(itertools.permutations(("NFC", "NFD", "NFKC", "NFKD"), 2)))
+def test_composed_and_decomposed_letters_are_the_same(said, other):
+    texts = [unicodedata.normalize(form, ACCENTS) for form in (said, other)]
+    found = errors({"e": texts[0]}, {"e": texts[1]})["e"]
+    assert (found.word_errors, found.character_errors, found.words) == (0, 0, len(ACCENTS.split()))
+    assert found.characters == len(unicodedata.normalize("NFC", ACCENTS))
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("İstanbul", "istanbul"),
+        ("i\u0307stanbul", "ISTANBUL"),
+        ("Straße", "STRASSE"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("hello\u200b world\u200b", "hello world"),
+        ("\ufeffhello", "hello"),
+        ("co\u00adoperate", "cooperate"),
+        ("\u202ahello\u202c", "hello"),
+        ("hel\x00lo\x7f", "hello"),
+        ("hello\ufe0f", "hello"),
+        ("two\u00a0words\u3000here", "two words here"),
+        ("what\u037e", "what;"),
+    ],
+)
+def test_other_spellings_of_a_text_are_no_errors(said, heard):
+    found = errors({"a": said, "b": heard}, {"a": heard, "b": said})
+    assert [(e.word_errors, e.character_errors) for e in found.values()] == [(0, 0)] * 2
+
+
+def test_letters_that_differ_stay_errors():
+    found = errors(
+        {"a": "über", "b": "\u0131s\u0131", "c": "résumé"},
+        {"a": "uber", "b": "isi", "c": "resume"},
+    )
+    assert [e.word_errors for e in found.values()] == [1, 1, 1]
+    assert [e.character_errors for e in found.values()] == [1, 2, 2]
+
+
+def test_tabs_and_line_ends_part_words():
+    assert normalise("a\tb\nc\u2028d") == "a b c d"
+
+
+@given(st.text(max_size=20))
+def test_what_is_normalised_stays_so_in_either_form(text: str):
+    once = normalise(text)
+    assert normalise(once) == once
+    assert normalise(unicodedata.normalize("NFD", text)) == once
 
 
 @given(said=TEXTS, data=st.data())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import sys
 
 import pytest
 import torch
@@ -96,6 +97,17 @@ def test_without_flite_there_is_a_line_that_says_what_to_install(tmp_path, capsy
     err = capsys.readouterr().err
     assert "Install it" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("package", "extra"), [("jiwer", "eval"), ("pocketsphinx", "eval"), ("pyarrow", "corpus")])
+def test_a_package_that_a_late_part_needs_is_missed_before_the_first(tmp_path, capsys, monkeypatch, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(mini, "make", lambda *args: pytest.fail("the benchmark was made"))
+    assert main(["eval", "mini", "--zoo", "demo", "--out", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert f"needs the package {package}" in err
+    assert f"pip install 'slmzoo[{extra}]'" in err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
