@@ -112,7 +112,8 @@ def test_every_figure_of_a_short_run_shows(tmp_path):
     longer = curves_figure(run)
     assert longer is not None
     looks = {
-        axes.get_title(loc="left"): (len(axes.lines[0].get_xdata()), axes.lines[0].get_marker()) for axes in longer.axes
+        axes.get_title(loc="left"): (axes.lines[0].get_path().vertices.shape[0], axes.lines[0].get_marker())
+        for axes in longer.axes
     }
     assert looks == {"loss": (2, "None"), "rest": (2, "None"), "error": (1, ".")}
 
