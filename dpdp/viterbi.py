@@ -22,11 +22,13 @@ from torch import Tensor
 from dpdp.blocks import Piece, blocks
 from dpdp.distances import Codes, check_squares
 from dpdp.loops import Loops
+from slmcore.threads import for_products
 
 __all__ = ["CpuSearch", "decode"]
 
 _BLOCK_BYTES = 4 << 20  # what a core keeps near itself
 _LIMIT_TASK_FRAMES = 256
+_LONG = 1 << 23  # multiply-adds that are worth several threads: a block has but one product
 _loops_for = Loops()
 
 
@@ -36,7 +38,15 @@ def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], nu
     A ValueError if the features hold NaN, infinity or squares past float32. The arguments must have been checked.
     """
     lengths = [len(x) for x in features]
-    search = search_for(codes.norms.device)(len(codes), lmbdas, lengths, codes.norms.device)
+    k, dim = codes.shape
+    device = codes.norms.device
+    with for_products(device, sum(lengths) * len(lmbdas), k * dim, _LONG):
+        search = search_for(device)(k, lmbdas, lengths, device)
+        return _run(search, features, codes, num_neighbors)
+
+
+def _run(search: Any, features: Sequence[Tensor], codes: Codes, num_neighbors: int) -> Tensor:
+    lengths = [len(x) for x in features]
     largest = codes.norms.new_zeros(())
     for block in blocks(lengths, max(1, search.block_bytes // (4 * max(codes.shape)))):
         frames = [features[piece.utterance][piece.first : piece.last] for piece in block]

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from slmcore.batching import batches
 from slmcore.layers.transformer import Transformer
+from slmcore.threads import for_linears
 
 __all__ = ["TOKENS_AT_ONCE", "sequence_logprobs"]
 
@@ -32,7 +33,9 @@ def sequence_logprobs(model: Transformer, sequences: Sequence[Tensor], progress:
     names = list(unique)
     with tqdm(total=len(names), desc="scoring", unit="seq", disable=not progress) as bar:
         for batch in batches([len(name) for name in names], budget):
-            scored = _score(model, [unique[names[i]] for i in batch])
+            chosen = [unique[names[i]] for i in batch]
+            with for_linears(model, sum(map(len, chosen))):
+                scored = _score(model, chosen)
             found |= {names[i]: logprobs for i, logprobs in zip(batch, scored, strict=True)}
             bar.update(len(batch))
     return [found[key].clone() for key in keys]

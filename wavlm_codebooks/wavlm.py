@@ -19,6 +19,7 @@ from slmcore.checks import as_int
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, fold_weight_norm, read
 from slmcore.layers.precision import LayerNorm32
+from slmcore.threads import for_linears
 from slmcore.units import OperatingPoint
 from wavlm_codebooks.features import Windows, collate, prepare, windowed
 from wavlm_codebooks.layers import Block, Frontend, PositionBias, PositionConv
@@ -136,14 +137,18 @@ class WavLM(nn.Module):
         `seconds`: most audio of a batch, padding included, or one utterance; like lengths share a batch.
         """
         self._check_layer(layer)
-        ready = [prepare(wav, sr, self.sample_rate).to(self._device) for wav in wavs]
+        with for_linears(self, 1):
+            return self._features_of([prepare(w, sr, self.sample_rate).to(self._device) for w in wavs], layer, seconds)
+
+    def _features_of(self, ready: Sequence[Tensor], layer: int | None, seconds: float) -> list[Tensor]:
         long = {i for i, wav in enumerate(ready) if len(wav) > self.windows.whole * self.sample_rate}
         found = {i: self._long_features(ready[i], layer) for i in long}
         short = [i for i in range(len(ready)) if i not in long]
         for group in batches([len(ready[i]) for i in short], seconds * self.sample_rate):
             chosen = [short[i] for i in group]
             batch, lengths = collate([ready[i] for i in chosen])
-            out = self(batch, lengths if len(chosen) > 1 else None, layer).float()
+            with for_linears(self, len(batch) * self.num_frames(batch.shape[1])):
+                out = self(batch, lengths if len(chosen) > 1 else None, layer).float()
             found |= {i: x[: self.num_frames(len(ready[i]))] for i, x in zip(chosen, out, strict=True)}
         return [found[i] for i in range(len(ready))]
 
@@ -209,14 +214,15 @@ class WavLM(nn.Module):
 
     def _long_features(self, wav: Tensor, layer: int | None) -> Tensor:
         window, context = (round(seconds * self.frame_rate) for seconds in (self.windows.window, self.windows.context))
-        return windowed(
-            lambda piece: self._encode(piece[None], None, layer, None)[0].float(),
-            self._pad(wav),
-            self.hop,
-            self.config.field,
-            window,
-            context,
-        )
+        with for_linears(self, window + 2 * context):
+            return windowed(
+                lambda piece: self._encode(piece[None], None, layer, None)[0].float(),
+                self._pad(wav),
+                self.hop,
+                self.config.field,
+                window,
+                context,
+            )
 
     def _check_layer(self, layer: int | None) -> None:
         if layer is not None and as_int(layer) not in range(1, self.num_layers + 1):

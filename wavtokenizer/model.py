@@ -14,6 +14,7 @@ from slmcore.batching import by_length
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.seanet import SEANetEncoder
 from slmcore.layers.vq import EuclideanCodebook
+from slmcore.threads import for_linears, for_products
 from slmcore.units import Codes, OperatingPoint
 from wavtokenizer.checks import check_codes
 from wavtokenizer.config import WavTokenizerConfig
@@ -148,7 +149,8 @@ class WavTokenizer(nn.Module):
         padded = nn.utils.rnn.pad_sequence(spoken, batch_first=True)
         inside = torch.arange(padded.shape[1], device=device) < lengths[lengths > 0].unsqueeze(1)
         mask = None if bool(inside.all()) else inside.unsqueeze(1)
-        wavs = iter(self.decoder(self.quantizer.decode(padded).to(self._dtype), mask))
+        with for_linears(self.decoder, padded.numel()):
+            wavs = iter(self.decoder(self.quantizer.decode(padded).to(self._dtype), mask))
         return [next(wavs)[: len(sequence) * self.hop] if len(sequence) else empty for sequence in codes]
 
     def encode_wav(self, wav: Tensor, sr: int) -> Codes:
@@ -170,7 +172,9 @@ class WavTokenizer(nn.Module):
     def _codes_of(self, wavs: Tensor, sr: int) -> Tensor:
         """Waveforms (B, samples) to codes (B, frames) on the CPU."""
         wavs = audio.resample(wavs.to(self.quantizer.embed), sr, self.sample_rate)
-        return self.quantizer.encode(self.encoder(wavs.to(self._dtype))).cpu()
+        # Deeper convolutions have more channels at a lower rate: about the work of the first ones.
+        with for_products(wavs.device, wavs.numel(), 4 * self.config.n_filters**2):
+            return self.quantizer.encode(self.encoder(wavs.to(self._dtype))).cpu()
 
 
 def load(path: str | Path) -> WavTokenizer:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from slmcore.layers.cache import KVCache
 from slmcore.layers.sampling import Sampler
+from slmcore.threads import Layered, for_linears
 
 __all__ = ["FREE", "CachedModel", "Decoded", "Decoding", "Rule", "decode"]
 
@@ -29,7 +30,7 @@ _WARM_UP = 3
 """Steps before a CUDA graph is captured."""
 
 
-class CachedModel(Protocol):
+class CachedModel(Layered, Protocol):
     """A language model that keeps keys and values of what it has seen."""
 
     def cache(self, batch: int, capacity: int) -> KVCache:
@@ -170,8 +171,10 @@ def decode(
     `first` numbers the first sequence: a sequence draws the same random numbers under the same number, whatever else
     is in the batch. `graph` captures the step as a CUDA graph; None does so on CUDA.
     """
-    with torch.inference_mode():
-        made = _decode(Decoding(model, prompts, rule, sampler, limit, first), limit, first, graph)
+    with torch.inference_mode(), for_linears(model, sum(map(len, prompts))):
+        decoding = Decoding(model, prompts, rule, sampler, limit, first)
+        with for_linears(model, len(prompts)):
+            made = _decode(decoding, limit, first, graph)
     # Copied outside: inference tensors could not be trained on.
     return [Decoded(each.tokens.clone(), each.log_probs.clone(), each.finished) for each in made]
 

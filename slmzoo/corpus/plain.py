@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -20,13 +20,15 @@ from typing import Any, TypeVar
 
 import torch
 
+from slmcore import cores
+from slmcore.threads import exactly_one
 from slmzoo.corpus import plan
 from slmzoo.corpus.job import Job
 from slmzoo.corpus.models import Models, Settings
 from slmzoo.corpus.plan import Planned
 from slmzoo.corpus.stages import Encoded, Heard, encode, read, write
 
-__all__ = ["Report", "cores", "devices_for", "one_thread", "run"]
+__all__ = ["Report", "devices_for", "one_thread", "run"]
 
 Value = TypeVar("Value")
 Made = TypeVar("Made")
@@ -47,16 +49,10 @@ class Report:
     """Items that gave no units."""
 
 
-def cores() -> int:
-    """How many cores this process may use: a container or a scheduler may leave it fewer than the machine has."""
-    # macOS cannot tell
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def devices_for(device: str, workers: int | None, shards: int) -> list[str]:
     """The device of each process: by default all GPUs, or a process a core, if there are shards enough to pay."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    found = gpus if device == "cuda" else [device] * cores()
+    found = gpus if device == "cuda" else [device] * cores.available()
     if workers is not None:
         return [found[i % len(found)] for i in range(min(workers, max(1, shards)))]
     return found[: max(1, shards // _SHARDS_THAT_PAY)]
@@ -75,16 +71,9 @@ def run(job: Job, models: Models, shards: Sequence[Planned], workers: int | None
         yield from _in_processes(job, [replace(models.settings, device=device) for device in devices], list(shards))
 
 
-@contextmanager
-def one_thread(settings: Settings) -> Iterator[None]:
+def one_thread(settings: Settings) -> AbstractContextManager[None]:
     """Compute with one thread on a CPU, so that results do not depend on the cores there are."""
-    threads = torch.get_num_threads()
-    if settings.device_type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return exactly_one() if settings.device_type == "cpu" else nullcontext()
 
 
 def _pipelined(job: Job, models: Models, shards: Iterable[Planned]) -> Iterator[Report]:
@@ -122,7 +111,7 @@ def _written(job: Job, shard: Planned, encoded: Encoded) -> Report:
 
 
 def _readers(settings: Settings) -> int:
-    return 2 if settings.device_type == "cpu" else min(16, max(4, cores() // torch.cuda.device_count()))
+    return 2 if settings.device_type == "cpu" else min(16, max(4, cores.available() // torch.cuda.device_count()))
 
 
 def _in_processes(job: Job, settings: Sequence[Settings], shards: list[Planned]) -> Iterator[Report]:

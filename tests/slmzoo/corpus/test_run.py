@@ -508,9 +508,6 @@ def test_a_device_for_each_process(monkeypatch):
     assert plain.devices_for("cpu", 3, 2) == ["cpu"] * 2
     assert plain.devices_for("cpu", 3, 0) == ["cpu"]
     assert [len(plain.devices_for("cpu", None, n)) for n in (0, 7, 8, 1000)] == [1, 1, 2, 8]
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert plain.cores() == 3
 
 
 def test_blocks_above_the_layer_take_no_memory(models, registry):
