@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-from simple_parsing import field
 from torch import Tensor
 from tqdm import tqdm
 
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
-from slmcore.files import atomic
 from slmcore.files.rows import check_k, check_lmbda
 from slmcore.units import Units
 from slmzoo import hub
+from slmzoo.commands.options.common import (
+    AudioOptions,
+    DecodingOptions,
+    DeviceOptions,
+    ModelOptions,
+    PrecisionOptions,
+    ZooOptions,
+)
+from slmzoo.commands.results import ResultsCommand
 from slmzoo.pipeline import Pipeline
 
 __all__ = [
     "AudioCommand",
+    "DecodingCommand",
+    "DeviceCommand",
     "ModelCommand",
+    "PreciseCommand",
     "ResultsCommand",
-    "ZooCommand",
     "complain",
     "describe",
     "parse_point",
@@ -42,60 +48,47 @@ Finish = Callable[[list[Made]], list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResultsCommand:
-    """What every command with results takes."""
+class DeviceCommand(DeviceOptions, ResultsCommand):
+    """A command that computes somewhere."""
 
-    jsonl: Path | None = None
-    """File for the results, one JSON object a line; standard output if left out."""
-
-    def __post_init__(self) -> None:
-        """Check, before any work, that the results can be written."""
-        if self.jsonl is not None:
-            try:
-                atomic.check_target(self.jsonl)
-            except OSError as error:
-                raise ValueError(f"--jsonl: {error}") from error
-
-    @contextmanager
-    def results(self) -> Iterator[Callable[[dict[str, Any]], None]]:
-        """A function that writes one result. A result file appears when all of it is written."""
-        if self.jsonl is None:
-            yield lambda row: _write(sys.stdout, row)
-            return
-        with atomic.writing(self.jsonl) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
-            yield lambda row: _write(text, row)
+    def chosen_device(self) -> Literal["cpu", "cuda"]:
+        """Where to compute: the device asked for, or the fastest there is."""
+        cuda = torch.cuda.is_available()
+        if self.device == "cuda" and not cuda:
+            raise ValueError("There is no CUDA device here. Use --device cpu.")
+        return "cuda" if self.device != "cpu" and cuda else "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZooCommand(ResultsCommand):
-    """What every command on models takes."""
+class PreciseCommand(ZooOptions, PrecisionOptions, DeviceCommand):
+    """A command that takes models of a zoo."""
 
-    zoo: str = "dp-slm"
-    """Zoo of the models: dp-slm (published), demo (shipped with the package), or one of your registry."""
-    registry: str | None = None
-    """JSON file with the rows of a zoo of your own."""
+    @property
+    def precision(self) -> dict[str, str]:
+        """Precision of the models, as results state it."""
+        return {"dtype": self.dtype, "weights": "float"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCommand(ZooCommand):
-    """What every command that loads the models of an operating point takes."""
-
-    k: int | None = None
-    """Number of codes; 500 for dp-slm, what there is for a zoo of one codebook."""
-    lmbda: float | None = None
-    """Weight of the duration penalty; 4500 for dp-slm, what there is for a zoo of one operating point."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto takes CUDA if it is there."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Precision of the models; what must stay float32 does."""
-    weights: Literal["float", "int8", "int8-weight-only"] = "float"
-    """int8 rounds the weights of the language model and of ELLA-V to bytes, for fast decoding on a CPU."""
-    seed: int = 0
-    """Seed of everything that is drawn at random."""
+class ModelCommand(ModelOptions, PreciseCommand):
+    """A command that loads the models of an operating point."""
 
     def pipeline(self, **parts: bool) -> Pipeline:
         """The models of this command's operating point, on its device."""
         return hub.pipeline(self.k, self.lmbda, **{**self._loading(), **parts}).to(self.chosen_device())
+
+    def _loading(self) -> dict[str, Any]:
+        return {"zoo": self.zoo, "registry": self.registry, "dtype": getattr(torch, self.dtype)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingCommand(DecodingOptions, ModelCommand):
+    """A command that loads a language model or an acoustic model too."""
+
+    @property
+    def precision(self) -> dict[str, str]:
+        """Precision of the models, as results state it."""
+        return {"dtype": self.dtype, "weights": self.weights}
 
     def language_model(self) -> tuple[UnitLM, UnitTokenizer]:
         """The language model of this command's operating point alone, on its device, and its tokenizer."""
@@ -105,23 +98,12 @@ class ModelCommand(ZooCommand):
     def _loading(self) -> dict[str, Any]:
         if self.chosen_device() == "cuda" and self.weights != "float":
             raise ValueError(must("weights", "float on CUDA", self.weights, "Use --dtype bfloat16, or --device cpu."))
-        weights = None if self.weights == "float" else self.weights
-        return {"zoo": self.zoo, "registry": self.registry, "dtype": getattr(torch, self.dtype), "weights": weights}
-
-    def chosen_device(self) -> Literal["cpu", "cuda"]:
-        """Where to compute: what `device` says, which may be to look what is here."""
-        cuda = torch.cuda.is_available()
-        if self.device == "cuda" and not cuda:
-            raise ValueError("There is no CUDA device here. Use --device cpu.")
-        return "cuda" if self.device != "cpu" and cuda else "cpu"
+        return {**super()._loading(), "weights": None if self.weights == "float" else self.weights}
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioCommand(ModelCommand):
-    """What every command on audio takes."""
-
-    inputs: list[str] = field(positional=True, nargs="+", metavar="AUDIO")
-    """Audio files, folders or glob patterns: wav, flac, ogg, mp3; any rate, mono or stereo."""
+class AudioCommand(AudioOptions, ModelCommand):
+    """A command on audio."""
 
     def for_each(self, work: Callable[[Path, Tensor, int], Made], finish: Finish[Made] = list, batch: int = 1) -> int:
         """Do `work(path, wav, rate)` for each input; what fails gets a line and does not stop the others.
@@ -199,8 +181,3 @@ def parse_point(text: str) -> tuple[int, float]:
     check_k(k)
     check_lmbda(lmbda)
     return k, lmbda
-
-
-def _write(file: TextIO, row: dict[str, Any]) -> None:
-    file.write(json.dumps(row) + "\n")
-    file.flush()

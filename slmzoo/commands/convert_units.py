@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from simple_parsing import field
-
-from slmzoo.commands.common import ResultsCommand
+from slmzoo.commands.options.models import ConvertUnitsOptions
+from slmzoo.commands.results import ResultsCommand
 from slmzoo.corpus.formats import convert
 
 __all__ = ["ConvertUnits"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertUnits(ResultsCommand):
-    """Units from and to the files of other systems; durations are kept.
-
-    The line holds: source, target, records. What each format is: slmzoo/corpus/formats.py.
-    """
-
-    source: Path = field(positional=True, metavar="SOURCE")
-    """File or folder of units."""
-    target: Path = field(positional=True, metavar="TARGET")
-    """File (slamkit, textlesslib) or folder (all others) to write."""
-    read_as: Literal["shards", "npy", "ellav", "slamkit", "textlesslib", "zerosyl", "speechtokenizer"] = "shards"
-    """Format of the source."""
-    write_as: Literal["shards", "npy", "ellav", "slamkit", "textlesslib", "zerosyl", "speechtokenizer"] = "shards"
-    """Format of the target."""
-    frame_rate: float = 50.0
-    """Frames a second of the source; shards say it themselves."""
+class ConvertUnits(ConvertUnitsOptions, ResultsCommand):
+    """Units from and to the files of other systems; durations are kept."""
 
     def run(self) -> int:
         """Convert."""
@@ -40,3 +25,7 @@ class ConvertUnits(ResultsCommand):
         with self.results() as write:
             write({"source": str(self.source), "target": str(self.target), "records": number})
         return 0
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """What was converted to what."""
+        return f"{row['target']}: {row['records']} recordings of {row['source']}"

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from simple_parsing import field
-
+from slmzoo.commands.options.evaluation import FiguresOptions
+from slmzoo.commands.results import ResultsCommand
 from slmzoo.evaluation.report.figures import Value, abx_figure, bands_figure, likelihood_figure, rate_figure, values_of
 from slmzoo.evaluation.report.results import items_of, read
 
@@ -18,17 +18,8 @@ _LIKELIHOOD = "loglikelihood"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
-    """What can be drawn of the results.
-
-    Word error rate against bits a second beside the 24 published points, ABX against lambda, accuracy by frequency
-    band, and the distribution of log-likelihoods of each result.
-    """
-
-    results: list[Path] = field(positional=True, nargs="+", metavar="RESULT.json")
-    """Results of `slmzoo eval`."""
-    out: Path = Path("slmzoo-figures")
-    """Folder for the PNGs."""
+class Figures(FiguresOptions, ResultsCommand):
+    """What can be drawn of the results."""
 
     def run(self) -> int:
         """Draw, and name the files; 1 if there is nothing to draw."""
@@ -41,7 +32,7 @@ class Figures:
             target = self.out / f"loglikelihood-{names[path].replace('/', '-')}.png"
             if _LIKELIHOOD in content["csv"] and likelihood_figure(items_of(path, _LIKELIHOOD), target):
                 drawn.append(target)
-        sys.stdout.write("".join(f"{path}\n" for path in drawn))
+        self.tell([{"figure": str(path)} for path in drawn], "".join(f"{path}\n" for path in drawn))
         if not drawn:
             sys.stderr.write("slmzoo: There is nothing in these results that could be drawn.\n")
         return 0 if drawn else 1

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simple_parsing import field
 from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
+from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.options.evaluation import GenerationOptions
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.generation import ORIGINAL, Utterance, evaluate
@@ -27,28 +28,8 @@ __all__ = ["Generation"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generation(Evaluation):
-    """Perplexity, auto-BLEU, self-BLEU and VERT of what a recogniser hears in generated speech, as GSLM has them.
-
-    The wavs are kept in OUT/generated, and those that are there already are not made again.
-    """
-
-    inputs: list[str] = field(positional=True, nargs="*", metavar="AUDIO")
-    """Speech whose beginnings are the prompts; none to begin from nothing."""
-    text_model: str
-    """Model of the text: a causal one of transformers by its name, or ngram:FILE for a file with a sentence a line."""
-    asr: str = "pocketsphinx"
-    """Recogniser: pocketsphinx, or a Whisper or CTC model of transformers by its name."""
-    temperatures: list[float] = field(default_factory=lambda: [0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.5])
-    """Temperatures of the language model."""
-    num_samples: int = 1
-    """Utterances for each prompt."""
-    prompt_seconds: float = 3.0
-    """How much of each input is the prompt; 0 takes all of it."""
-    max_new_units: int = 150
-    """Most units that are added."""
-    order: int = 2
-    """Longest n-grams of auto-BLEU and self-BLEU."""
+class Generation(GenerationOptions, DecodingCommand, Evaluation):
+    """Perplexity, auto-BLEU, self-BLEU and VERT of what a recogniser hears in generated speech, as in GSLM."""
 
     def run(self) -> int:
         """Generate, listen, and score the texts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -11,11 +10,13 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.files.digests import write_atomically
 from slmzoo import invocation
-from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.common import DecodingCommand
+from slmzoo.commands.evaluate import Evaluation, Findings, Report
 from slmzoo.commands.evaluate_generation import Generation
 from slmzoo.commands.evaluate_pairs import Pairs
 from slmzoo.commands.evaluate_speech import SpeechScores
 from slmzoo.commands.evaluate_units import Abx, UnitScores
+from slmzoo.commands.options.evaluation import MiniOptions
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, score_items, table
 from slmzoo.evaluation.speech.speech_scores import require
@@ -25,7 +26,7 @@ from slmzoo.recipes.speech.sentences import sentences
 
 __all__ = ["RunMini"]
 
-Part = TypeVar("Part", bound=Evaluation)
+Part = TypeVar("Part", bound=Report)
 
 _PARTS = (
     "lexical",
@@ -42,17 +43,8 @@ _TEXT_SENTENCES = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunMini(Evaluation):
-    """Words, sentences, units, ABX, resynthesis and generation on speech that flite makes: mini.json has all scores.
-
-    Each part has a folder of its own in OUT, with its items. The recogniser is pocketsphinx, the text model a trigram
-    of the demo's own sentences: the figures tell systems apart, and compare with no published ones.
-    """
-
-    most: int | None = None
-    """Items of each kind; all of them if left out."""
-    temperatures: tuple[float, ...] = (0.5, 1.0, 1.5)
-    """Temperatures of the generated speech."""
+class RunMini(MiniOptions, DecodingCommand, Evaluation):
+    """The whole suite on speech that flite makes; mini.json has all scores."""
 
     def run(self) -> int:
         """Make the speech, run all parts, and put their scores together; what they need is looked for first."""
@@ -83,8 +75,10 @@ class RunMini(Evaluation):
 
     def _part(self, kind: type[Part], name: str, **given: Any) -> Part:
         """Another evaluation with the options of this one, in a folder of its own."""
-        shared = {f.name: getattr(self, f.name) for f in fields(Evaluation) if f.name not in ("jsonl", "out")}
-        return kind(**shared, out=self.out / name, **given)
+        own = {"json", "jsonl", "out", "most"}
+        names = {f.name for f in fields(kind)} & {f.name for f in fields(MiniOptions)} - own
+        shared = {name: getattr(self, name) for name in names - given.keys()}
+        return kind(**shared, out=self.out / name, shown=False, **given)
 
     def _same(self, made: mini.Mini) -> None:
         """The same sentence in the other voice against another sentence in it."""
@@ -142,7 +136,8 @@ class RunMini(Evaluation):
             command=invocation.command(),
         )
         path = result.save(self.out)
-        sys.stdout.write(table(read(path)) + f"{path}\n")
+        content = read(path)
+        self.tell(content["scores"], table(content) + f"{path}\n")
         return 0
 
 

@@ -6,15 +6,23 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
-
-from simple_parsing import field as option
+from typing import Any, cast
 
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.units import Units
+from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.options.pairs import (
+    ConventionOptions,
+    PairsOptions,
+    SalmonOptions,
+    SblimpOptions,
+    StoryClozeOptions,
+    SwuggyOptions,
+    ZeroSpeechOptions,
+)
 from slmzoo.evaluation.likelihood import layouts, zerospeech
 from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
 from slmzoo.evaluation.likelihood.pairs import Benchmark, accuracy, likelihood_rows, problems_of
@@ -52,23 +60,8 @@ class _Material:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsEvaluation(Evaluation):
-    """What every evaluation on pairs takes."""
-
-    data: Path = option(positional=True, metavar="DATA")
-    """The data set as it was published."""
-    convention: Literal["dpslm", "zerosyl", "slamkit", "twist"] = "dpslm"
-    """Whose convention to score by: of DP-SLM, ZeroSyl, slamkit, or TWIST as in SALMon."""
-    reduction: Literal["default", "sum", "mean"] = "default"
-    """Sum of the log-probabilities, or their mean; by default the convention's."""
-    bos: Literal["default", "yes", "no"] = "default"
-    """Whether a beginning conditions the first unit, which is then scored; by default the convention's."""
-    eos: Literal["default", "yes", "no"] = "default"
-    """Whether the end is scored; by default the convention's."""
-    units: Path | None = None
-    """Shards with the units of the recordings, in place of their audio; ids may lack the extension."""
-    scores: Path | None = None
-    """A file of `<recording> <score>` lines in place of models."""
+class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
+    """What the evaluations on pairs share."""
 
     @property
     def chosen(self) -> Convention:
@@ -146,15 +139,8 @@ class PairsEvaluation(Evaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ZeroSpeechEvaluation(PairsEvaluation):
-    """What both tasks of ZeroSpeech take."""
-
-    subset: Literal["dev", "test"] = "dev"
-    """Which part of the data set."""
-    layout: Literal["zerospeech", "slamkit"] = "zerospeech"
-    """The data set of ZeroSpeech with its gold files, or slamkit's folders."""
-    submission: Path | None = None
-    """Folder to write a submission to ZeroSpeech in, if the data are whole."""
+class ZeroSpeechEvaluation(ZeroSpeechOptions, PairsEvaluation):
+    """What both tasks of ZeroSpeech share."""
 
     task = ""
 
@@ -168,7 +154,7 @@ class ZeroSpeechEvaluation(PairsEvaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swuggy(ZeroSpeechEvaluation):
+class Swuggy(SwuggyOptions, ZeroSpeechEvaluation):
     """sWUGGY: words against non-words; by vocabulary, frequency and length."""
 
     task = "lexical"
@@ -181,7 +167,7 @@ class Swuggy(ZeroSpeechEvaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sblimp(ZeroSpeechEvaluation):
+class Sblimp(SblimpOptions, ZeroSpeechEvaluation):
     """sBLIMP: grammatical against ungrammatical sentences; by type."""
 
     task = "syntactic"
@@ -194,7 +180,7 @@ class Sblimp(ZeroSpeechEvaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoryCloze(PairsEvaluation):
+class StoryCloze(StoryClozeOptions, PairsEvaluation):
     """sStoryCloze or tStoryCloze: the right ending of a story against another."""
 
     def benchmark(self) -> Benchmark:
@@ -203,11 +189,8 @@ class StoryCloze(PairsEvaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Salmon(PairsEvaluation):
+class Salmon(SalmonOptions, PairsEvaluation):
     """SALMon: consistent acoustics against a change, and acoustics that fit the words; by task."""
-
-    convention: Literal["dpslm", "zerosyl", "slamkit", "twist"] = "twist"
-    """Whose convention to score by: of DP-SLM, ZeroSyl, slamkit, or TWIST as in SALMon."""
 
     def benchmark(self) -> Benchmark:
         """The pairs of `data`."""
@@ -215,13 +198,8 @@ class Salmon(PairsEvaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs(PairsEvaluation):
+class Pairs(PairsOptions, PairsEvaluation):
     """Any pairs: a csv with the columns positive and negative, or folders in slamkit's layout."""
-
-    audio: Path | None = None
-    """Folder below which the paths of the csv lie; the csv's own if left out."""
-    by: list[str] = option(default_factory=list)
-    """Columns of the csv whose values have a score of their own."""
 
     def benchmark(self) -> Benchmark:
         """The pairs of `data`."""

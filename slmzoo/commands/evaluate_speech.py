@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simple_parsing import field as option
-
 from slmcore import audio
-from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.common import DeviceCommand
+from slmzoo.commands.evaluate import Findings, Report
 from slmzoo.commands.evaluate_units import matched
+from slmzoo.commands.options.evaluation import SpeechScoresOptions
 from slmzoo.evaluation.likelihood.pairs import found_in
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear
-from slmzoo.evaluation.speech.speech_scores import MEASURES, compare_files, measure, recognition, require, transcripts
+from slmzoo.evaluation.speech.speech_scores import compare_files, measure, recognition, require, transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION
 from slmzoo.evaluation.units.unit_scores import Found, joined
 
@@ -24,23 +24,8 @@ Problems = dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechScores(Evaluation):
-    """WER and CER of speech; beside its originals STOI, PESQ, speaker similarity, and the correlation of pitch."""
-
-    data: Path = option(positional=True, metavar="MADE")
-    """Folder of the recordings to judge, named by their stems."""
-    metrics: list[str] = option(default_factory=lambda: ["wer"], choices=["wer", *MEASURES])
-    """What to measure: wer (and CER) needs --transcripts, the others --originals."""
-    transcripts: Path | None = None
-    """File of `<id> <text>` lines, or a folder of such .tsv or .txt files (LibriSpeech's .trans.txt are)."""
-    originals: Path | None = None
-    """Folder of the recordings they were made of, of the same stems."""
-    asr: str = "pocketsphinx"
-    """Recogniser: pocketsphinx, or a Whisper or CTC model of transformers by name or folder."""
-    speaker_model: str = "microsoft/wavlm-base-plus-sv"
-    """Model of transformers with an x-vector head, by name or folder."""
-    jobs: int = 1
-    """Processes that listen, on a CPU."""
+class SpeechScores(SpeechScoresOptions, DeviceCommand, Report):
+    """WER and CER of speech; beside its originals STOI, PESQ, speaker similarity, and pitch correlation."""
 
     def run(self) -> int:
         """Measure the recordings; what a metric needs is looked for before any of them."""

@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from simple_parsing import field as option
 from tqdm import tqdm
 
 from dpdp import DPDPQuantizer
-from slmcore.errors import must
 from slmcore.files.fetch import resolve
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.commands.common import parse_point
 from slmzoo.commands.evaluate import Evaluation, Findings
 from slmzoo.commands.evaluate_units import alignments_in, matched, shown
+from slmzoo.commands.options.evaluation import SweepOptions
 from slmzoo.evaluation.likelihood.pairs import found_in
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.report.results import Row, Score
@@ -38,38 +37,12 @@ __all__ = ["Sweep"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Evaluation):
-    """Units at many operating points. The same command goes on where it was interrupted.
-
-    Each k is measured at each lambda, or at those of --points: bit rate and codebook use; with --alignments purities
-    and boundaries; with --item ABX on units; with --transcripts word errors of greedy resynthesis, which needs an
-    acoustic model at each point.
-    """
-
-    data: Path = option(positional=True, metavar="DATA")
-    """Folder of recordings, named by their stems."""
-    k: list[int] = option(default_factory=list)  # pyright: ignore[reportIncompatibleVariableOverride]
-    """Numbers of codes."""
-    lmbda: list[float] = option(default_factory=list)  # pyright: ignore[reportIncompatibleVariableOverride]
-    """Weights of the duration penalty."""
-    points: list[str] = option(default_factory=list)
-    """In place of --k and --lmbda: operating points as k:lambda."""
-    alignments: Path | None = None
-    """Folder of TextGrids, named by their recordings' stems."""
-    tier: str = "phones"
-    """Tier of the phones."""
-    item: Path | None = None
-    """Item file of the ABX task."""
-    transcripts: Path | None = None
-    """What is said: a file of `<id> <text>` lines, or a folder of such .tsv or .txt files."""
-    asr: str = "pocketsphinx"
-    """Recogniser: pocketsphinx, or a Whisper or CTC model of transformers by name or folder."""
+class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Units at many operating points, each measured once."""
 
     def run(self) -> int:
         """Measure all points."""
         points = self._points()
-        if self.weights != "float":
-            raise ValueError(must("weights", "float in a sweep", self.weights, "--dtype sets the precision."))
         models = self._asked(points)
         quantizers = {k: hub.quantizer(k=k, lmbda=lmbdas[0], **self._source) for k, lmbdas in points.items()}
         layers = {_point(quantizer).layer for quantizer in quantizers.values()}

@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from simple_parsing import field as option
 from torch import Tensor
 
 from slmcore.errors import must
 from slmcore.files.digests import sha256_of
 from slmcore.units import Units
-from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.common import DeviceCommand
+from slmzoo.commands.evaluate import Findings, Report
 from slmzoo.commands.evaluate_units import alignments_in, matched
+from slmzoo.commands.options.evaluation import TextInformationOptions
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.speech.speech_scores import transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION
@@ -28,29 +29,8 @@ __all__ = ["TextInformation"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextInformation(Evaluation):
+class TextInformation(TextInformationOptions, DeviceCommand, Report):
     """Mutual information of framewise units and characters or phones: vCLUB by a recogniser trained on units."""
-
-    train: Path = option(positional=True, metavar="TRAIN")
-    """Shards of units to train the recogniser on, as `slmzoo units --out` writes them."""
-    test: Path = option(positional=True, metavar="TEST")
-    """Shards of units to measure."""
-    transcripts: Path | None = None
-    """What is said in both: a file of `<id> <text>` lines, or a folder of such .tsv or .txt files."""
-    alignments: Path | None = None
-    """In place of characters phones: a folder of TextGrids of both."""
-    tier: str = "phones"
-    """Tier of the phones."""
-    steps: int = 200_000
-    """Training steps."""
-    hidden: int = 1024
-    """Width of the recogniser's embedding and of its two layers, in each direction."""
-    batch: int = 32
-    """Recordings in a training step."""
-    lr: float = 1e-4
-    """Learning rate."""
-    against: int | None = None
-    """Texts that each recording is held against, drawn with --seed; all if left out, at a cost that is quadratic."""
 
     def run(self) -> int:
         """Train the recogniser, and bound the information."""

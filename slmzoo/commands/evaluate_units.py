@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from simple_parsing import field as option
 from torch import Tensor
 from tqdm import tqdm
 
@@ -15,6 +14,7 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.options.evaluation import AbxOptions, OnUnitsOptions, UnitScoresOptions
 from slmzoo.evaluation.likelihood.pairs import found_in, unique
 from slmzoo.evaluation.report.results import Problems
 from slmzoo.evaluation.units import abx
@@ -36,13 +36,8 @@ class Material:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnUnits(Evaluation):
-    """What evaluations of units take."""
-
-    data: Path = option(positional=True, metavar="DATA")
-    """Folder of recordings, named by their stems, or with --shards of units."""
-    shards: bool = False
-    """DATA holds shards of units, as `slmzoo units --out` writes them, in place of audio."""
+class OnUnits(OnUnitsOptions, Evaluation):
+    """What evaluations of units share."""
 
     def material(self) -> Material:
         """The units of all recordings. Those without any are named as problems."""
@@ -66,15 +61,8 @@ class OnUnits(Evaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitScores(OnUnits):
-    """Bit rate, units a second and codebook use; with alignments purities, mutual information and boundaries."""
-
-    alignments: Path | None = None
-    """Folder of TextGrids, named by their recordings' stems."""
-    tier: str = "phones"
-    """Tier of the phones."""
-    tolerance: float = 0.02
-    """Seconds between a unit's and a phone's boundary that count as one."""
+class UnitScores(UnitScoresOptions, OnUnits):
+    """Bit rate, units per second and codebook use; with alignments purities, mutual information and boundaries."""
 
     def run(self) -> int:
         """Measure the units."""
@@ -99,23 +87,8 @@ class UnitScores(OnUnits):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Abx(OnUnits):
+class Abx(AbxOptions, OnUnits):
     """ABX error rate within and across speakers on features of the encoder or on units."""
-
-    item: Path = option(metavar="FILE")
-    """Item file: `#file onset offset #phone prev-phone next-phone speaker`, times in seconds."""
-    on: Literal["features", "units"] = "features"
-    """What is compared: frames of the encoder's features (by their angle), or units (same or not)."""
-    speakers: list[str] = option(default_factory=lambda: ["within", "across"], choices=["within", "across"])
-    """Whether X is of A's and B's speaker, or of another one."""
-    context: Literal["within", "any"] = "within"
-    """Whether the phones around must be the same, or do not matter."""
-    most: int = 10
-    """Most items of one context, speaker and phone."""
-    most_speakers: int = 5
-    """Most speakers of X for one A, across speakers."""
-    layer: int | None = None
-    """Layer of the features; that of the codebook if left out."""
 
     def run(self) -> int:
         """Compare all triples."""

@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-from simple_parsing import field
 
 from slmcore.files import fetch as files
 from slmcore.files import registry as table
 from slmcore.files.registry import Row
 from slmzoo import convert as conversion
-from slmzoo.commands.common import ZooCommand, complain
+from slmzoo.commands.common import complain
+from slmzoo.commands.options.models import ConvertOptions, FetchOptions, ListOptions, VerifyOptions
+from slmzoo.commands.results import ResultsCommand
 from slmzoo.tables import columns
 
 __all__ = ["Convert", "Fetch", "List", "Verify"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class List(ZooCommand):
-    """All models of all zoos, and what is here of each: verified, recorded, unknown or absent.
-
-    With --jsonl a line holds: zoo, kind, variant, k, lmbda, state, size (bytes), file, sha256, licence, origin, url.
-    """
-
-    zoo: str = "all"
-    """Zoo to list, or all."""
+class List(ListOptions, ResultsCommand):
+    """All models of all zoos, and what is here of each."""
 
     def run(self) -> int:
-        """Print the table, or write it as JSONL."""
+        """Show the table, or write its rows."""
         rows = table.rows(None if self.zoo == "all" else self.zoo, registry=self.registry)
         entries = [_entry(row) for row in rows]
-        if self.jsonl is not None:
-            with self.results() as write:
-                for entry in entries:
-                    write(entry)
-            return 0
         names = ("zoo", "kind", "variant", "k", "lmbda", "state", "size", "licence", "file")
-        sys.stdout.write(columns([names, *(tuple(_cell(entry[c]) for c in names) for entry in entries)]))
+        self.tell(entries, columns([names, *(tuple(_cell(entry[c]) for c in names) for entry in entries)]))
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetch(ZooCommand):
-    """Bring the models of an operating point to this machine, verified: encoder, codebook, ULM, ELLA-V and codec."""
-
-    k: int | None = field(default=None, positional=True, nargs="?", metavar="K")
-    """Number of codes."""
-    lmbda: float | None = field(default=None, positional=True, nargs="?", metavar="LMBDA")
-    """Weight of the duration penalty."""
-    all: bool = False
-    """Every file of the zoo."""
+class Fetch(FetchOptions, ResultsCommand):
+    """Download and verify the models of an operating point."""
 
     def run(self) -> int:
         """Download what is not here yet; a line for each file."""
@@ -66,6 +47,10 @@ class Fetch(ZooCommand):
                     failed += 1
         return 1 if failed else 0
 
+    def line(self, row: Mapping[str, Any]) -> str:
+        """A model and its file."""
+        return f"{_label(row)}: {row['path']}"
+
     def _rows(self) -> list[Row]:
         if self.all:
             return list(table.rows(self.zoo, registry=self.registry))
@@ -77,14 +62,8 @@ class Fetch(ZooCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verify(ZooCommand):
-    """Read every file that is here again, and check its SHA-256.
-
-    A line holds: zoo, kind, variant, k, lmbda, path, sha256. What is wrong gets a line on standard error, and status 1.
-    """
-
-    zoo: str = "all"
-    """Zoo to verify, or all."""
+class Verify(VerifyOptions, ResultsCommand):
+    """Check every file that is here again."""
 
     def run(self) -> int:
         """Check what is here."""
@@ -101,25 +80,34 @@ class Verify(ZooCommand):
                     failed += 1
         return 1 if failed else 0
 
+    def line(self, row: Mapping[str, Any]) -> str:
+        """A model and its verified file."""
+        return f"{_label(row)}: verified, {row['path']}"
+
 
 @dataclass(frozen=True, kw_only=True)
-class Convert:
-    """A published .pt or .ckpt file to the project's safetensors, which loads equal."""
-
-    source: Path = field(positional=True, metavar="FILE.pt")
-    """The published file."""
-    target: Path = field(positional=True, metavar="FILE.safetensors")
-    """The file to write."""
+class Convert(ConvertOptions, ResultsCommand):
+    """A published file converted to safetensors."""
 
     def run(self) -> int:
         """Convert, and say of what kind the file was."""
         kind = conversion.convert(self.source, self.target)
-        sys.stdout.write(f"{self.target}: {kind}\n")
+        with self.results() as write:
+            write({"target": str(self.target), "kind": kind})
         return 0
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """The file and its kind."""
+        return f"{row['target']}: {row['kind']}"
 
 
 def _key(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ("zoo", "kind", "variant", "k", "lmbda")}
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """Zoo, kind, variant and operating point of a result."""
+    return " ".join(_cell(row[name]) for name in ("zoo", "kind", "variant", "k", "lmbda") if row[name] is not None)
 
 
 def _entry(row: Row) -> dict[str, Any]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from simple_parsing import field
 from torch import Tensor
 
 from slmcore import audio
 from slmcore.units import Units
-from slmzoo.commands.common import AudioCommand, describe, point_of
+from slmzoo.commands.common import AudioCommand, DecodingCommand, describe, point_of
+from slmzoo.commands.options.speech import ContinueOptions, ResynthOptions, ScoreOptions, SpeechOptions
 from slmzoo.figures import units_figure
 from slmzoo.pipeline import Pipeline, Speech
 
@@ -22,15 +21,8 @@ _SCORED_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score(AudioCommand):
-    """Log-likelihood of speech under the unit language model.
-
-    A line holds: file, loglikelihood (nats), num_units, reduction, bos (whether BOS conditions the first unit), eos
-    (whether an end is scored), zoo, k, lmbda, num_neighbors.
-    """
-
-    reduction: Literal["sum", "mean"] = "sum"
-    """Sum over the units, or mean: units of unequal number are then comparable."""
+class Score(ScoreOptions, AudioCommand, DecodingCommand):
+    """Log-likelihood of speech under the unit language model."""
 
     def run(self) -> int:
         """Write the log-likelihood of each input."""
@@ -44,15 +36,17 @@ class Score(AudioCommand):
 
         return self.for_each(lambda _path, wav, rate: pipeline.units(wav, rate), score, _SCORED_AT_ONCE)
 
+    def line(self, row: Mapping[str, Any]) -> str:
+        """A file and its log-likelihood."""
+        value, length = row["loglikelihood"], row["num_units"]
+        if self.reduction == "mean":
+            return f"{row['file']}: {value:.3f} nats per unit ({length} units)"
+        return f"{row['file']}: {value:.1f} nats, {value / length:.3f} per unit ({length} units)"
+
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechCommand(AudioCommand):
-    """What every command that speaks takes."""
-
-    out: Path = Path("slmzoo-out")
-    """Folder for the wavs and pictures."""
-    num_samples: int = 1
-    """Utterances made of each input."""
+class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
+    """A command that writes speech."""
 
     def each_named(self, work: Callable[[str, Tensor, int], dict[str, Any]]) -> int:
         """As `for_each`, with a name for the files of each input in place of its path."""
@@ -73,19 +67,8 @@ class SpeechCommand(AudioCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resynth(SpeechCommand):
-    """Speech to units and back: wavs, and a picture of what became of the speech.
-
-    A line holds: file, wavs, wav_seconds, finished (whether every unit was spoken) and clipped_samples (a value for
-    each wav), figure, loglikelihood (nats), and what `units` gives.
-    """
-
-    temperature: float = 1.0
-    """Divides the logits of ELLA-V."""
-    top_p: float = 0.8
-    """Probability mass that is sampled from; 0 takes the likeliest token always."""
-    max_codec_tokens_per_phone: int = 10
-    """Longest a unit may last, in codec tokens."""
+class Resynth(ResynthOptions, SpeechCommand):
+    """Speech to units and back: wavs, and a picture of each."""
 
     def run(self) -> int:
         """Resynthesise each input."""
@@ -109,30 +92,14 @@ class Resynth(SpeechCommand):
         likelihood = {"figure": str(figure), "loglikelihood": pipeline.loglikelihood(units)}
         return {**self.write(stem, spoken), **likelihood, **describe(units)}
 
+    def line(self, row: Mapping[str, Any]) -> str:
+        """What was made of a file, and where the picture is."""
+        return f"{row['file']}: resynthesised as {_made(row)}; picture: {row['figure']}"
+
 
 @dataclass(frozen=True, kw_only=True)
-class Continue(SpeechCommand):
-    """Let the language model go on from the beginning of speech, or from nothing where no input is named.
-
-    A line holds: file (null without one), wavs, wav_seconds, finished (whether every unit was spoken) and
-    clipped_samples (a value for each wav), prompt (its units), units and ended (for each wav: the new units, and
-    whether the language model ended the utterance).
-    """
-
-    inputs: list[str] = field(positional=True, nargs="*", metavar="AUDIO")
-    """Audio files, folders or glob patterns; none to begin from nothing."""
-    prompt_seconds: float = 3.0
-    """How much of each input is the prompt; 0 takes all of it."""
-    max_new_units: int = 150
-    """Most units that are added."""
-    temperature: float = 1.0
-    """Divides the logits of the language model."""
-    top_k: int | None = None
-    """Draw from so many of the likeliest units."""
-    top_p: float = 1.0
-    """Probability mass of the units that is drawn from."""
-    alone: bool = False
-    """Cut off the prompt's resynthesis."""
+class Continue(ContinueOptions, SpeechCommand):
+    """Speech continued by the language model from the beginning of each input, or from nothing."""
 
     def run(self) -> int:
         """Continue each input."""
@@ -159,6 +126,18 @@ class Continue(SpeechCommand):
         )
         new = {"units": [m.units.tolist() for m in made], "ended": [m.finished for m in made]}
         return {**self.write(stem, [m.speech for m in made]), "prompt": made[0].prompt.tolist(), **new}
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """What was made of a file, or of nothing."""
+        counts = " and ".join(str(len(units)) for units in row["units"])
+        return f"{row['file'] or 'from nothing'}: {len(row['prompt'])} units continued by {counts}: {_made(row)}"
+
+
+def _made(row: Mapping[str, Any]) -> str:
+    """The wavs of a result with their lengths, and which of them are incomplete."""
+    wavs = zip(row["wavs"], row["wav_seconds"], row["finished"], strict=True)
+    told = {True: "", False: ", not all units spoken"}
+    return ", ".join(f"{wav} ({seconds:.1f} s{told[whole]})" for wav, seconds, whole in wavs)
 
 
 def _free(stem: str, taken: set[str]) -> str:

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from slmzoo.commands.training import tell
+from slmzoo.commands.training import Training
 from slmzoo.training.tasks import codebook, codec, encoder
 
-__all__ = ["TrainCodebook", "TrainCodec", "TrainEncoder"]
+__all__ = ["train_codebook", "train_codec", "train_encoder"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainCodebook:
-    """A line on standard output, for each k, holds: zoo, encoder, layer, k, lmbda, num_neighbors."""
-
-    settings: codebook.CodebookSettings
-
-    def run(self) -> int:
-        """Make the codebooks."""
-        tell(*map(asdict, codebook.train(self.settings)))
-        return 0
+def train_codebook(json: bool, jsonl: Path | None, **options: Any) -> Training:
+    """The training of codebooks. Options: those of `CodebookSettings`."""
+    settings = codebook.CodebookSettings(**options)
+    return Training(json=json, jsonl=jsonl, settings=settings, train=lambda its: [*map(asdict, codebook.train(its))])
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainCodec:
-    """The line on standard output holds: zoo, kind, step, and of the held-out recordings mel and stft."""
-
-    settings: codec.CodecSettings
-
-    def run(self) -> int:
-        """Train it."""
-        tell(codec.train(self.settings))
-        return 0
+def train_codec(json: bool, jsonl: Path | None, **options: Any) -> Training:
+    """The training of a codec. Options: those of `CodecSettings`."""
+    settings = codec.CodecSettings(**options)
+    return Training(json=json, jsonl=jsonl, settings=settings, train=lambda its: [codec.train(its)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainEncoder:
-    """The line on standard output holds: zoo, kind, encoder, and of held-out recordings step, masked, unmasked, hit."""
-
-    settings: encoder.EncoderSettings
-
-    def run(self) -> int:
-        """Train it."""
-        tell(encoder.train(self.settings))
-        return 0
+def train_encoder(json: bool, jsonl: Path | None, **options: Any) -> Training:
+    """The training of an encoder. Options: those of `EncoderSettings`."""
+    settings = encoder.EncoderSettings(**options)
+    return Training(json=json, jsonl=jsonl, settings=settings, train=lambda its: [encoder.train(its)])

@@ -1,18 +1,36 @@
-"""How the commands of `slmzoo train` tell their results."""
+"""What the commands of `slmzoo train` share."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from slmzoo.commands.results import ResultsCommand, number
 from slmzoo.training.loop.run import rank
 
-__all__ = ["tell"]
+__all__ = ["Training"]
 
 
-def tell(*results: Mapping[str, Any]) -> None:
-    """Write a JSON line on standard output for each result, from the first of several processes alone."""
-    if not rank():
-        sys.stdout.write("".join(json.dumps(result) + "\n" for result in results))
+@dataclass(frozen=True, kw_only=True)
+class Training(ResultsCommand):
+    """A training with its settings; its results come from the first of several processes alone."""
+
+    settings: Any
+    train: Callable[[Any], Sequence[Mapping[str, Any]]]
+    """Trains by `settings`, and returns what was reached."""
+
+    def run(self) -> int:
+        """Train."""
+        found = self.train(self.settings)
+        if not rank():
+            with self.results() as write:
+                for row in found:
+                    write(row)
+        return 0
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """What was added to which zoo."""
+        told = {name: number(value) for name, value in row.items() if name not in ("zoo", "kind") and value is not None}
+        kind = row.get("kind", "codebook")
+        return f"{kind} added to zoo {row['zoo']}: {', '.join(f'{name} {value}' for name, value in told.items())}"

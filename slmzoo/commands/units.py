@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
-
-from simple_parsing import field
+from typing import Any
 
 from slmcore.units import OperatingPoint
 from slmzoo import hub
 from slmzoo.commands.common import AudioCommand, complain, describe, parse_point
+from slmzoo.commands.options.speech import UnitsOptions
 from slmzoo.corpus import plain, sources
 from slmzoo.corpus.items import Item
 from slmzoo.corpus.job import begun
@@ -24,44 +25,22 @@ __all__ = ["UnitsOf"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitsOf(AudioCommand):
-    """Speech to discrete units with durations.
-
-    A line holds: file, units, durations (frames), frame_rate (Hz), seconds, units_per_second, zoo, k, lmbda,
-    num_neighbors.
-
-    With --out the units go to Parquet shards, and a line for each operating point holds: out, records, units, hours,
-    units_per_second, zoo, k, lmbda, num_neighbors. The same command goes on where it was interrupted. Inputs may then
-    also be fairseq manifests (.tsv), .csv files with a column `path`, WebDataset tars, Lhotse recordings or cuts
-    (.jsonl, .jsonl.gz), huggingface:NAME[:CONFIG]:SPLIT, and URLs that fsspec knows.
-    """
-
-    inputs: list[str] = field(positional=True, nargs="+", metavar="AUDIO")
-    """Audio files, folders or glob patterns; with --out also manifests, tars, datasets and URLs."""
-    rate: float | None = None
-    """Units a second that are wanted, in place of --lmbda: lambda is fitted to a sample of the inputs."""
-    out: str | None = None
-    """Folder or fsspec URL for shards."""
-    points: list[str] = field(default_factory=list)
-    """With --out: several operating points in one pass, as k:lambda, in place of --k and --lmbda; a folder for each."""
-    workers: int | None = None
-    """With --out: processes; by default one for each GPU, or for each core."""
-    shard_minutes: float | None = None
-    """With --out: speech in a shard, which is all that a crash can cost a worker; by default 2 to 60."""
-    batch_seconds: float | None = None
-    """With --out: most audio of a batch, padding included; by default 8 on a CPU and 960 on a GPU."""
-    retry_failed: bool = False
-    """With --out: try again what failed in an earlier run."""
-    engine: Literal["plain", "ray"] = "plain"
-    """With --out: processes on this machine, or Ray Data on a cluster."""
-    address: str | None = None
-    """With --engine ray: address of the cluster; by default one is started on this machine."""
+class UnitsOf(UnitsOptions, AudioCommand):
+    """Speech to discrete units, as lines or as shards."""
 
     def run(self) -> int:
         """Write the units of each input, or the shards of all."""
         if self.rate is not None and (self.lmbda is not None or self.points):
             raise ValueError("--rate chooses lambda itself: leave out --lmbda and --points.")
         return self._lines() if self.out is None else self._shards(self.out)
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """A file and its units, or the shards of an operating point."""
+        rate = f"{row['units_per_second']:.1f} per second"
+        if "out" in row:
+            return f"{row['out']}: {row['units']} units of {row['records']} recordings, {row['hours']:.3g} h, {rate}"
+        units = textwrap.fill(" ".join(map(str, row["units"])), 96, initial_indent="  ", subsequent_indent="  ")
+        return f"{row['file']}: {len(row['units'])} units in {row['seconds']:.2f} s, {rate}\n{units}"
 
     def _lines(self) -> int:
         usual = UnitsOf(inputs=self.inputs)

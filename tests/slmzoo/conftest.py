@@ -25,3 +25,9 @@ def pipeline(registry: Path) -> Pipeline:
 @pytest.fixture(scope="session")
 def speech() -> tuple[torch.Tensor, int]:
     return audio.load(GOLDEN / "speech.wav")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is what a person sees."""
+    monkeypatch.setattr("slmzoo.commands.results.on_terminal", lambda: True)

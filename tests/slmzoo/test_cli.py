@@ -190,7 +190,7 @@ def test_offline_without_the_file_is_one_line(capsys, clip, tmp_path, monkeypatc
     assert "Traceback" not in err
 
 
-def test_list(capsys, registry):
+def test_list(capsys, registry, terminal):
     assert main(["list", "--registry", str(registry)]) == 0
     out = capsys.readouterr().out
     assert "mistral-ulm-k-500-lmbda-4500-hours-60k-steps-200k" in out

@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from slmcore.errors import must
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.unit_files import UnitSource, operating_point
 from slmzoo.training.loop.settings import TrainSettings
+from slmzoo.training.options.units import SizeOptions
 
 __all__ = ["UnitSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitSettings(TrainSettings):
-    """What training on units takes: where they are, how they were made, and the sizes of the transformer."""
-
-    train: Path
-    """Units to learn from: a folder of shards, or **/<chapter>/*.npy (or .txt, "u74 u74 u123") of framewise units."""
-    validation: Path
-    """Units held out, of the same form."""
-    k: int | None = None
-    """Number of units; the shards say it, of files it must be told."""
-    lmbda: float | None = None
-    """Weight of the duration penalty that the units were made with; as for k."""
-    num_neighbors: int | None = None
-    """How many of its nearest codes a frame could take."""
-    encoder: str | None = None
-    """Name of the encoder."""
-    layer: int | None = None
-    """Encoder block, 1-based."""
-    frame_rate: float | None = None
-    """Frames of the units a second; what the shards say, else 50."""
-    dim: int = 1024
-    """Width of the transformer."""
-    n_layers: int = 12
-    """Layers of the transformer."""
-    head_dim: int = 64
-    """Width of a head; even."""
-    hidden_dim: int = 4096
-    """Width of the feed-forward layers."""
-    n_heads: int = 16
-    """Heads of a layer."""
-    n_kv_heads: int = 16
-    """Heads of keys and values; divides n_heads."""
-    dropout: float = 0.0
-    """Share of activations dropped in training."""
+class UnitSettings(SizeOptions, TrainSettings):
+    """The settings of training on units: where they are, how they were made, and the sizes of the transformer."""
 
     def units_a_second(self) -> float:
         """Frames of the units a second. A ValueError if the two folders or the option disagree."""

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from slmzoo.training.options.run import OptimizationOptions
+
 __all__ = ["Figures", "Moment", "Optimization", "Part", "Task", "generator"]
 
 Figures = Mapping[str, float | Tensor]
@@ -20,27 +22,8 @@ Figures = Mapping[str, float | Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimization:
+class Optimization(OptimizationOptions):
     """AdamW with a linear warm-up and a cosine decay."""
-
-    steps: int
-    """Steps of the optimiser in all."""
-    lr: float
-    """Highest learning rate."""
-    first_lr: float = 1e-7
-    """Learning rate of the first step."""
-    last_lr: float = 1e-5
-    """Learning rate of the last step."""
-    warmup: int = 0
-    """Steps in which the learning rate rises to its highest; it then falls along a cosine."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's two decay rates."""
-    eps: float = 1e-8
-    """AdamW's term for numerical stability."""
-    weight_decay: float = 0.01
-    """AdamW's weight decay."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
 
     def lr_at(self, step: int) -> float:
         """The learning rate at a step, 0-based."""

@@ -23,6 +23,7 @@ from slmzoo.training.loop.copy_model import adopt, check_adoptable
 from slmzoo.training.loop.fit import provenance, publish
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import RunSettings
+from slmzoo.training.options.codebook import CodebookOptions
 from slmzoo.training.tasks.speaker_directions import VoiceFree, check_directions, spoken_by_all
 from wavlm_codebooks import Codebook, WavLM
 
@@ -30,47 +31,10 @@ __all__ = ["CodebookSettings", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodebookSettings(RunSettings):
-    """Codebooks of an encoder's features by k-means, for one k or several at once.
-
-    A random share of the frames of each file is kept in RUN/frames. Each k gets a file and a row. With --lmbda or
-    --rate the file also says at which lambda the units are meant to be made. The encoder gets a row of the zoo too.
-    """
+class CodebookSettings(CodebookOptions, RunSettings):
+    """The settings of codebooks, checked."""
 
     fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"encoder_zoo", "layer", "share"}
-
-    audio: list[str]
-    """Audio files, folders or glob patterns to learn from."""
-    encoder_zoo: str = "dp-slm"
-    """Zoo of the encoder: dp-slm, demo, or that of --registry."""
-    layer: int = 11
-    """Encoder block, 1-based, whose output is clustered; as published."""
-    k: tuple[int, ...] = (500,)
-    """Numbers of codes; published are 100 200 500 1000 2000."""
-    share: float = 0.1
-    """Share of the frames of each file, drawn at random; as published."""
-    voice_directions: int = 0
-    """Directions, in which the voices differ most, that codes have nothing in: the same code in every voice. The folder
-    of a file is its voice."""
-    aligned: int = 0
-    """Sentences from which these directions are found, frame by frame: all voices speak them, in files of one name, and
-    are aligned in time. 0 compares the voices' means, which differ in one direction less than there are voices."""
-    iterations: int = 300
-    """Most passes over the frames; as published."""
-    tolerance: float = 1e-4
-    """Stop when a pass lowers the inertia by less than this fraction."""
-    trials: int = 4
-    """Starts on a sample of the frames, of which the best is taken."""
-    lmbda: tuple[float, ...] = ()
-    """Weight of the duration penalty for each k, in squared feature units."""
-    rate: float | None = None
-    """Units a second for which lambda is found, for each k, in place of --lmbda."""
-    rated_files: int = 300
-    """Files, evenly spread over all, whose units are counted for --rate."""
-    num_neighbors: int | None = None
-    """Codes that a frame may take with --lmbda or --rate; a twentieth of k, as published, if left out."""
-    batch: int = 8
-    """Files that the encoder sees at once."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

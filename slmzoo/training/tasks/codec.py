@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.options.codec import CodecOptions
 from slmzoo.training.tasks.ema_codebook import RunningCodebook
 from slmzoo.training.tasks.log_mel_teacher import SpectralTeacher
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
@@ -33,82 +34,10 @@ _LONGEST_HELD_OUT = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodecSettings(TrainSettings):
-    """A speech codec with one stream of codes. The sizes are those of the published WavTokenizer of 40 Hz; no recipe of
-    it is published, and the other defaults are this project's own.
-
-    RUN/samples gets held-out recordings and their copies, as sound and as pictures, with each validation.
-    """
+class CodecSettings(CodecOptions, TrainSettings):
+    """The settings of a codec, checked."""
 
     fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {"whitening"}
-
-    audio: list[str]
-    """Audio files, folders or glob patterns to learn from."""
-    validation: list[str]
-    """The same, held out."""
-    steps: int = 300_000
-    batch: int = 16
-    lr: float = 5e-4
-    warmup: int = 1000
-    betas: tuple[float, float] = (0.9, 0.99)
-    precision: Literal["auto", "32", "bf16"] = "32"
-    """Mixed bfloat16 or float32; the former rounds the phases that the decoder makes."""
-    crop: int = 24_000
-    """Samples of an item of a batch, a multiple of the hop."""
-    held_out: int = 64
-    """Most held-out recordings that are coded in a validation; of each at most 10 s."""
-    samples: int = 3
-    """Held-out recordings that are written out."""
-    quantize_from: int = 400
-    """Step at which the codebook starts as the k-means of the latents; until then the latents pass unquantised. With
-    --init it is there from the start."""
-    start_crops: int = 512
-    """Items whose latents k-means sees, and whose spectra --taught-until."""
-    mel: float = 1.0
-    """Weight of the mel loss: differences of log magnitudes, at three scales."""
-    stft: float = 1.0
-    """Weight of the linear-frequency losses beside it."""
-    commitment: float = 1.0
-    """Weight of the commitment loss."""
-    decay: float = 0.99
-    """Of the codebook's running means."""
-    revive_below: float = 0.1
-    """A code used less than this fraction of the mean use is replaced by a latent of the batch."""
-    judge_from: int | None = None
-    """Step from which discriminators learn and judge; never if left out. On a CPU they cost more than all the rest."""
-    judge_width: int = 32
-    """Channels of the discriminators' first layers."""
-    adversarial: float = 0.1
-    """Weight of the adversarial loss."""
-    matching: float = 1.0
-    """Weight of feature matching."""
-    taught_until: int | None = None
-    """Step up to which only the encoder learns, and of log-mel spectra instead of through the decoder: on a CPU the
-    shorter way to codes that keep the words. The learning rate then rises and falls anew. Never if left out."""
-    whitening: float = 0.0
-    """Power, 0 to 1, of its standard deviation that a component of the spectra is divided by before it is taught: above
-    0, fewer codes tell how loud and more how it sounds."""
-    freeze_from: int | None = None
-    """Step from which the encoder and the codebook stay, and the decoder settles on the codes of the whole recordings,
-    which are final; never if left out."""
-    sample_rate: int = 24_000
-    """Samples a second."""
-    strides: tuple[int, ...] = (4, 5, 5, 6)
-    """Downsampling factors of the encoder in the order of application; their product is the hop."""
-    n_filters: int = 32
-    """Channels of the encoder's first convolution; each stage doubles them."""
-    dimension: int = 512
-    """Size of a code vector."""
-    codebook_size: int = 4096
-    """Number of codes."""
-    decoder_dim: int = 768
-    """Channels of the decoder, a multiple of 32."""
-    decoder_intermediate: int = 2304
-    """Hidden size of a ConvNeXt block."""
-    decoder_layers: int = 12
-    """Number of ConvNeXt blocks."""
-    n_fft: int = 2400
-    """Samples of the inverse STFT's window, at least the hop and of its parity."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -23,6 +23,7 @@ from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.options.units import EllavOptions
 from wavtokenizer import WavTokenizer
 
 __all__ = ["EllavSettings", "EllavTask", "masked_loss", "train"]
@@ -34,38 +35,10 @@ _SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True, kw_only=True)
-class EllavSettings(UnitSettings):
-    """Options of `slmzoo train ellav`."""
+class EllavSettings(EllavOptions, UnitSettings):
+    """The settings of an acoustic model, checked."""
 
     fixed: ClassVar[frozenset[str]] = UnitSettings.fixed | {"codec"}
-
-    train_speech: Path
-    """Folder of codec tokens of the same names as the units, as .npy or .pt (n,), or of audio files with --codec."""
-    validation_speech: Path
-    """The same of the utterances held out."""
-    codec: str | None = None
-    """The codec that is to encode audio: a file, or the zoo it is in (dp-slm, demo, or that of --registry). Its tokens
-    are kept in RUN/codes, from where another run can take them."""
-    num_codes: int = 4096
-    """Codes of the codec; --codec says it itself."""
-    code_rate: float = 40.0
-    """Codec tokens a second; --codec says it itself."""
-    tolerance: float = 0.1
-    """Most that units and codec tokens of an utterance may differ in duration, seconds."""
-    own: float = 0.0
-    """Share of the codec tokens behind it that the model hears as it would have chosen them itself, in place of the
-    recording's, so that it learns to go on after its own mistakes (scheduled sampling in two passes: Mihaylova &
-    Martins, ACL student workshop 2019). None, as published."""
-    steps: int = 10_000
-    batch: int = 8
-    accumulate: int = 8
-    lr: float = 5e-4
-    warmup: int = 1_000
-    eps: float = 1e-9
-    workers: int = 2
-    validate_every: int | None = None
-    """Steps between validations; half an epoch, as published, if left out."""
-    patience: int | None = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +22,7 @@ from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, Moment, Part, Task, generator
+from slmzoo.training.options.encoder import EncoderOptions
 from wavlm_codebooks import WavLM, WavLMConfig, wavlm
 from wavlm_codebooks.features import collate
 
@@ -32,13 +32,8 @@ _HELD_OUT_STREAM = 9
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderSettings(TrainSettings):
-    """A speech encoder that names, behind masks, the cluster of each frame. Sizes and schedule are the project's own:
-    an encoder of a million parameters that learns in an hour on a CPU.
-
-    The clusters are those of mel cepstra, which --teacher and --teacher-layer turn into those of the features of an
-    encoder of an earlier run, and --targets into any that lie in files.
-    """
+class EncoderSettings(EncoderOptions, TrainSettings):
+    """The settings of an encoder, checked."""
 
     fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {
         "clusters",
@@ -48,64 +43,6 @@ class EncoderSettings(TrainSettings):
         "teacher_layer",
     }
     of_the_result: ClassVar[frozenset[str]] = TrainSettings.of_the_result | {"name"}
-
-    audio: list[str]
-    """Audio files, folders or glob patterns to learn from."""
-    name: str = "wavlm"
-    """Name of the encoder, which codebooks and models on its units will refer to."""
-    targets: Path | None = None
-    """Folder with an .npy file of cluster numbers for each audio file, one a frame, laid out as the audio is."""
-    teacher: Path | None = None
-    """Model file of the encoder whose features are clustered; mel cepstra if left out."""
-    teacher_layer: int | None = None
-    """Its block, 1-based; the last with its norm if left out."""
-    clusters: int = 100
-    """Number of clusters."""
-    share: float = 0.1
-    """Share of each file's frames that the clusters are made from."""
-    held_out: int = 0
-    """Recordings, evenly spread over all, that are left out of training to measure on."""
-    steps: int = 10_000
-    batch: int = 8
-    lr: float = 2e-3
-    warmup: int = 200
-    betas: tuple[float, float] = (0.9, 0.99)
-    crop: int = 100
-    """Longest piece of a recording, frames."""
-    mask_start: float = 0.03
-    """Probability that a masked span starts at a frame."""
-    mask_length: int = 10
-    """Frames of a span."""
-    unmasked: float = 1.0
-    """Weight of the loss on frames that are not masked, beside 1 for those that are."""
-    quietest_gain: float = 0.25
-    """Each piece is scaled by a factor between this and --loudest-gain, so that the level matters little."""
-    loudest_gain: float = 2.0
-    noise: float = 0.3
-    """Half the pieces get white noise of up to this fraction of their own strength; the targets stay those without."""
-    warp: float = 1.12
-    """Each piece is played faster or slower by up to this factor, which moves pitch and formants as another speaker's
-    would be; the targets go with it. 1 for never."""
-    filterbank: bool = True
-    """Let the first convolution start as a filterbank, from which a small encoder learns several times faster."""
-    conv_layers: tuple[str, ...] = ("96,128,20", "96,8,4", "128,8,4")
-    """Channels, kernel and stride of each frontend layer; the strides' product is to be 320, 20 ms at 16 kHz."""
-    dim: int = 128
-    """Width of the features."""
-    ffn_dim: int = 384
-    """Width inside the feed-forward layers."""
-    heads: int = 4
-    """Attention heads."""
-    layers: int = 4
-    """Transformer blocks."""
-    conv_pos: int = 32
-    """Kernel of the positional convolution, frames."""
-    conv_pos_groups: int = 8
-    """Its groups."""
-    num_buckets: int = 64
-    """Buckets of relative positions, both signs together."""
-    max_distance: int = 160
-    """Distance from which on all positions share a bucket, frames."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

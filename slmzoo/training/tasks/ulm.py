@@ -24,6 +24,7 @@ from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import identity, start_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.options.units import UlmOptions
 from slmzoo.training.tasks.warm_start import from_text_model
 
 __all__ = ["Chapters", "UlmSettings", "UlmTask", "chunk_loss", "train"]
@@ -32,21 +33,8 @@ _HELD_OUT_AT_ONCE = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
-class UlmSettings(UnitSettings):
-    """Options of `slmzoo train ulm`."""
-
-    steps: int = 10_000
-    batch: int = 12
-    accumulate: int = 8
-    lr: float = 5e-4
-    warmup: int = 2_000
-    weight_decay: float = 0.05
-    dropout: float = 0.15
-    chunk: int = 1024
-    """Ids that an item of a batch predicts; an item runs over the utterances of a chapter."""
-    init: str | None = None
-    """A model file of the same sizes, or hf:NAME for the body of a Llama- or Mistral-type text model, of the hub or a
-    folder, whose sizes hold."""
+class UlmSettings(UlmOptions, UnitSettings):
+    """The settings of a unit language model, checked."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

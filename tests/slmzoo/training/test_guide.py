@@ -4,7 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-from slmzoo.cli import _parser
+from slmzoo.cli import parsed
+from slmzoo.commands.table import COMMANDS
 
 GUIDE = Path(__file__).parents[3] / "docs" / "training.md"
 
@@ -29,4 +30,6 @@ def test_every_command_of_the_guide_is_one():
     found = commands()
     assert [words[1] for words in found if words[0] == "train"] == ["encoder", "codebook", "ulm", "codec", "ellav"]
     for words in found:
-        assert callable(_parser(words).parse_args(words).command.run)
+        name = " ".join(words[:2]) if words[0] == "train" else words[0]
+        options = parsed(name, words[len(name.split()) :]).options
+        assert callable(COMMANDS[name].made(options).run)

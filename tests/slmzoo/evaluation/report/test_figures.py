@@ -131,7 +131,7 @@ def test_on_the_command_line(tmp_path, capsys):
     result = Result(task="x", scores=scores, tables={"loglikelihood": rows}, conventions={"k": 100, "lmbda": 5})
     path = result.save(tmp_path)
     assert main(["eval", "figures", str(path), "--out", str(tmp_path / "png")]) == 0
-    files = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    files = [Path(json.loads(line)["figure"]) for line in capsys.readouterr().out.splitlines()]
     assert [file.name for file in files] == ["wer-bitrate.png", "loglikelihood-x.png"]
     assert all(matplotlib.image.imread(file).shape[2] == 4 for file in files)
     bare = saved(tmp_path / "bare", score("wer", 0.1))

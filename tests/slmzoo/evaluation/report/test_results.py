@@ -137,7 +137,7 @@ def test_compare_pairs_by_item_and_names_what_it_is_made_of(tmp_path):
         compare_results(first, other)
 
 
-def test_compare_on_the_command_line(tmp_path, capsys):
+def test_compare_on_the_command_line(tmp_path, capsys, terminal):
     first = result([1, 0, 0, 1]).save(tmp_path / "a")
     second = result([1, 1, 1, 1]).save(tmp_path / "b")
     assert main(["eval", "compare", str(first), str(second), "--resamples", "100"]) == 0
@@ -146,6 +146,9 @@ def test_compare_on_the_command_line(tmp_path, capsys):
     assert lines[1].split()[:4] == ["accuracy", "0.5000", "1.0000", "0.5000"]
     target = tmp_path / "d.jsonl"
     assert main(["eval", "compare", str(first), str(second), "--jsonl", str(target)]) == 0
+    capsys.readouterr()
+    assert main(["eval", "compare", str(first), str(second), "--json"]) == 0
+    assert capsys.readouterr().out == target.read_text()
     assert json.loads(target.read_text().splitlines()[1])["subset"] == {"length": "2"}
     assert main(["eval", "compare", str(first), str(tmp_path / "a" / "swuggy.accuracy.csv")]) == 2
 

@@ -182,5 +182,3 @@ def test_what_is_wrong_is_named(data, capsys):
     assert scores_of(data / "out")["bit_rate", "0"]["items"] == 2
     assert run(data, "out") == 2
     assert "--lmbda" in capsys.readouterr().err
-    assert run(data, "out", "--lmbda", 0, "--weights", "int8") == 2
-    assert "--dtype" in capsys.readouterr().err

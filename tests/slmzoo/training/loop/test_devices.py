@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from slmzoo.commands.training import tell
+from slmzoo.commands.training import Training
 from slmzoo.training.loop.module import Module
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import generator
@@ -100,10 +100,11 @@ def test_what_is_wrong_on_one_device_stops_all(tmp_path, wrong):
 
 
 def test_one_process_of_several_tells_the_result(capsys, monkeypatch):
-    tell({"step": 1}, {"step": 2})
+    training = Training(settings=2, train=lambda steps: [{"step": step + 1} for step in range(steps)])
+    assert training.run() == 0
     assert [json.loads(line)["step"] for line in capsys.readouterr().out.splitlines()] == [1, 2]
     monkeypatch.setenv("LOCAL_RANK", "1")
-    tell({"step": 1})
+    assert training.run() == 0
     assert capsys.readouterr().out == ""
 
 

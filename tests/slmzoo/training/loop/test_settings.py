@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 import yaml
-from simple_parsing import ArgumentParser, DashVariant
 
-from slmzoo.training.loop.settings import RunSettings, TrainSettings, arguments_of_yaml
+from slmzoo.arguments import OptionsParser
+from slmzoo.training.loop.settings import RunSettings, TrainSettings
 from slmzoo.training.loop.task import Optimization, generator
+from slmzoo.training.options.file import arguments_of_yaml
 from tests.reference.tiny_task import settings
 
 
@@ -38,9 +39,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path):
 
 
 def parse(arguments: list[str]) -> TrainSettings:
-    parser = ArgumentParser(add_option_string_dash_variants=DashVariant.DASH, allow_abbrev=False)
-    parser.add_arguments(TrainSettings, dest="command")
-    return parser.parse_args(arguments_of_yaml(arguments)).command
+    return OptionsParser(TrainSettings, "slmzoo train x").parse_args(arguments_of_yaml(arguments)).options
 
 
 def test_a_yaml_file_holds_options_and_the_command_line_comes_first(tmp_path):
@@ -96,4 +95,4 @@ def test_every_option_is_documented_with_what_it_means(capsys):
     with pytest.raises(SystemExit):
         parse(["--help"])
     shown = capsys.readouterr().out
-    assert "Batches in a step, shared out over the devices" in " ".join(shown.split())
+    assert "Batches per step, distributed over the devices" in " ".join(shown.split())

@@ -1,0 +1,137 @@
+"""Options of `slmzoo units`, `score`, `resynth` and `continue`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from simple_parsing import field
+
+from slmzoo.arguments import flag
+from slmzoo.commands.options.common import AudioOptions, DecodingOptions, ModelOptions, SeedOptions
+
+__all__ = ["ContinueOptions", "ResynthOptions", "ScoreOptions", "SpeechOptions", "UnitsOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsOptions(AudioOptions, ModelOptions):
+    """Encode speech as discrete units with durations.
+
+    A JSON line holds: file, units, durations (frames), frame_rate (Hz), seconds, units_per_second, zoo, k, lmbda,
+    num_neighbors.
+
+    With --out the units go to Parquet shards, and a line for each operating point holds: out, records, units, hours,
+    units_per_second, zoo, k, lmbda, num_neighbors. The same command resumes an interrupted job. Inputs may then
+    also be fairseq manifests (.tsv), .csv files with a column `path`, WebDataset tars, Lhotse recordings or cuts
+    (.jsonl, .jsonl.gz), huggingface:NAME[:CONFIG]:SPLIT, and URLs that fsspec knows.
+    """
+
+    title: ClassVar[str] = "units"
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo units talk.wav --zoo demo",
+        "slmzoo units corpus/ --k 500 --lmbda 4500 --out units",
+        "slmzoo units corpus/ --out units --points 500:2800 500:4500",
+    )
+
+    rate: float | None = None
+    """Units per second that are wanted, in place of --lmbda: lambda is fitted to a sample of the inputs."""
+    out: str | None = field(default=None, metavar="DIR")
+    """Folder or fsspec URL for shards."""
+    points: list[str] = field(default_factory=list, metavar="K:LMBDA")
+    """With --out: several operating points in one pass, in place of --k and --lmbda; a folder for each."""
+    workers: int | None = None
+    """With --out: number of processes; by default one per GPU, or one per core."""
+    shard_minutes: float | None = None
+    """With --out: speech per shard, the most that a crash can cost a worker; by default 2 to 60."""
+    batch_seconds: float | None = None
+    """With --out: most audio per batch, padding included; by default 8 on a CPU and 960 on a GPU."""
+    retry_failed: bool = flag()
+    """With --out: try inputs again that failed in an earlier run."""
+    engine: Literal["plain", "ray"] = "plain"
+    """With --out: processes on this machine, or Ray Data on a cluster."""
+    address: str | None = None
+    """With --engine ray: address of the cluster; by default one is started on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(AudioOptions, DecodingOptions):
+    """Compute the log-likelihood of speech under the unit language model.
+
+    A JSON line holds: file, loglikelihood (nats), num_units, reduction, bos (whether BOS conditions the first unit),
+    eos (whether an end is scored), zoo, k, lmbda, num_neighbors.
+    """
+
+    title: ClassVar[str] = "scoring"
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo score pairs/ --zoo demo",
+        "slmzoo score pairs/ --reduction mean --jsonl scores.jsonl",
+    )
+
+    reduction: Literal["sum", "mean"] = "sum"
+    """Sum over the units, or their mean, which compares utterances of unequal length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechOptions(AudioOptions, SeedOptions, DecodingOptions):
+    """Speech to write."""
+
+    title: ClassVar[str] = "synthesis"
+
+    out: Path = field(default=Path("slmzoo-out"), metavar="DIR")
+    """Folder for the wavs and pictures."""
+    num_samples: int = 1
+    """Utterances to synthesise per input."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResynthOptions(SpeechOptions):
+    """Resynthesise speech from its units: wavs, and a picture of each.
+
+    The demo knows four flite voices and understands little else; for other speech take the published models.
+
+    A JSON line holds: file, wavs, wav_seconds, finished (whether every unit was spoken) and clipped_samples (a value
+    for each wav), figure, loglikelihood (nats), and what `units` gives.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo resynth examples/sample.wav --zoo demo --out demo-out",
+        "slmzoo resynth talk.wav --k 500 --lmbda 4500 --num-samples 3",
+    )
+
+    temperature: float = 1.0
+    """Divisor of ELLA-V's logits."""
+    top_p: float = 0.8
+    """Probability mass to sample from; 0 always takes the likeliest token."""
+    max_codec_tokens_per_phone: int = 10
+    """Longest duration of a unit, in codec tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueOptions(SpeechOptions):
+    """Continue speech with the language model from the beginning of each input, or from nothing without inputs.
+
+    A JSON line holds: file (null without one), wavs, wav_seconds, finished (whether every unit was spoken) and
+    clipped_samples (a value for each wav), prompt (its units), units and ended (for each wav: the new units, and
+    whether the language model ended the utterance).
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo continue talk.wav --zoo demo --prompt-seconds 1",
+        "slmzoo continue --zoo demo --num-samples 5 --temperature 0.8",
+    )
+
+    inputs: list[str] = field(positional=True, nargs="*", metavar="AUDIO")
+    """Audio files, folders or glob patterns; none to start from nothing."""
+    prompt_seconds: float = 3.0
+    """Length of the prompt; 0 takes all of each input."""
+    max_new_units: int = 150
+    """Largest number of new units."""
+    temperature: float = 1.0
+    """Divisor of the language model's logits."""
+    top_k: int | None = None
+    """Number of likeliest units to draw from; all if left out."""
+    top_p: float = 1.0
+    """Probability mass of the units to draw from."""
+    alone: bool = flag()
+    """Cut off the resynthesis of the prompt."""

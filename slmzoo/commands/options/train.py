@@ -1,0 +1,88 @@
+"""Options of `slmzoo train`: those of the training itself, and where its result goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from slmzoo.commands.options.common import ResultsOptions
+from slmzoo.training.options.codebook import CodebookOptions
+from slmzoo.training.options.codec import CodecOptions
+from slmzoo.training.options.encoder import EncoderOptions
+from slmzoo.training.options.units import EllavOptions, UlmOptions
+
+__all__ = ["TrainCodebookOptions", "TrainCodecOptions", "TrainEllavOptions", "TrainEncoderOptions", "TrainUlmOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainEncoderOptions(EncoderOptions, ResultsOptions):
+    """Train a speech encoder to predict the cluster of each frame behind masks. Sizes and schedule are the project's
+    own: an encoder of a million parameters that learns in an hour on a CPU.
+
+    The targets are clusters of mel cepstra, with --teacher and --teacher-layer of the features of an encoder of an
+    earlier run, or any that --targets holds.
+
+    The JSON line holds: zoo, kind, encoder, and of held-out recordings step, masked, unmasked, hit.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train encoder --audio speech/train --run runs/encoder --held-out 20",
+        "slmzoo train encoder --audio speech/train --run runs/encoder --resume",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCodebookOptions(CodebookOptions, ResultsOptions):
+    """Cluster the features of an encoder by k-means, for one k or several at once.
+
+    A random share of the frames of each file is kept in RUN/frames. Each k gets a file and a row. With --lmbda or
+    --rate the file also holds the lambda of its units. The encoder gets a row of the zoo too.
+
+    A JSON line for each k holds: zoo, encoder, layer, k, lmbda, num_neighbors.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train codebook --audio speech/train --run runs/codebook --k 200 --rate 20",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainUlmOptions(UlmOptions, ResultsOptions):
+    """Train a unit language model. The defaults are those of the published models (arXiv 2505.23494).
+
+    The JSON line holds: zoo, kind, k, lmbda, step (of the best weights), loss (nats per unit, held out), bits_per_unit
+    and, for framewise units, bits_per_second.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train ulm --train units/train --validation units/dev --run runs/ulm",
+        "slmzoo train ulm --train units/train --validation units/dev --run runs/ulm --resume",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCodecOptions(CodecOptions, ResultsOptions):
+    """Train a speech codec with one stream of codes. The sizes are those of the published WavTokenizer of 40 Hz; no
+    recipe of it is published, and the other defaults are this project's own.
+
+    RUN/samples gets held-out recordings and their reconstructions, as sound and as pictures, with each validation.
+
+    The JSON line holds: zoo, kind, step, and of the held-out recordings mel and stft.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train codec --audio speech/train --validation speech/dev --run runs/codec",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainEllavOptions(EllavOptions, ResultsOptions):
+    """Train an acoustic model, from units to codec tokens. The defaults are those of the published models.
+
+    The JSON line holds: zoo, kind, k, lmbda, step (of the best weights), loss (nats per target, held out).
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train ellav --train units/train --validation units/dev --train-speech speech/train "
+        "--validation-speech speech/dev --codec dp-slm --run runs/ellav",
+    )

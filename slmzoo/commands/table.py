@@ -1,0 +1,113 @@
+"""The one table of commands, in the order of the help: the options of each, what runs it, and a line on it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+__all__ = ["COMMANDS", "GROUPS", "Command", "Runnable"]
+
+
+class Runnable(Protocol):
+    """A command with its options."""
+
+    def run(self) -> int:
+        """Do it; the exit status."""
+        ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command is: nothing of it is imported before it is asked for, and for its help only the options."""
+
+    heading: str
+    summary: str
+    options: str
+    """module:class below slmzoo.commands.options."""
+    runs: str
+    """module:callable below slmzoo.commands; takes the fields of the options by keyword."""
+
+    def options_type(self) -> type:
+        """The dataclass of its options, which imports nothing heavy."""
+        return _found("slmzoo.commands.options", self.options)
+
+    def made(self, options: Any) -> Runnable:
+        """The command itself, with torch and all it needs."""
+        given = {field.name: getattr(options, field.name) for field in fields(options)}
+        return _found("slmzoo.commands", self.runs)(**given)
+
+
+def _found(package: str, place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(f"{package}.{module}"), name)
+
+
+_SPEECH, _MODELS, _TRAINING = "speech", "models and files", "training"
+_BENCHMARKS, _SCORES, _RESULTS = "evaluation: benchmarks", "evaluation: units and speech", "evaluation: results"
+
+COMMANDS = {
+    "units": Command(_SPEECH, "encode speech as discrete units", "speech:UnitsOptions", "units:UnitsOf"),
+    "score": Command(_SPEECH, "log-likelihood of speech", "speech:ScoreOptions", "speech:Score"),
+    "resynth": Command(_SPEECH, "resynthesise speech from its units", "speech:ResynthOptions", "speech:Resynth"),
+    "continue": Command(_SPEECH, "continue speech from a prompt", "speech:ContinueOptions", "speech:Continue"),
+    "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "models:List"),
+    "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "models:Fetch"),
+    "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "models:Verify"),
+    "convert": Command(_MODELS, "published checkpoint to safetensors", "models:ConvertOptions", "models:Convert"),
+    "convert-units": Command(
+        _MODELS, "convert units between toolkits", "models:ConvertUnitsOptions", "convert_units:ConvertUnits"
+    ),
+    "train encoder": Command(
+        _TRAINING, "train a speech encoder", "train:TrainEncoderOptions", "train_speech:train_encoder"
+    ),
+    "train codebook": Command(
+        _TRAINING, "cluster the features of an encoder", "train:TrainCodebookOptions", "train_speech:train_codebook"
+    ),
+    "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train_language:train_ulm"),
+    "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train_speech:train_codec"),
+    "train ellav": Command(
+        _TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train_language:train_ellav"
+    ),
+    "eval mini": Command(
+        _BENCHMARKS, "the whole suite on a small synthetic benchmark", "evaluation:MiniOptions", "evaluate_mini:RunMini"
+    ),
+    "eval swuggy": Command(_BENCHMARKS, "words against non-words", "pairs:SwuggyOptions", "evaluate_pairs:Swuggy"),
+    "eval sblimp": Command(
+        _BENCHMARKS, "grammatical against ungrammatical sentences", "pairs:SblimpOptions", "evaluate_pairs:Sblimp"
+    ),
+    "eval storycloze": Command(
+        _BENCHMARKS, "right against wrong story endings", "pairs:StoryClozeOptions", "evaluate_pairs:StoryCloze"
+    ),
+    "eval salmon": Command(
+        _BENCHMARKS, "consistent against inconsistent acoustics", "pairs:SalmonOptions", "evaluate_pairs:Salmon"
+    ),
+    "eval pairs": Command(_BENCHMARKS, "any pairs of recordings", "pairs:PairsOptions", "evaluate_pairs:Pairs"),
+    "eval units": Command(
+        _SCORES, "bit rate and phone information of units", "evaluation:UnitScoresOptions", "evaluate_units:UnitScores"
+    ),
+    "eval abx": Command(_SCORES, "ABX phone discriminability", "evaluation:AbxOptions", "evaluate_units:Abx"),
+    "eval text-information": Command(
+        _SCORES,
+        "mutual information of tokens and text",
+        "evaluation:TextInformationOptions",
+        "evaluate_text:TextInformation",
+    ),
+    "eval sweep": Command(_SCORES, "units at many operating points", "evaluation:SweepOptions", "evaluate_sweep:Sweep"),
+    "eval speech": Command(
+        _SCORES,
+        "intelligibility and speaker similarity of speech",
+        "evaluation:SpeechScoresOptions",
+        "evaluate_speech:SpeechScores",
+    ),
+    "eval generation": Command(
+        _SCORES,
+        "perplexity and VERT of generated speech",
+        "evaluation:GenerationOptions",
+        "evaluate_generation:Generation",
+    ),
+    "eval figures": Command(_RESULTS, "pictures of results", "evaluation:FiguresOptions", "evaluate_figures:Figures"),
+    "eval compare": Command(_RESULTS, "two results on the same items", "evaluation:CompareOptions", "evaluate:Compare"),
+}
+GROUPS = {"train": "Train models of your own.", "eval": "Compute scores that a paper can cite."}
+"""First words of the commands of two words."""
