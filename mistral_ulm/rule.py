@@ -15,14 +15,18 @@ from slmcore.layers.decoding import FREE
 __all__ = ["UntilNextUtterance"]
 
 
+_LARGEST_PENALTY = 1e6
+"""Beyond, logits would overflow."""
+
+
 class UntilNextUtterance:
     """A sequence ends at BOS, not before `least` units; tokens that have occurred can be made less likely."""
 
     def __init__(
         self, prompts: Sequence[Tensor], vocab_size: int, least: int, penalty: float, device: torch.device
     ) -> None:
-        if not (math.isfinite(penalty) and penalty > 0):
-            raise ValueError(must("repetition_penalty", "a number > 0", penalty, "1 changes nothing."))
+        if not 1 / _LARGEST_PENALTY <= penalty <= _LARGEST_PENALTY:
+            raise ValueError(must("repetition_penalty", "from 1e-6 to 1e6", penalty, "1 changes nothing."))
         self.least, self.penalty = least, penalty
         self.counts = torch.zeros(len(prompts), dtype=torch.int64, device=device)
         self.seen = torch.zeros(len(prompts), vocab_size, dtype=torch.bool, device=device)

@@ -158,7 +158,8 @@ class WavLM(nn.Module):
         """Features of a batch at 16 kHz: (B, samples) -> (B, frames, dim) in the model's dtype, with gradients.
 
         `lengths` (B,): samples of each item; frames beyond them are not attended to, and are to be ignored. `mask`
-        (B, frames): True where the mask embedding takes the frame's place, for masked prediction.
+        (B, frames): True where the mask embedding takes the frame's place, for masked prediction. For training on
+        several devices see `unused_parameters`.
         """
         self._check_layer(layer)
         if lengths is None:
@@ -166,6 +167,18 @@ class WavLM(nn.Module):
         wav = wav.masked_fill(torch.arange(wav.shape[1], device=wav.device) >= lengths[:, None], 0.0)
         frames = torch.arange(self.num_frames(wav.shape[1]), device=wav.device)
         return self._encode(self._pad(wav), frames >= (lengths // self.hop)[:, None], layer, mask)
+
+    def unused_parameters(self, layer: int | None = None, masked: bool = False) -> list[nn.Parameter]:
+        """Return the parameters that `forward` does not use with this `layer`, and without a mask unless `masked`.
+
+        DistributedDataParallel fails at the second step if they ask for gradients: freeze them before it is made, with
+        `requires_grad_(False)` on each, or give it `find_unused_parameters=True`.
+        """
+        self._check_layer(layer)
+        unused = [] if masked else [self.mask_embedding]
+        if layer is not None:
+            unused += [*self.blocks[layer:].parameters(), *self.output_norm.parameters()]
+        return unused
 
     def num_frames(self, samples: int) -> int:
         """Number of frames for so many samples at 16 kHz."""

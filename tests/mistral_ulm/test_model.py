@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_repetition_penalty_lowers_repeats(ulm):
     assert distinct(50.0) > distinct(1.0) + 0.5
 
 
+@pytest.mark.parametrize("penalty", [1e-6, 1e6])
+def test_the_most_extreme_penalties_leave_probabilities(ulm, penalty):
+    model = copy.deepcopy(ulm).float()
+    (log_probs,) = model.generate(
+        [[1, 2]], 12, temperature=1e-20, min_new_units=12, repetition_penalty=penalty
+    ).log_probs
+    assert torch.isfinite(log_probs).all()
+
+
 def test_prompts_may_be_units(ulm):
     units = Units(torch.tensor([1, 2]), torch.tensor([3, 1]), 50.0)
     assert torch.equal(ulm.generate([units], 9, seed=1).units[0], ulm.generate([[1, 2]], 9, seed=1).units[0])
@@ -110,6 +120,9 @@ def test_prompts_may_be_units(ulm):
         ({"top_p": 1.5}, "top_p"),
         ({"num_samples": 0}, "num_samples"),
         ({"repetition_penalty": 0.0}, "repetition_penalty"),
+        ({"repetition_penalty": 1e-45}, "repetition_penalty"),
+        ({"repetition_penalty": 1e39}, "repetition_penalty"),
+        ({"repetition_penalty": float("nan")}, "repetition_penalty"),
     ],
 )
 def test_generate_refuses(ulm, changes, match):

@@ -13,6 +13,8 @@ from tests.reference.wavlm import published_checkpoint
 from tests.reference.wavtokenizer import CODEBOOK, published_shapes
 
 K, LAYER, LMBDA, NEIGHBORS, CODES = 20, 3, 4.0, 6, 64
+STRIDES = (5, 5, 4, 6)
+HOP = 600
 
 
 def transformer_shapes(args: dict, bias: bool) -> dict[str, tuple]:
@@ -31,36 +33,40 @@ def transformer_shapes(args: dict, bias: bool) -> dict[str, tuple]:
     return {name: (shape, "float32") for name, shape in shapes.items()}
 
 
-def published_ulm(args: dict) -> dict:
-    return {"model_args": args, "model_state_dict": recipe_state(transformer_shapes(args, bias=False))}
+def published_ulm(args: dict, seed: int = 7) -> dict:
+    return {"model_args": args, "model_state_dict": recipe_state(transformer_shapes(args, bias=False), seed)}
 
 
-def published_ellav(k: int, codes: int, args: dict) -> dict:
+def published_ellav(k: int, codes: int, args: dict, seed: int = 7) -> dict:
     tokenizer = EllaVTokenizer.for_units(k, codes, 50, 40)
     args = {**args, "vocab_size": tokenizer.vocab_size}
-    state = recipe_state(transformer_shapes(args, bias=True))
+    state = recipe_state(transformer_shapes(args, bias=True), seed)
     state["output.bias"][: tokenizer.first_codec] -= 100  # specials and phones are not sampled ...
     state["output.bias"][2] += 101  # ... but the end of a phone is
     return {"model_args": args, "tokenizer": tokenizer.to_dict(), "model_state": state}
 
 
-def published_codec(shapes: dict[str, tuple], dimension: int) -> dict:
-    state = recipe_state(shapes)
+def published_codec(shapes: dict[str, tuple], dimension: int, seed: int = 7) -> dict:
+    state = recipe_state(shapes, seed)
     state[CODEBOOK + "embed"] *= dimension**0.5
     return {"state_dict": {**state, "optimizer.step": torch.zeros(1)}}
 
 
-def write(folder: Path) -> Path:
-    """Write the files and their registry (zoo "tiny", one operating point); the registry's path."""
+def contents(seed: int = 7) -> dict[str, dict]:
+    """What each file holds, by its name."""
     args = golden_json("ellav_small")["model_args"]
-    files = {
-        "wavlm.pt": published_checkpoint(),
-        "codebook.pt": {"codebook": recipe_state({"codebook": ((K, 64), "float32")})["codebook"] * 8},
-        "ulm.pt": published_ulm({**args, "vocab_size": K + 1, "dropout": 0.15}),
-        "ellav.pt": published_ellav(K, CODES, args),
-        "wavtokenizer.ckpt": published_codec(published_shapes((5, 5, 4, 6), 4, 16, CODES, 32, 48, 2), 16),
+    return {
+        "wavlm.pt": published_checkpoint(seed=seed),
+        "codebook.pt": {"codebook": recipe_state({"codebook": ((K, 64), "float32")}, seed)["codebook"] * 8},
+        "ulm.pt": published_ulm({**args, "vocab_size": K + 1, "dropout": 0.15}, seed),
+        "ellav.pt": published_ellav(K, CODES, args, seed),
+        "wavtokenizer.ckpt": published_codec(published_shapes(STRIDES, 4, 16, CODES, 32, 48, 2), 16, seed),
     }
-    for name, content in files.items():
+
+
+def write(folder: Path, seed: int = 7) -> Path:
+    """Write the files and their registry (zoo "tiny", one operating point); the registry's path."""
+    for name, content in contents(seed).items():
         torch.save(content, folder / name)
     units = {"k": K, "lmbda": LMBDA, "num_neighbors": NEIGHBORS, "layer": LAYER, "encoder": "tiny"}
     rows = [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -173,3 +174,29 @@ def test_layers_may_be_numbers_of_numpy():
     for wrong in (True, 2.0, 0, model.num_layers + 1, "2"):
         with pytest.raises(ValueError, match="layer"):
             model.features(wav, 16000, wrong)
+
+
+@pytest.mark.parametrize(("layer", "masked"), [(None, False), (None, True), (2, False), (2, True)])
+def test_unused_parameters_are_those_without_a_gradient(layer, masked):
+    model = small_model()
+    wav = noise(4000)
+    mask = torch.zeros(1, model.num_frames(4000), dtype=torch.bool)
+    mask[0, 3] = True
+    model(wav, layer=layer, mask=mask if masked else None).square().sum().backward()
+    unused = model.unused_parameters(layer, masked)
+    assert {id(p) for p in unused} == {id(p) for p in model.parameters() if p.grad is None}
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_training_on_several_devices_needs_unused_parameters_frozen(tmp_path, freeze):
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        model = small_model()
+        for parameter in model.unused_parameters(2) if freeze else []:
+            parameter.requires_grad_(False)
+        parallel = torch.nn.parallel.DistributedDataParallel(model)
+        with nullcontext() if freeze else pytest.raises(RuntimeError, match="finished reduction"):
+            for _ in range(2):
+                parallel(noise(4000), layer=2).square().sum().backward()
+    finally:
+        torch.distributed.destroy_process_group()
