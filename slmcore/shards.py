@@ -119,11 +119,12 @@ def summary(shard: Place) -> tuple[int, dict[str, str]]:
         return parquet.metadata.num_rows, _provenance(parquet, shard)
 
 
-def write_index(folder: Place) -> dict[str, Any]:
+def write_index(folder: Place, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Write `index.json` over all shards in `folder`, in the order of their names, and return what it holds.
 
     `format`; `provenance`; `shards`, each with file, sha256, records, units and seconds; and `records`, `units` and
-    `seconds` of all. Raises ValueError if there is no shard, if not all were made alike, or if an id comes twice.
+    `seconds` of all; then what `more` holds. Raises ValueError if there is no shard, if not all were made alike, or if
+    an id comes twice.
     """
     files = [name for name in places.names(folder) if name.endswith(_SUFFIX) and not name.startswith(".")]
     if not files:
@@ -132,7 +133,7 @@ def write_index(folder: Place) -> dict[str, Any]:
     shard_of: dict[str, str] = {}
     rows = [_described(folder, name, made, shard_of) for name in files]
     totals = {name: sum(row[name] for row in rows) for name in ("records", "units", "seconds")}
-    index = {"format": _FORMAT, "provenance": made, "shards": rows, **totals}
+    index = {"format": _FORMAT, "provenance": made, "shards": rows, **totals, **(more or {})}
     places.write_bytes(places.join(folder, INDEX), (json.dumps(index, indent=1) + "\n").encode())
     return index
 

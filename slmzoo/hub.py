@@ -36,6 +36,7 @@ __all__ = [
     "Source",
     "codec",
     "codec_with_verbs",
+    "default_point",
     "ellav",
     "empty_quantizer",
     "language_model",
@@ -255,7 +256,7 @@ def pipeline(
             "A pipeline has several checkpoints. Load its parts, and give them to slmzoo.pipeline.Pipeline."
         )
     where = Source(**source)
-    k, lmbda = _usual(k, lmbda, where)
+    k, lmbda = default_point(k, lmbda, where)
     if with_ulm or with_speech:
         row = table.find("ulm", zoo=where.zoo, k=k, lmbda=lmbda, registry=where.registry)
         k, lmbda = row.k, row.lmbda
@@ -278,7 +279,7 @@ def language_model(
     **source: Any,
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The language model of a `pipeline` and its tokenizer, without what they do not need. Arguments as there."""
-    k, lmbda = _usual(k, lmbda, Source(**source))
+    k, lmbda = default_point(k, lmbda, Source(**source))
     model, tokenizer = ulm(k=k, lmbda=lmbda, **source)
     model = model if dtype is None else model.to(dtype)
     if weights is not None:
@@ -286,7 +287,7 @@ def language_model(
     return model, tokenizer
 
 
-def _usual(k: int | None, lmbda: float | None, where: Source) -> tuple[int | None, float | None]:
+def default_point(k: int | None, lmbda: float | None, where: Source) -> tuple[int | None, float | None]:
     """The operating point, or the default of the published zoo where none is named."""
     return (500, 4500) if where.zoo == "dp-slm" and k is None and lmbda is None else (k, lmbda)
 

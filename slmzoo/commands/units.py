@@ -36,15 +36,19 @@ class UnitsOf(UnitsOptions, AudioCommand):
 
     def line(self, row: Mapping[str, Any]) -> str:
         """A file and its units, or the shards of an operating point."""
-        rate = f"{row['units_per_second']:.1f} per second"
         if "out" in row:
-            return f"{row['out']}: {row['units']} units of {row['records']} recordings, {row['hours']:.3g} h, {rate}"
+            rate = f", {row['units_per_second']:.1f} per second" if row["units_per_second"] else ""
+            made = f"{row['units']} units of {row['records']} recordings, {row['hours']:.3g} h{rate}"
+            left_out = ", ".join(f"{count} {ending}" for ending, count in row["left_out"].items())
+            return f"{row['out']}: {made}" + (f"; left out, as no audio: {left_out}" if left_out else "")
+        rate = f"{row['units_per_second']:.1f} per second"
         units = textwrap.fill(" ".join(map(str, row["units"])), 96, initial_indent="  ", subsequent_indent="  ")
         return f"{row['file']}: {len(row['units'])} units in {row['seconds']:.2f} s, {rate}\n{units}"
 
     def _lines(self) -> int:
         usual = UnitsOf(inputs=self.inputs)
-        only_shards = ("points", "workers", "shard_minutes", "batch_seconds", "retry_failed", "engine", "address")
+        only_shards = ("points", "workers", "shard_minutes", "batch_seconds", "retry_failed", "update", "engine")
+        only_shards += ("address",)
         given = [name for name in only_shards if getattr(self, name) != getattr(usual, name)]
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} is for whole corpora: give --out too.")
@@ -72,6 +76,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
             rate=self.rate,
             shard_seconds=None if self.shard_minutes is None else 60 * self.shard_minutes,
             retry_failed=self.retry_failed,
+            update=self.update,
         )
         with self.results() as write:
             for point in outcome.points:

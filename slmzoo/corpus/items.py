@@ -15,7 +15,7 @@ from torch import Tensor
 from slmcore import audio
 from slmcore.files import places
 
-__all__ = ["Item", "folder_of", "load", "named_apart", "probable_length", "probable_seconds"]
+__all__ = ["Item", "as_text", "folder_of", "load", "named_apart", "probable_length", "probable_seconds"]
 
 _BYTES_A_SECOND = {".wav": 32_000, ".aif": 32_000, ".aiff": 32_000, ".flac": 16_000}
 _BYTES_A_SECOND_PACKED = 8_000
@@ -47,6 +47,10 @@ class Item:
     """How long it lasts from there; None is to the end."""
     channel: int | None = None
     """Which channel it is, from 0; None is their mean."""
+    update: int = 0
+    """Number of the update of its job that brought it; 0 is the job's beginning."""
+    removed: bool = False
+    """Whether it is gone: its line only keeps the shards cut as they were."""
     speaker: str | None = None
     chapter: str | None = None
     """What language models may run over: a folder with all that it lies in, so that no two books share one."""
@@ -90,20 +94,20 @@ def folder_of(name: str) -> str | None:
     return None if folder == "." else folder
 
 
-def named_apart(items: Iterable[Item]) -> Iterator[Item]:
-    """The items with unique names: of several with one name all but the first get a number, `name-2`.
+def named_apart(items: Iterable[Item], others: Iterable[str] = ()) -> Iterator[Item]:
+    """The items with unique names, none of `others`: of several with one name all but the first get a number, `name-2`.
 
     Names, speakers and chapters become text that can be written: what is no text is shown, as `\\udcff`.
     """
-    taken: set[str] = set()
+    taken = set(others)
     numbers: dict[str, int] = {}  # the last number of each name, so that many of one name take linear time
     for item in items:
-        name = first = _text(item.id) or "unnamed"
+        name = first = as_text(item.id) or "unnamed"
         while name in taken:
             numbers[first] = numbers.get(first, 1) + 1
             name = f"{first}-{numbers[first]}"
         taken.add(name)
-        yield replace(item, id=name, speaker=_text(item.speaker), chapter=_text(item.chapter))
+        yield replace(item, id=name, speaker=as_text(item.speaker), chapter=as_text(item.chapter))
 
 
 def probable_seconds(name: str, size: int) -> float:
@@ -112,8 +116,8 @@ def probable_seconds(name: str, size: int) -> float:
     return round(size / _BYTES_A_SECOND.get(suffix, _BYTES_A_SECOND_PACKED), 2)
 
 
-def _text(value: object) -> str | None:
-    """As text without halves of characters, which a file name that is not UTF-8 has in Python."""
+def as_text(value: object) -> str | None:
+    """Return text without halves of characters, which a file name that is not UTF-8 has in Python."""
     return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 

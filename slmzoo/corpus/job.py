@@ -1,12 +1,18 @@
 """A job on the disk: its manifest and settings, which shards are done, and what it leaves when all are.
 
     OUT/job.json            what was asked for; another wish is refused
-    OUT/manifest.jsonl      the utterances, fixed when the job begins
+    OUT/manifest.jsonl      the utterances, fixed when the job begins; only an update changes them
     OUT/shard-*.parquet     one operating point; OUT/k500-lmbda4500/shard-*.parquet and the like for several
     OUT/failed/shard-*.jsonl, OUT/failed.jsonl      what gave no units and why: id, audio, reason
     OUT/index.json          (of each operating point) appears when all shards are there
 
 A shard is done when its file says as much as was planned: records and failures together are its items.
+
+Places in them are absolute, so that the job is the same from whichever folder it is gone on with.
+
+An update adds to the manifest what is new in the corpus, as shards of its own, and takes away the shards with what was
+removed or replaced, which are made anew without it or with what is there now. All other shards stay what they are, to
+the byte. It may be interrupted at any moment: shards go before the manifest changes, so no old record outlives it.
 """
 
 from __future__ import annotations
@@ -25,8 +31,10 @@ from slmcore import shards
 from slmcore.files import places
 from slmcore.files.rows import shown
 from slmcore.units import OperatingPoint
-from slmzoo.corpus import plan, sources
+from slmzoo.corpus import changes, plan, sources
+from slmzoo.corpus.items import named_apart
 from slmzoo.corpus.plan import Planned
+from slmzoo.corpus.sources import Corpus
 from slmzoo.corpus.stages import Target
 
 __all__ = ["Job", "begin", "begun", "difference", "locked"]
@@ -34,7 +42,7 @@ __all__ = ["Job", "begin", "begun", "difference", "locked"]
 log = logging.getLogger(__name__)
 _FORMAT = "slmzoo-corpus/1"
 _PATIENCE = 10.0  # seconds in which processes of a killed job end
-_COMPARED = ("corpus", "shard_seconds", "rate", "batch_seconds")
+_COMPARED = ("shard_seconds", "rate", "batch_seconds")
 _JOB, _MANIFEST, _FAILURES, _FAILED = "job.json", "manifest.jsonl", "failed", "failed.jsonl"
 
 
@@ -47,6 +55,8 @@ class Job:
     roots: tuple[str, ...]
     """Folders of the inputs, without which the job stops."""
     shards: tuple[Planned, ...]
+    left_out: dict[str, int]
+    """Files of the inputs that are no audio: how many of each ending."""
 
     @property
     def manifest(self) -> places.Place:
@@ -70,7 +80,8 @@ class Job:
         lists = [places.join(self.target.failures, name) for name in places.names(self.target.failures)]
         places.write_bytes(places.join(self.out, _FAILED), b"".join(places.read_bytes(place) for place in lists))
         try:
-            return [shards.write_index(folder) for folder in self.target.folders]
+            more = {"left_out": self.left_out} if self.left_out else {}
+            return [shards.write_index(folder, more) for folder in self.target.folders]
         except ValueError as error:
             told = " ".join(str(error).split())
             raise ValueError(f"{told} Delete that shard and run the same again: it is made anew.") from error
@@ -106,39 +117,93 @@ def begin(
     shard_seconds: float | None = None,
     rate: float | None = None,
     batch_seconds: float | None = None,
+    update: bool = False,
 ) -> Job:
     """The job in the folder or URL `out`: as it was begun there, or a new one, for which the corpus is looked through.
 
     `shard_seconds`: speech in a shard, None by the corpus's size; `rate`: units a second that lambda was fitted to;
-    `batch_seconds`: most audio of a batch, None as usual on the device.
+    `batch_seconds`: most audio of a batch, None as usual on the device; `update`: take what was added to the corpus,
+    removed from it or replaced since the job began, which is otherwise only told.
     Raises ValueError if another job was begun there, or the folder holds shards of none.
     """
+    looked = Corpus(corpus)
     wish: dict[str, Any] = {
         "format": _FORMAT,
-        "corpus": list(corpus),
+        "corpus": looked.named,
         "provenance": [dict(made) for made in provenance],
         "shard_seconds": shard_seconds,
         "rate": rate,
         "batch_seconds": batch_seconds,
     }
-    manifest, earlier = places.join(out, _MANIFEST), begun(out)
-    if earlier:
-        _check_same(out, earlier, wish)
+    folders = _folders(out, provenance)
+    target = Target(folders=folders, provenance=tuple(wish["provenance"]), failures=str(places.join(out, _FAILURES)))
+    manifest, kept = places.join(out, _MANIFEST), begun(out)
+    if kept:
+        _check_same(out, kept, wish)
+        if update:
+            kept = _updated(out, looked, {**kept, **wish}, target)
+        else:
+            _tell_changes(out, looked, kept)
     else:
         if any(name.endswith(".parquet") for name in places.names(out)):
             raise ValueError(f"{out} holds shards, but no {_JOB} says what they are. Use another --out.")
-        plan.write_manifest(manifest, sources.items(corpus))
-        earlier = {**wish, "roots": sources.roots(corpus, plan.items(manifest))}
-        places.write_bytes(places.join(out, _JOB), (json.dumps(earlier, indent=1) + "\n").encode())
-    folders = _folders(out, provenance)
-    for folder in (*folders, str(places.join(out, _FAILURES))):
+        plan.write_manifest(manifest, named_apart(looked.items()))
+        kept = _kept(out, looked, wish)
+    _make_ready(target)
+    return Job(
+        out=out,
+        target=target,
+        roots=tuple(kept["roots"]),
+        shards=tuple(plan.cut(manifest, shard_seconds)),
+        left_out=kept.get("left_out", {}),
+    )
+
+
+def _kept(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
+    """Write what is kept of a job, with what was met while its corpus was looked through, and return it."""
+    found = sources.roots(looked.named, plan.items(places.join(out, _MANIFEST)))
+    met = {"lists": looked.lists, "left_out": dict(sorted(looked.left_out.counts.items()))}
+    kept = {**wish, "roots": found, **met}
+    places.write_bytes(places.join(out, _JOB), (json.dumps(kept, indent=1) + "\n").encode())
+    if looked.left_out.counts:
+        log.info("Left out, as they are no audio: %s.", looked.left_out)
+    return kept
+
+
+def _updated(out: str, looked: Corpus, kept: dict[str, Any], target: Target) -> dict[str, Any]:
+    """Bring the manifest up to date, and take away what is no longer to be served; returns what is kept of the job."""
+    manifest = places.join(out, _MANIFEST)
+    found = changes.merged(looked, plan.entries(manifest), kept.get("lists"))
+    log.info("%s: %s.", out, found.changes)
+    if found.changes:
+        for folder in target.folders:
+            places.remove(places.join(folder, shards.INDEX))
+        for shard in plan.cut(manifest, kept["shard_seconds"]):
+            if any(item.id in found.stale for item in plan.items_of(manifest, shard)):
+                for place in (*target.shards(shard.name), target.list_of_failures(shard.name)):
+                    places.remove(place)
+    plan.write_manifest(manifest, found.items)
+    return _kept(out, looked, kept)
+
+
+def _tell_changes(out: str, looked: Corpus, kept: dict[str, Any]) -> None:
+    """Say what changed since the job began. Raises ValueError where it seems to be the corpus of another folder."""
+    found = changes.seen(looked, plan.items(places.join(out, _MANIFEST)), kept.get("lists"))
+    moved = kept["corpus"] != looked.named and any(not _is_fixed(source) for source in kept["corpus"])
+    if moved and (found.removed or found.replaced):
+        where = f"{out} was begun with the relative places {', '.join(kept['corpus'])}, and not with these files"
+        raise ValueError(f"{where} ({found}). Run it where it was begun, give --update, or use another --out.")
+    if found:
+        log.warning("Since %s was begun, its inputs changed: %s. Give --update to take them.", out, found)
+
+
+def _make_ready(target: Target) -> None:
+    """Make the folders, and remove what a killed process left half written."""
+    for folder in (*target.folders, target.failures):
         places.make_folder(folder)
         for name in places.names(folder):
             if name.startswith(".") and name.endswith(".part"):
                 places.remove(places.join(folder, name))
-    target = Target(folders=folders, provenance=tuple(wish["provenance"]), failures=str(places.join(out, _FAILURES)))
-    shards_to_be = tuple(plan.cut(manifest, shard_seconds))
-    return Job(out=out, target=target, roots=tuple(earlier["roots"]), shards=shards_to_be)
 
 
 def begun(out: str) -> dict[str, Any]:
@@ -193,6 +258,13 @@ def _check_same(out: str, earlier: dict[str, Any], wish: dict[str, Any]) -> None
     else:
         differences = ["another number of operating points"]
     differences.append(difference(*({n: w.get(n) for n in _COMPARED} for w in (earlier, wish))))
+    if Corpus(earlier["corpus"]).named != wish["corpus"]:
+        differences.append(difference({"corpus": earlier["corpus"]}, {"corpus": wish["corpus"]}))
     told = "; ".join(filter(None, differences))
     if told:
         raise ValueError(f"{out} was begun otherwise ({told}). Ask for the same, or use another --out.")
+
+
+def _is_fixed(source: str) -> bool:
+    """Whether a source means the same from every folder."""
+    return places.is_remote(source) or Path(source).is_absolute() or sources.absolute(source) == source

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,10 +13,11 @@ from torch import Tensor
 from dpdp import sweep
 from slmcore.batching import batches
 from slmcore.errors import must
-from slmcore.files.digests import sha256_of
+from slmcore.files.digests import read_record, sha256_of
 from slmcore.units import OperatingPoint, Units
 from slmzoo import __version__, hub
 from slmzoo.pipeline import Pipeline
+from wavlm_codebooks import WavLM
 
 __all__ = ["Models", "Settings"]
 
@@ -46,7 +49,10 @@ class Settings:
 
 
 class Models:
-    """Encoder and quantisers in memory: wavs to units at all points, features once."""
+    """Encoder and quantisers in memory: wavs to units at all points, features once.
+
+    The encoder is loaded when it is first needed: a job of which nothing is left to do needs none.
+    """
 
     def __init__(self, settings: Settings) -> None:
         if settings.dtype not in DTYPES:
@@ -56,17 +62,24 @@ class Models:
                 must("batch_seconds", "a number > 0", settings.batch_seconds, "Leave it out for the usual.")
             )
         self.settings = settings
-        source = {"zoo": settings.zoo, "registry": settings.registry}
-        (k, lmbda), *others = settings.points
-        first = hub.pipeline(k, lmbda, with_ulm=False, with_speech=False, **source)
-        self.encoder = first.encoder.to(settings.device, DTYPES[settings.dtype])
-        found = [first.quantizer, *(hub.quantizer(k=k, lmbda=lmbda, **source) for k, lmbda in others)]
-        self.quantizers = [Pipeline(self.encoder, quantizer).quantizer.to(settings.device) for quantizer in found]
+        self._source = {"zoo": settings.zoo, "registry": settings.registry}
+        first, *others = settings.points
+        points = [hub.default_point(*first, hub.Source(**self._source)), *others]
+        found = [hub.quantizer(k=k, lmbda=lmbda, **self._source) for k, lmbda in points]
+        self.quantizers = [quantizer.to(settings.device) for quantizer in found]
         self.points = [q.operating_point or OperatingPoint(zoo=settings.zoo) for q in self.quantizers]
         if len(set(self.points)) < len(self.points) or len({point.layer for point in self.points}) > 1:
             raise ValueError(must("points", "different, and of one layer of the encoder", settings.points))
+
+    @cached_property
+    def encoder(self) -> WavLM:
+        """The encoder, on the device, up to the layer that is wanted. Raises ValueError if a quantiser does not fit."""
+        encoder = hub.wavlm(**self._source)[0].to(self.settings.device, DTYPES[self.settings.dtype])
+        for quantizer in self.quantizers:
+            Pipeline(encoder, quantizer)
         # What lies above the wanted layer would only take memory, in each process anew.
-        del self.encoder.blocks[self.points[0].layer or self.encoder.num_layers :]
+        del encoder.blocks[self.points[0].layer or encoder.num_layers :]
+        return encoder
 
     @property
     def batch_seconds(self) -> float:
@@ -94,17 +107,21 @@ class Models:
         """Which wavs to encode together, given their samples."""
         return list(batches(lengths, self.batch_seconds * self.encoder.sample_rate))
 
-    def provenance(self) -> list[dict[str, str]]:
-        """How the units of each point are made, as `slmcore.shards` wants to know it."""
-        source = hub.Source(zoo=self.settings.zoo, registry=self.settings.registry)
-        encoder = sha256_of(source.path(source.find("wavlm")))
+    def provenance(self, known: Iterable[Mapping[str, str]] = ()) -> list[dict[str, str]]:
+        """How the units of each point are made, as `slmcore.shards` wants to know it.
+
+        `known`: what this returned before, by which the frame rate of an encoder need not be asked of itself.
+        """
+        source = hub.Source(**self._source)
+        encoder = _digits(source.path(source.find("wavlm")))
+        rates = {made.get("encoder_sha256"): made.get("frame_rate") for made in known}
         return [
             {
-                "codebook_sha256": sha256_of(source.path(source.find("codebook", k=point.k, layer=point.layer))),
+                "codebook_sha256": _digits(source.path(source.find("codebook", k=point.k, layer=point.layer))),
                 "device": self.settings.device_type,
                 "dtype": self.settings.dtype,
                 "encoder_sha256": encoder,
-                "frame_rate": repr(float(self.encoder.frame_rate)),
+                "frame_rate": rates.get(encoder) or repr(float(self.encoder.frame_rate)),
                 "operating_point": point.to_json(),
                 "slmzoo": __version__,
             }
@@ -121,3 +138,9 @@ class Models:
 
 def _on_cpu(units: Units, point: OperatingPoint) -> Units:
     return replace(units, units=units.units.cpu(), durations=units.durations.cpu(), operating_point=point)
+
+
+def _digits(path: Path) -> str:
+    """SHA-256 of a file, by the record beside it where that still holds."""
+    record = read_record(path)
+    return record.sha256 if record is not None and record.still_holds(path) else sha256_of(path)

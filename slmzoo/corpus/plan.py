@@ -1,24 +1,38 @@
 """Which utterances lie in which shard: fixed in a manifest when a job begins, so that it goes on as it began.
 
-The manifest is a file of items, one a line; a shard is a run of its lines. The cuts follow from the manifest alone.
+The manifest is a file of items, one a line; a shard is a run of its lines. The cuts follow from the manifest alone:
+what an update of the job adds stands at its end and is cut for itself, and what was removed keeps its line.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 from slmcore.files import places
 from slmcore.files.places import Place
 from slmzoo.corpus.items import Item
 
-__all__ = ["Planned", "cut", "items", "items_of", "write_manifest"]
+__all__ = ["Planned", "cut", "entries", "items", "items_of", "write_manifest"]
 
 SHORTEST_SHARD, LONGEST_SHARD = 120.0, 3600.0
 _SHARDS_OF_A_SMALL_CORPUS = 64
 _MOST_ITEMS = 2048
 _SECONDS_IF_UNKNOWN = 15.0
+
+
+class _Line(NamedTuple):
+    """As much of a line of the manifest as decides the cuts."""
+
+    size: int
+    """Bytes."""
+    seconds: float
+    update: int
+    items: int
+    """1, or 0 for what was removed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +46,11 @@ class Planned:
     items: int
     seconds: float
     """Speech it probably holds."""
+
+    @property
+    def end(self) -> int:
+        """The byte behind its last."""
+        return self.first_byte + self.size
 
     @property
     def name(self) -> str:
@@ -49,34 +68,47 @@ def write_manifest(place: Place, items: Iterable[Item]) -> None:
 
 def cut(place: Place, seconds: float | None = None) -> list[Planned]:
     """Cut a manifest into shards of at least `seconds` of speech, by default 2 to 60 minutes by the corpus's size."""
-    lengths = list(_lengths(place))
-    if seconds is None:
-        share = sum(length for _, length in lengths) / _SHARDS_OF_A_SMALL_CORPUS
-        seconds = min(max(share, SHORTEST_SHARD), LONGEST_SHARD)
     found: list[Planned] = []
-    first, size, items, held = 0, 0, 0, 0.0
-    for number, (line, length) in enumerate(lengths, 1):
-        size, items, held = size + line, items + 1, held + length
-        if held >= seconds or items == _MOST_ITEMS or number == len(lengths):
-            found.append(Planned(number=len(found), first_byte=first, size=size, items=items, seconds=held))
-            first, size, items, held = first + size, 0, 0, 0.0
+    for _, lines in groupby(_lines(place), lambda line: line.update):
+        found.extend(_cut(list(lines), seconds, found[-1].end if found else 0, len(found)))
     return found
 
 
 def items(place: Place) -> Iterator[Item]:
-    """All items of a manifest."""
+    """All items of a manifest that are still there."""
+    return (item for item in entries(place) if not item.removed)
+
+
+def entries(place: Place) -> Iterator[Item]:
+    """All lines of a manifest, with those of removed items."""
     with places.open_file(place) as file:
         yield from map(Item.from_json, file)
 
 
 def items_of(place: Place, shard: Planned) -> list[Item]:
-    """The items of a shard."""
+    """The items of a shard that are still there."""
     with places.open_file(place) as file:
         file.seek(shard.first_byte)
-        return [Item.from_json(line) for line in file.read(shard.size).splitlines()]
+        found = map(Item.from_json, file.read(shard.size).splitlines())
+        return [item for item in found if not item.removed]
 
 
-def _lengths(place: Place) -> Iterator[tuple[int, float]]:
+def _cut(lines: Sequence[_Line], seconds: float | None, first: int, number: int) -> Iterator[Planned]:
+    """Cut some lines that begin at the byte `first` into shards from `number` on."""
+    if seconds is None:
+        share = sum(line.seconds for line in lines) / _SHARDS_OF_A_SMALL_CORPUS
+        seconds = min(max(share, SHORTEST_SHARD), LONGEST_SHARD)
+    size, items, held, begin = 0, 0, 0.0, 0
+    for end, line in enumerate(lines, 1):
+        size, items, held = size + line.size, items + line.items, held + line.seconds
+        if held >= seconds or end - begin == _MOST_ITEMS or end == len(lines):
+            yield Planned(number=number, first_byte=first, size=size, items=items, seconds=held)
+            number, first, begin = number + 1, first + size, end
+            size, items, held = 0, 0, 0.0
+
+
+def _lines(place: Place) -> Iterator[_Line]:
     with places.open_file(place) as file:
         for line in file:
-            yield len(line), Item.from_json(line).probable or _SECONDS_IF_UNKNOWN
+            item = Item.from_json(line)
+            yield _Line(len(line), item.probable or _SECONDS_IF_UNKNOWN, item.update, int(not item.removed))

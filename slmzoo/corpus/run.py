@@ -13,7 +13,7 @@ from tqdm import tqdm
 from slmcore.files import places
 from slmcore.units import OperatingPoint
 from slmzoo.corpus import plain
-from slmzoo.corpus.job import Job, begin, locked
+from slmzoo.corpus.job import Job, begin, begun, locked
 from slmzoo.corpus.models import Models
 from slmzoo.corpus.plain import Report
 from slmzoo.corpus.plan import Planned
@@ -31,7 +31,10 @@ class Outcome:
     """What became of a corpus."""
 
     points: list[dict[str, Any]]
-    """For each operating point: out, records, units, hours, zoo, k, lmbda, num_neighbors."""
+    """For each operating point: out, records, units, hours, units_per_second, left_out, zoo, k, lmbda, num_neighbors.
+
+    `left_out`: how many files of the inputs are no audio, by ending.
+    """
     failed: int
     """Items that gave no units, in this run or one before."""
     made: int
@@ -47,23 +50,31 @@ def encode_corpus(
     rate: float | None = None,
     shard_seconds: float | None = None,
     retry_failed: bool = False,
+    update: bool = False,
 ) -> Outcome:
     """Encode what of the corpus is not yet in `out`, a folder or URL; interrupted, the same call goes on.
 
-    `rate` is only kept with the job; `shard_seconds` is speech in a shard, None by the corpus's size. Raises ValueError
-    for a folder with other content, OSError if the inputs are gone, the disk is full or a worker died.
+    `rate` is only kept with the job; `shard_seconds` is speech in a shard, None by the corpus's size. `update` takes
+    what was added to the corpus, removed or replaced since: new shards for what is new, while those that hold what was
+    removed or replaced are made anew and all others stay. Raises ValueError for a folder with other content, OSError
+    if the inputs are gone, the disk is full or a worker died.
     """
     out = places.plain(out)
     with locked(out):
         wish = {"shard_seconds": shard_seconds, "rate": rate, "batch_seconds": models.settings.batch_seconds}
-        job = begin(out, corpus, models.provenance(), **wish)
+        known = begun(out).get("provenance", ())
+        job = begin(out, corpus, models.provenance(known), update=update, **wish)
         pending = job.pending(retry_failed)
-        if pending:
+        if not pending:
+            log.info("%s is finished: all %d shards are there.", out, len(job.shards))
+        else:
             _follow(engine(job, models, pending), sum(shard.seconds for shard in pending))
         indices = job.finish()
         points = zip(job.target.folders, indices, strict=True)
         return Outcome(
-            points=[_told(folder, index) for folder, index in points], failed=job.failed(), made=len(pending)
+            points=[_told(folder, index, job.left_out) for folder, index in points],
+            failed=job.failed(),
+            made=len(pending),
         )
 
 
@@ -88,7 +99,7 @@ def _follow(reports: Iterable[Report], seconds: float) -> None:
                 told = now
 
 
-def _told(folder: str, index: dict[str, Any]) -> dict[str, Any]:
+def _told(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
     point = OperatingPoint.from_json(index["provenance"]["operating_point"])
     return {
         "out": folder,
@@ -96,5 +107,6 @@ def _told(folder: str, index: dict[str, Any]) -> dict[str, Any]:
         "units": index["units"],
         "hours": round(index["seconds"] / 3600, 4),
         "units_per_second": round(index["units"] / index["seconds"], 3) if index["seconds"] else None,
+        "left_out": left_out,
         **{name: getattr(point, name) for name in ("zoo", "k", "lmbda", "num_neighbors")},
     }

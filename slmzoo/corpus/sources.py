@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path, PurePosixPath
@@ -20,7 +21,7 @@ from slmzoo.corpus import endings, huggingface, manifests, tars
 from slmzoo.corpus.endings import LeftOut
 from slmzoo.corpus.items import Item, folder_of, named_apart, probable_seconds
 
-__all__ = ["Corpus", "File", "absolute", "items", "roots"]
+__all__ = ["Corpus", "File", "absolute", "is_list", "items", "look", "roots"]
 
 _TAR = ".tar"
 _LISTS: dict[str, Callable[[Place], Iterator[Item]]] = {
@@ -56,7 +57,7 @@ class Corpus:
 
     def __init__(self, named: Iterable[str]) -> None:
         self.named = list(dict.fromkeys(map(absolute, named)))
-        tops = [_comparable(_top(source)) for source in self.named if not _is_list(source)]
+        tops = [_comparable(_top(source)) for source in self.named if not is_list(source)]
         self._shared = os.path.commonpath(tops or ["/"])
         self._met: set[str] = set()
         self._repeated = 0
@@ -84,13 +85,13 @@ class Corpus:
                 raise FileNotFoundError(f"{source} holds no audio.{self._hint(source)}")
 
     def files(self) -> Iterator[File]:
-        """The files of this machine: audio, and lists and tars, which are not opened. What is gone is left out."""
-        for source in self.named:
-            if _is_local(source):
-                try:
-                    yield from self._paths(source)
-                except FileNotFoundError:
-                    continue
+        """The files of this machine: audio, and lists and tars, which are not opened.
+
+        What is gone, or cannot be looked into, is passed over.
+        """
+        for source in filter(_is_local, self.named):
+            with suppress(OSError, ValueError):
+                yield from self._paths(source)
 
     def _of_source(self, source: str) -> Iterator[Item]:
         if source.startswith(huggingface.PREFIX):
@@ -98,7 +99,7 @@ class Corpus:
             return
         stamps: dict[str, str | None] = {}
         for file in self._paths(source) if _is_local(source) else self._urls(source):
-            if not _is_list(file.place):
+            if not is_list(file.place):
                 yield _item(file, self._shared)
                 continue
             if _is_local(file.place):
@@ -116,7 +117,7 @@ class Corpus:
     def _paths(self, source: str) -> Iterator[File]:
         """The files that a path or pattern of this machine names."""
         if Path(source).exists():
-            if not Path(source).is_dir() and not _is_list(source):
+            if not Path(source).is_dir() and not is_list(source):
                 endings.check(source)
             yield from self._below(source)
             return
@@ -130,17 +131,17 @@ class Corpus:
     def _below(self, path: str) -> Iterator[File]:
         """A file, or those in a folder that are audio."""
         if not Path(path).is_dir():
-            if self._is_new(path, _is_readable(Path(path)) and (_is_list(path) or not endings.is_other(path))):
-                yield _file(path, Path(path).name)
+            if self._is_new(path, _is_readable(Path(path)) and (is_list(path) or not endings.is_other(path))):
+                yield look(path, Path(path).name)
             return
         for file in folders.walk(path):
             if self._is_new(str(file), endings.is_audio(file.name) and _is_readable(file)):
-                yield _file(str(file), file.relative_to(path).as_posix())
+                yield look(str(file), file.relative_to(path).as_posix())
 
     def _urls(self, source: str) -> Iterator[File]:
         """The files that a URL or pattern of URLs names."""
         if not places.is_pattern(source):
-            if not _is_list(source):
+            if not is_list(source):
                 endings.check(source)
             yield from self._below_url(source, named=True)
             return
@@ -153,7 +154,7 @@ class Corpus:
     def _below_url(self, url: str, *, named: bool) -> Iterator[File]:
         """A file, or those below a URL that are audio; one that is `named` itself is taken whatever its ending."""
         top = places.path_in(url)
-        if _is_list(url):
+        if is_list(url):
             if self._is_new(url, True):
                 yield File(url, top)
             return
@@ -179,7 +180,7 @@ class Corpus:
     def _hint(self, source: str) -> str:
         """What to name instead of a folder without audio: lists and tars in it are taken only where they are meant."""
         hints = []
-        if not _is_list(source) and (held := [name for name in places.names(source) if _is_list(name)]):
+        if not is_list(source) and (held := [name for name in places.names(source) if is_list(name)]):
             ending = next(ending for ending in (_TAR, *_LISTS) if ending in held[0].lower())
             hints.append(f" It holds {ending} files: name them, as in '{places.join(source, f'*{ending}')}'.")
         if self.left_out.counts:
@@ -222,7 +223,8 @@ def _is_readable(path: Path) -> bool:
     return path.is_file() or not path.exists()
 
 
-def _file(path: str, name: str) -> File:
+def look(path: str, name: str = "") -> File:
+    """A file of this machine with its size and stamp, or without them if it cannot be looked at."""
     try:
         return File(path, name, Path(path).stat().st_size, places.stamp(path))
     except OSError:  # why it cannot be read is told when it is its turn
@@ -244,7 +246,7 @@ def _item(file: File, shared: str) -> Item:
 
 def _stamp(place: str) -> str | None:
     """The stamp of a file of this machine that a list names; to ask for each of a store would take too long."""
-    return _file(place, "").stamp if _is_local(place) else None
+    return look(place).stamp if _is_local(place) else None
 
 
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
@@ -257,7 +259,7 @@ def _is_local(source: str) -> bool:
     return not source.startswith(huggingface.PREFIX) and not places.is_remote(source)
 
 
-def _is_list(source: str) -> bool:
+def is_list(source: str) -> bool:
     """Whether it names its utterances itself."""
     named = source.startswith(huggingface.PREFIX) or _reader(source) is not None
     return named or places.path_in(source).lower().endswith(_TAR)

@@ -22,9 +22,10 @@ class UnitsOptions(AudioOptions, ModelOptions):
     num_neighbors.
 
     With --out the units go to Parquet shards, and a line for each operating point holds: out, records, units, hours,
-    units_per_second, zoo, k, lmbda, num_neighbors. The same command resumes an interrupted job. Inputs may then
-    also be fairseq manifests (.tsv), .csv files with a column `path`, WebDataset tars, Lhotse recordings or cuts
-    (.jsonl, .jsonl.gz), huggingface:NAME[:CONFIG]:SPLIT, and URLs that fsspec knows.
+    units_per_second, left_out (number of files that are no audio, by ending), zoo, k, lmbda, num_neighbors. The same
+    command resumes an interrupted job, from any folder. Inputs may then also be fairseq manifests (.tsv), .csv files
+    with a column `path`, WebDataset tars, Lhotse recordings or cuts (.jsonl), each of these lists also as .gz,
+    huggingface:NAME[:CONFIG]:SPLIT, and URLs that fsspec knows, zip://::archive.zip among them.
     """
 
     title: ClassVar[str] = "units"
@@ -48,6 +49,10 @@ class UnitsOptions(AudioOptions, ModelOptions):
     """With --out: most audio per batch, padding included; by default 8 on a CPU and 960 on a GPU."""
     retry_failed: bool = flag()
     """With --out: try inputs again that failed in an earlier run."""
+    update: bool = flag()
+    """With --out: take inputs that were added, removed or replaced since the job began. New ones go to new shards;
+    shards with removed or replaced ones are encoded again, so that no old record stays; all others are kept as they
+    are. Without this option such inputs are only counted."""
     engine: Literal["plain", "ray"] = "plain"
     """With --out: processes on this machine, or Ray Data on a cluster."""
     address: str | None = None

@@ -10,6 +10,7 @@ import pytest
 
 from slmcore import audio, shards
 from slmzoo.cli import main
+from slmzoo.commands.units import UnitsOf
 from tests.reference.recipe import GOLDEN
 
 pytest.importorskip("pyarrow")
@@ -104,6 +105,29 @@ def test_progress_goes_to_standard_error(folder, tmp_path):
     assert done.stdout.count("\n") == 1
 
 
+def test_what_changed_is_taken_with_update(capsys, folder, tmp_path):
+    corpus = tmp_path / "in"
+    shutil.copytree(folder, corpus)
+    (corpus / "notes.txt").write_text("x")
+    _, (row,), _ = run(capsys, corpus, "--out", tmp_path / "o")
+    assert (row["records"], row["left_out"]) == (4, {".txt": 1})
+    shutil.copy(corpus / "0.wav", corpus / "new.wav")
+    (corpus / "1.wav").unlink()
+    status, (same,), _ = run(capsys, corpus, "--out", tmp_path / "o")
+    assert (status, same) == (0, row)
+    status, (row,), _ = run(capsys, corpus, "--out", tmp_path / "o", "--update")
+    assert (status, row["records"]) == (0, 4)
+    assert [record.id for record in shards.read(tmp_path / "o")] == ["0", "2", "3", "new"]
+
+
+def test_a_corpus_in_a_line_for_a_person():
+    row = {"out": "o", "records": 0, "units": 0, "hours": 0.0, "units_per_second": None, "left_out": {}}
+    line = UnitsOf(inputs=["in"]).line
+    assert line(row) == "o: 0 units of 0 recordings, 0 h"
+    some = line({**row, "units_per_second": 12.34, "left_out": {".txt": 2, ".xyz": 1}})
+    assert some == "o: 0 units of 0 recordings, 0 h, 12.3 per second; left out, as no audio: 2 .txt, 1 .xyz"
+
+
 def test_several_points(capsys, folder, tmp_path):
     _, rows, _ = run(capsys, folder, "--out", tmp_path / "o", "--points", "20:4", "20:100.5")
     assert [(row["k"], row["lmbda"]) for row in rows] == [(20, 4.0), (20, 100.5)]
@@ -117,6 +141,7 @@ def test_several_points(capsys, folder, tmp_path):
         (["--rate", "1e9"], "what these features and num_neighbors can reach"),
         (["--points", "20:4"], "--points is for whole corpora: give --out too"),
         (["--retry-failed"], "--retry-failed is for whole corpora"),
+        (["--update"], "--update is for whole corpora"),
         (["--workers", "2"], "--workers is for whole corpora"),
         (["--out", "o", "--points", "20"], "must be like 500:4500"),
         (["--out", "o", "--points", "20:4", "--k", "20"], "leave out --k and --lmbda"),

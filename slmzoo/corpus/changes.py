@@ -1,0 +1,131 @@
+"""What became of a corpus since its job began: files that were added, removed or replaced."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from slmcore.files import places
+from slmzoo.corpus import huggingface, sources
+from slmzoo.corpus.items import Item, as_text, named_apart, probable_seconds
+from slmzoo.corpus.sources import Corpus, File
+
+__all__ = ["Changes", "Merged", "merged", "seen"]
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How many files, or utterances, are other ones."""
+
+    added: int = 0
+    removed: int = 0
+    replaced: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.replaced)
+
+    def __str__(self) -> str:
+        return f"{self.added} added, {self.removed} removed, {self.replaced} replaced"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A manifest brought up to date."""
+
+    items: list[Item]
+    """Those of the manifest in their order, those removed marked, then those added."""
+    stale: frozenset[str]
+    """Names of the utterances whose records are no longer to be served."""
+    changes: Changes
+    """In utterances."""
+
+
+def seen(corpus: Corpus, items: Iterable[Item], lists: dict[str, str | None] | None) -> Changes:
+    """What changed among the files of this machine, without opening one: by their sizes and times.
+
+    `items` are those of the manifest, `lists` the stamps of the lists and tars that it was made of; None for a job that
+    did not keep stamps, of which only the sizes of single files are known.
+    """
+    now = {file.place: file for file in corpus.files()}
+    then: dict[str, Item | None] = dict.fromkeys(lists or {})
+    for item in items:
+        if item.row is None and not places.is_remote(item.audio):
+            then[sources.absolute(item.audio)] = item
+    added = sum(place not in then and (lists is not None or not _is_text(place)) for place in now)
+    states = [_state(now.get(place) or sources.look(place), item, place, lists) for place, item in then.items()]
+    return Changes(added, states.count("removed"), states.count("replaced"))
+
+
+def merged(corpus: Corpus, manifest: Iterable[Item], lists: dict[str, str | None] | None) -> Merged:
+    """The manifest with what `corpus` holds now; all of it is looked through. Raises as `Corpus.items`.
+
+    An utterance is the same if it is the same part of a file of the same path, and replaced if that file, its speaker
+    or its chapter is another one. It keeps its name. Of data sets, and of files in object stores that a list names, no
+    stamps are known: there a replaced one is not seen. Arguments as of `seen`.
+    """
+    entries, stamped = list(manifest), lists is not None
+    waiting: dict[Key, deque[int]] = {}
+    for number, item in enumerate(entries):
+        if not item.removed:
+            waiting.setdefault(_key(item, stamped), deque()).append(number)
+    added: list[Item] = []
+    replaced: set[str] = set()
+    for item in corpus.items():
+        if not (numbers := waiting.get(_key(item, stamped))):
+            added.append(item)
+            continue
+        number = numbers.popleft()
+        before = entries[number]
+        entries[number] = _renewed(before, item)
+        if _is_replaced(before, item, stamped):
+            replaced.add(before.id)
+    gone = [number for numbers in waiting.values() for number in numbers]
+    removed = {entries[number].id for number in gone}
+    for number in gone:
+        entries[number] = replace(entries[number], removed=True)
+    changes = Changes(len(added), len(removed), len(replaced))
+    return Merged([*entries, *_new(added, entries)], frozenset(removed | replaced), changes)
+
+
+def _is_text(place: str) -> bool:
+    """Whether it is a list, which a job without stamps does not name; tars are named in the manifest."""
+    return sources.is_list(place) and not place.lower().endswith(".tar")
+
+
+def _new(added: Iterable[Item], entries: list[Item]) -> Iterator[Item]:
+    """What was added, under names that no other utterance has, as one update of the manifest."""
+    number = 1 + max((item.update for item in entries), default=0)
+    taken = {item.id for item in entries if not item.removed}
+    return (replace(item, update=number) for item in named_apart(added, taken))
+
+
+def _key(item: Item, stamped: bool) -> Key:
+    """What makes an utterance the same; jobs without stamps know of their tars only the offsets."""
+    place = huggingface.absolute(item.audio) if item.row is not None else sources.absolute(item.audio)
+    return place, item.row, item.member if stamped else item.offset, item.start, item.seconds, item.channel
+
+
+def _renewed(before: Item, now: Item) -> Item:
+    """An utterance as it is now, under its name and with the length by which shards were cut."""
+    told = {"speaker": as_text(now.speaker), "chapter": as_text(now.chapter)}
+    return replace(now, id=before.id, probable=before.probable, update=before.update, **told)
+
+
+def _is_replaced(before: Item, now: Item, stamped: bool) -> bool:
+    told = (before.speaker, before.chapter) != (as_text(now.speaker), as_text(now.chapter))
+    return told or (before.stamp != now.stamp if stamped else before.probable != now.probable)
+
+
+def _state(now: File, item: Item | None, place: str, lists: dict[str, str | None] | None) -> str:
+    """Return "same", "removed" or "replaced", of a file that was there before."""
+    before = item.stamp if item is not None else (lists or {}).get(place)
+    if lists is not None:
+        return "same" if now.stamp == before else "removed" if now.stamp is None else "replaced"
+    if now.stamp is None:
+        return "removed"
+    if item is None or item.offset is not None or not now.name:  # a tar, or named in a list: its size was not kept
+        return "same"
+    return "same" if item.probable == probable_seconds(place, now.size) else "replaced"
