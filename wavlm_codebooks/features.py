@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from slmcore.audio import check, resample
+from slmcore.audio.checks import conversion, shown
 from slmcore.errors import must
 
 __all__ = ["Cut", "Windows", "collate", "cuts", "prepare", "windowed"]
@@ -43,9 +44,7 @@ def prepare(wav: Tensor, sr: int, sample_rate: int) -> Tensor:
     number > 0, NaN or inf, and for less than 20 ms.
     """
     if not isinstance(wav, Tensor) or not wav.is_floating_point():
-        shown = f"a {wav.dtype} tensor" if isinstance(wav, Tensor) else f"a {type(wav).__name__}"
-        remedy = "Convert 16-bit samples with `wav.float() / 32768`."
-        raise TypeError(must("wav", "a floating-point tensor (1, samples) in -1..1", shown, remedy))
+        raise TypeError(must("wav", "a floating-point tensor (1, samples) in -1..1", shown(wav), conversion(wav)))
     wav = wav[None] if wav.ndim == 1 else wav
     check(wav, sr)
     return resample(wav.float(), sr, sample_rate)[0]

@@ -20,7 +20,7 @@ __all__ = ["check_target", "replacing", "write_bytes", "writing"]
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
 """Open streams by name: behind the link may lie a regular file, to which the shell appends."""
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
-_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed")
+_FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container")
 """Signs of a full disk in the errors of safetensors and torch, which have types of their own."""
 _REMEDIES = {
     errno.ENOSPC: "Make room on the disk and run again.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Callable
@@ -42,6 +43,8 @@ __all__ = [
     "parse_point",
     "point_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 Finish = Callable[[list[Made]], list[dict[str, Any]]]
@@ -128,23 +131,18 @@ class AudioCommand(AudioOptions, ModelCommand):
         return 1 if failed else 0
 
     def _files(self) -> tuple[list[Path], int]:
-        found: dict[Path, None] = {}
-        failed = 0
-        for source in self.inputs:
-            try:
-                files = audio.find(source)
-                if not files:
-                    raise FileNotFoundError(f"{source} holds no audio file.")
-                found.update(dict.fromkeys(files))
-            except OSError as error:
-                complain(source, error)
-                failed += 1
-        return list(found), failed
+        found = audio.search(self.inputs)
+        empty = [FileNotFoundError(f"{source} holds no audio file.") for source in found.empty]
+        for error in [*found.problems, *empty]:
+            complain("", error)
+        if found.left_out:
+            logger.warning("%s", found.told_left_out())
+        return found.files, len(found.problems) + len(empty)
 
 
 def _read(path: Path) -> tuple[Tensor, int]:
     wav, rate = audio.load(path)
-    audio.check_audible(wav, str(path))
+    audio.check_audible(wav, str(path), rate)
     return wav, rate
 
 

@@ -118,4 +118,5 @@ class AudioOptions(ResultsOptions):
     title: ClassVar[str] = "inputs"
 
     inputs: list[str] = field(positional=True, nargs="+", metavar="AUDIO")
-    """Audio files, folders or glob patterns: wav, flac, ogg, mp3; any sample rate, mono or stereo."""
+    """Audio files, folders or glob patterns (wav, flac, ogg, mp3; with ffmpeg m4a, webm, ...), any rate and channels;
+    `-` is the standard input."""

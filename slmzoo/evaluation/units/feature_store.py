@@ -66,8 +66,7 @@ def _make(encoder: WavLM, layer: int | None, files: Mapping[str, Path], failed: 
     for name, file in files.items():
         try:
             wav, rate = audio.load(file)
-            if audio.is_silent(wav):
-                raise ValueError(f"{file} is silent.")
+            audio.check_audible(wav, str(file), rate)
             found[name] = encoder.features(wav, rate, layer).cpu()
         except (OSError, ValueError) as error:
             failed[name] = " ".join(str(error).split())

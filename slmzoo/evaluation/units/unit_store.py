@@ -73,8 +73,7 @@ def _make(pipeline: Pipeline, files: Mapping[str, Path], failed: dict[str, str])
     for name, path in sorted(files.items()):
         try:
             wav, rate = audio.load(path)
-            if audio.is_silent(wav):
-                raise ValueError(f"{path} is silent.")
+            audio.check_audible(wav, str(path), rate)
         except (OSError, ValueError) as error:
             failed[name] = " ".join(str(error).split())
             continue

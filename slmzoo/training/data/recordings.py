@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +20,15 @@ logger = logging.getLogger(__name__)
 class Recordings:
     """Audio files at one sample rate, those shorter than `shortest` samples left out.
 
-    Raises FileNotFoundError for sources that name nothing or hold no audio, ValueError for a file whose header cannot
-    be read, and if none is long enough.
+    Raises FileNotFoundError for sources that name nothing or hold no audio, ValueError for a file that cannot be
+    read or is not whole, and if none is long enough.
     """
 
     def __init__(self, sources: Sequence[str], sample_rate: int, shortest: int = 1) -> None:
         found = audio.find(sources)
         if not found:
             raise FileNotFoundError(f"{' '.join(sources)} holds no audio file.")
-        lengths, self.sample_rate = [_length(file) for file in found], sample_rate
+        lengths, self.sample_rate = [audio.length(file) for file in found], sample_rate
         samples = [-(-frames * sample_rate // rate) for frames, rate in lengths]
         kept = [i for i, count in enumerate(samples) if count >= shortest]
         self.files, self._lengths = [found[i] for i in kept], [lengths[i] for i in kept]
@@ -64,14 +63,3 @@ class Recordings:
             wav, _ = audio.decode(opened, str(file), first / rate, count / rate)
         piece = audio.resample(audio.mono(wav), rate, self.sample_rate)[0, :samples]
         return F.pad(piece, (0, samples - len(piece)))
-
-
-def _length(file: Path) -> tuple[int, int]:
-    """Samples of a file, and how many it has a second."""
-    import soundfile
-
-    try:
-        info = soundfile.info(file)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ValueError(f"{file} is not audio that can be read: {error}") from error
-    return info.frames, info.samplerate

@@ -1,0 +1,156 @@
+"""What audio must be to become units, and what is worth a warning: silence, a DC offset, a very low level."""
+
+from __future__ import annotations
+
+import logging
+import math
+import operator
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import must
+
+__all__ = [
+    "SHORTEST_SECONDS",
+    "check",
+    "check_audible",
+    "check_part",
+    "conversion",
+    "is_silent",
+    "mono",
+    "shown",
+    "whole_rate",
+]
+
+SHORTEST_SECONDS = 0.02
+"""320 samples at 16 kHz: one frame of the encoder."""
+
+_SILENCE = 1e-4
+_CANCELLED = 0.02
+"""Peak of the mean, relative to a lone channel's, below which channels cancel: -34 dB."""
+_QUIET = 0.01
+"""With the demo, a peak of -40 dB of full scale gives 40 to 80 % of the frames another unit, -50 dB collapses them."""
+_OFFSET, _OFFSET_OF_RMS, _OFFSET_SECONDS = 0.01, 0.1, 0.5
+"""With the demo, a DC offset of 0.01 gives 28 % of the frames another unit, and one of a tenth of the RMS a third; the
+mean of less than half a second may differ from zero by the speech itself."""
+_COSTS = "which changes or collapses its units."
+_MOST_WARNINGS = 20
+
+logger = logging.getLogger(__name__)
+_warnings: Counter[str] = Counter()
+
+
+def check(wav: Tensor, sr: int, name: str = "wav") -> None:
+    """Raise a ValueError unless `wav` is finite float audio (1, samples) of at least 20 ms and `sr` a rate in Hz.
+
+    `name`: what the message calls the wav, e.g. the file that it came from. Whole numbers of any type are rates, such
+    as `np.int64(16000)` and 16000.0.
+    """
+    rate = whole_rate(sr)
+    if not isinstance(wav, Tensor) or not wav.is_floating_point():
+        raise ValueError(must(name, "a float tensor (1, samples)", shown(wav), conversion(wav)))
+    if wav.ndim != 2 or wav.shape[0] != 1:
+        raise ValueError(must(name, "a float tensor (1, samples)", shown(wav), _reshaping(wav)))
+    shortest = math.ceil(SHORTEST_SECONDS * rate)
+    if wav.shape[1] < shortest:
+        raise ValueError(
+            must(name, f"at least {shortest} samples long (20 ms at {rate} Hz)", f"a wav of {wav.shape[1]}")
+        )
+    if not torch.isfinite(wav).all():
+        raise ValueError(must(name, "finite", "a wav with NaN or infinite samples"))
+
+
+def whole_rate(sr: Any) -> int:
+    """A sample rate in Hz as an int. Raises ValueError for what is no whole number > 0."""
+    try:
+        rate = int(sr) if getattr(sr, "is_integer", bool)() else operator.index(sr)
+    except TypeError:
+        rate = 0
+    if isinstance(sr, bool) or rate <= 0:
+        raise ValueError(must("sr", "a whole number of samples per second > 0", sr))
+    return rate
+
+
+def check_part(start: float, seconds: float | None) -> None:
+    """Raise a ValueError unless a part of a file begins at a finite `start` >= 0 and lasts finite `seconds` > 0."""
+    if not (math.isfinite(start) and start >= 0):
+        raise ValueError(must("start", "a finite number of seconds >= 0", start))
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(must("seconds", "a finite number of seconds > 0, or left out", seconds))
+
+
+def mono(wav: Tensor, name: str = "wav") -> Tensor:
+    """Average the channels: (channels, samples) to (1, samples).
+
+    Raises ValueError for another shape, and for channels in antiphase, whose mean is silent while they are not.
+    """
+    if not isinstance(wav, Tensor) or wav.ndim != 2:
+        remedy = conversion(wav) if not isinstance(wav, Tensor) else _reshaping(wav)
+        raise ValueError(must(name, "a tensor (channels, samples)", shown(wav), remedy))
+    if wav.shape[0] == 1:
+        return wav
+    mean = wav.mean(0, keepdim=True)
+    loud = float(wav.abs().max()) / wav.shape[0] if wav.numel() else 0.0
+    if loud >= _SILENCE and float(mean.abs().max()) < _CANCELLED * loud:
+        told = f"The {wav.shape[0]} channels of {name} cancel (antiphase): their mean is silent, but they are not."
+        raise ValueError(f"{told} Use one channel, as by `ffmpeg -i in.wav -af pan='mono|c0=c0' out.wav`.")
+    return mean
+
+
+def is_silent(wav: Tensor) -> bool:
+    """Whether no sample is louder than -80 dB of full scale."""
+    return wav.numel() == 0 or float(wav.abs().max()) < _SILENCE
+
+
+def check_audible(wav: Tensor, name: str, sr: int | None = None) -> None:
+    """Raise a ValueError that names the audio if it is silent; warn of a DC offset and of a very low level.
+
+    Both collapse units; the audio is taken as it is, since the published encoders do. `wav`: (1, samples); `sr`: its
+    rate in Hz, by which the shortest wav with a meaningful mean is known (16 kHz if left out).
+    """
+    if is_silent(wav):
+        raise ValueError(f"{name} is silent: no sample is louder than -80 dB of full scale.")
+    peak, offset = float(wav.abs().max()), float(wav.mean(dtype=torch.float64))
+    rms = float(wav.square().mean(dtype=torch.float64).sqrt())
+    if peak < _QUIET:
+        remedy = "Raise its level, as by `sox --norm=-3 in.wav out.wav`."
+        _warn("level", f"{name} is very quiet (peak {20 * math.log10(peak):.0f} dB of full scale), {_COSTS} {remedy}")
+    lasts = wav.shape[-1] >= _OFFSET_SECONDS * (sr or 16_000)
+    if lasts and abs(offset) > min(_OFFSET, _OFFSET_OF_RMS * rms):
+        remedy = "Remove it, as by `sox in.wav out.wav highpass 20`."
+        _warn("offset", f"{name} has a DC offset of {offset:.4f} (RMS {rms:.4f}), {_COSTS} {remedy}")
+
+
+def _warn(kind: str, message: str) -> None:
+    """Log a warning; of one kind only so many, since whole corpora share an offset or a level."""
+    _warnings[kind] += 1
+    if _warnings[kind] <= _MOST_WARNINGS:
+        more = " Further warnings of this kind are left out." if _warnings[kind] == _MOST_WARNINGS else ""
+        logger.warning("%s%s", message, more)
+
+
+def shown(wav: object) -> str:
+    """What messages say a wav is."""
+    if isinstance(wav, Tensor):
+        return f"a {str(wav.dtype).removeprefix('torch.')} tensor {tuple(wav.shape)}"
+    if hasattr(wav, "__array__"):
+        return f"a numpy array {tuple(getattr(wav, 'shape', ()))}"
+    return f"a {type(wav).__name__}"
+
+
+def conversion(wav: object) -> str:
+    """The remedy for what is no float tensor."""
+    if isinstance(wav, Tensor):
+        return "Divide 16-bit integers by 32768: `wav.float() / 32768`."
+    made = "torch.from_numpy(wav).float()"
+    made += "[None]" * (getattr(wav, "ndim", 0) == 1) + " / 32768" * ("int" in str(getattr(wav, "dtype", "")))
+    return f"Use `{made}`." if hasattr(wav, "__array__") else "Use a torch.Tensor."
+
+
+def _reshaping(wav: Tensor) -> str:
+    """The remedy for a tensor of another shape."""
+    remedies = {1: "Use `wav[None]`.", 2: "Average the channels with `wav.mean(0, keepdim=True)`."}
+    return remedies.get(wav.ndim, "")

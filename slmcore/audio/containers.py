@@ -1,0 +1,134 @@
+"""Whether a file holds as much audio as its header says: wav, aiff, au, w64, sphere and ogg.
+
+libsndfile reads what is there without a word. Chunks after IFF and RIFF (EBU Tech 3306 for RF64), pages after RFC 3533.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+__all__ = ["Extent", "extent", "is_ogg", "ogg_is_whole", "with_size"]
+
+_UNKNOWN = 0x7FFFF000, 0xFFFFF000
+"""Sizes of streams, which end with the file: from here to the largest number of 31 and of 32 bits."""
+_UNKNOWN_SPAN = 0x1000
+_OGG_TAIL = 1 << 17
+"""More than two of the largest pages."""
+_OGG_HEADER, _OGG_LAST = 27, 4
+_W64_HEADER = 16
+_SPHERE_SIZES = re.compile(rb"(sample_count|channel_count|sample_n_bytes) -i (\d+)")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The audio of a file in bytes."""
+
+    start: int
+    """Where it begins."""
+    declared: int
+    """How much the header says there is."""
+    present: int
+    """How much there is behind `start`, with whatever follows the audio."""
+    is_open: bool = False
+    """Whether the size was never written, and all that is there is audio: of a stream, or a recorder that died."""
+
+    @property
+    def lacks(self) -> float:
+        """How much is missing, relative to what is there; 0 for a whole file."""
+        return max(0, self.declared - self.present) / max(1, self.present)
+
+
+def extent(file: BinaryIO) -> Extent | None:
+    """The extent of the audio in an open file; None for formats that do not tell it so."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(_W64_HEADER + 8)
+    if head[:4] in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE":
+        return _of_chunks(file, size, b"data", "big" if head[:4] == b"RIFX" else "little")
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _of_chunks(file, size, b"SSND", "big")
+    if head[:4] == b".snd":
+        start, declared = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
+        return Extent(start, declared, size - start, _is_unknown(declared))
+    if head[:4] == b"riff" and len(head) == _W64_HEADER + 8:
+        declared = int.from_bytes(head[_W64_HEADER:], "little")
+        return Extent(0, declared, size, declared == 0)
+    return _of_sphere(file, size) if head[:7] == b"NIST_1A" else None
+
+
+def is_ogg(file: BinaryIO) -> bool:
+    """Whether an open file begins with a page of Ogg."""
+    file.seek(0)
+    return file.read(4) == b"OggS"
+
+
+def ogg_is_whole(file: BinaryIO) -> bool:
+    """Whether the last page of an Ogg file is whole and ends its stream."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _OGG_TAIL))
+    tail = file.read()
+    last = tail.rfind(b"OggS\0")
+    if last < 0 or last + _OGG_HEADER > len(tail):
+        return False
+    segments = tail[last + _OGG_HEADER :][: tail[last + 26]]
+    page = _OGG_HEADER + tail[last + 26] + sum(segments)
+    return bool(tail[last + 5] & _OGG_LAST) and last + page <= len(tail)
+
+
+def with_size(content: bytes, found: Extent) -> bytes:
+    """A wav with the size of its audio written into the header, as its recorder would have done at the end."""
+    order = "big" if content[:4] == b"RIFX" else "little"
+    riff, data = ((size).to_bytes(4, order) for size in (len(content) - 8, found.present))
+    return content[:4] + riff + content[8 : found.start - 4] + data + content[found.start :]
+
+
+def _of_chunks(file: BinaryIO, size: int, wanted: bytes, order: str) -> Extent | None:
+    """The extent of the first chunk of that name; in RF64 its size stands in `ds64`."""
+    place, large = 12, None
+    while place + 8 <= size:
+        name, declared = _chunk(file, place, order)
+        if name == b"ds64":
+            file.seek(place + 16)
+            large = int.from_bytes(file.read(8), "little")
+        if name == wanted:
+            start = place + 8
+            declared = large if large is not None and declared == 0xFFFFFFFF else declared
+            died = declared == 0 and size > start and not _is_chunks(file, start, size, order)
+            return Extent(start, declared, size - start, died or (large is None and _is_unknown(declared)))
+        place += 8 + declared + declared % 2
+    return None
+
+
+def _chunk(file: BinaryIO, place: int, order: str) -> tuple[bytes, int]:
+    file.seek(place)
+    header = file.read(8)
+    return header[:4], int.from_bytes(header[4:], "big" if order == "big" else "little")
+
+
+def _is_chunks(file: BinaryIO, place: int, size: int, order: str) -> bool:
+    """Whether chunks with names of letters fill a file from `place` to its end."""
+    while place + 8 <= size:
+        name, declared = _chunk(file, place, order)
+        if not (name.isascii() and name.decode("ascii").isprintable()):
+            return False
+        place += 8 + declared + declared % 2
+    return size <= place <= size + 1
+
+
+def _of_sphere(file: BinaryIO, size: int) -> Extent | None:
+    """NIST SPHERE: a header of text; compressed ones are another library's."""
+    file.seek(0)
+    header = file.read(1024)
+    told = {name.decode(): int(value) for name, value in _SPHERE_SIZES.findall(header)}
+    start = header[8:16].strip()
+    if len(told) < 3 or not start.isdigit() or b"shorten" in header:
+        return None
+    declared = told["sample_count"] * told["channel_count"] * told["sample_n_bytes"]
+    return Extent(int(start), declared, size - int(start))
+
+
+def _is_unknown(declared: int) -> bool:
+    return any(first <= declared < first + _UNKNOWN_SPAN for first in _UNKNOWN)
