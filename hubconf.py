@@ -64,6 +64,7 @@ _PACKAGES = (
     "ellav",
     "wavtokenizer",
     "speechtokenizer",
+    "soundstream",
 )
 
 

@@ -1,0 +1,262 @@
+"""SoundStream (arXiv 2107.03312): speech to residual codes at a choice of bit rates, and codes to speech."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from slmcore import audio
+from slmcore.batching import by_length
+from slmcore.errors import must
+from slmcore.files.checkpoint import Checkpoint, build, read, save
+from slmcore.files.pretrained import SAVED_NAME, weights_file
+from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
+from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d, State
+from slmcore.layers.vq import Quantized, check_codes
+from slmcore.units import Codes, OperatingPoint
+from soundstream.config import SoundStreamConfig
+from soundstream.published import published
+from soundstream.quantizer import quantizer_of
+from soundstream.streaming import Stream
+from soundstream.transformer import Transformer
+
+__all__ = ["Reconstruction", "SoundStream", "load"]
+
+
+class Reconstruction(NamedTuple):
+    """A batch after coding and decoding, in training."""
+
+    wav: Tensor
+    """(B, samples), as long as the input."""
+    quantized: Quantized
+    """The latents' code vectors, commitment loss and codes."""
+    latents: Tensor
+    """(B, dimension, frames) before quantisation."""
+
+
+class SoundStream(nn.Module):
+    """SEANet encoder and decoder around residual codebooks, with transformers and a split quantiser where asked for.
+
+    Codes are int64 on the CPU, (B, levels, frames). A causal codec hears silence behind the end of a sound up to a
+    whole frame; one that is not mirrors the end. Codebooks and distances stay in float32 under `.half()` and
+    `.to(torch.bfloat16)`.
+    """
+
+    operating_point: OperatingPoint | None = None
+    """A codec has none."""
+
+    def __init__(self, config: SoundStreamConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, factor, causal = config.seanet.dimension, config.downsample, config.seanet.causal
+        self.encoder = SEANetEncoder(config.seanet)
+        self.encoder_transformer = Transformer(dim, config.transformer) if config.transformer else Chain()
+        self.downsample = self.upsample = Chain()
+        if factor > 1:
+            self.downsample = Conv1d(dim, dim, 2 * factor, factor, bias=False, causal=causal, pad_mode="replicate")
+            self.upsample = ConvTranspose1d(dim, dim, 2 * factor, factor, groups=dim, bias=False, causal=causal)
+        self.quantizer = quantizer_of(config)
+        self.decoder_transformer = Transformer(dim, config.transformer) if config.transformer else Chain()
+        self.decoder = SEANetDecoder(config.seanet)
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> SoundStream:
+        """Build the model that a checkpoint describes, in float32 and eval mode; CheckpointError if it does not fit."""
+        config = SoundStreamConfig.from_dict(checkpoint.config)
+        return build(lambda: cls(config), checkpoint.state)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, **facts: Any) -> SoundStream:
+        """Load a published or saved model from its file or folder; see `load`."""
+        return load(path, **facts)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model into a folder, which is made, in the project's format."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        save(Path(folder) / SAVED_NAME, self.checkpoint())
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
+        state = dict(self.state_dict())
+        return Checkpoint(
+            kind="soundstream", config=self.config.to_dict(), state=state, provenance=dict(provenance or {})
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the convolutions compute in."""
+        return next(self.encoder.parameters()).dtype
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second."""
+        return self.config.sample_rate
+
+    @property
+    def hop(self) -> int:
+        """Samples in a frame."""
+        return self.config.hop
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.config.frame_rate
+
+    @property
+    def num_codes(self) -> int:
+        """Codes in each codebook."""
+        return self.config.codebook_size
+
+    @property
+    def num_codebooks(self) -> int:
+        """Levels of the quantiser."""
+        return self.config.num_codebooks
+
+    @property
+    def bandwidths(self) -> tuple[float, ...]:
+        """Bit rates in kb/s: of one level, two levels, and so on."""
+        return self.config.bandwidths
+
+    @torch.no_grad()
+    def encode(self, wav: Tensor, sr: int, bandwidth: float | None = None) -> Tensor:
+        """Encode waveforms (B, samples) at `sr` Hz, which are resampled, to codes (B, levels, frames).
+
+        The levels are as many as fit into `bandwidth` kb/s (None: all); frames = ceil(samples / hop). Raises ValueError
+        for another shape, a rate <= 0, no sample, or a bandwidth that the codec has not.
+        """
+        return self.quantize(self.encode_latents(wav, sr), bandwidth)
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor, samples: int | None = None) -> Tensor:
+        """Decode codes (B, n, frames) of the first n levels to waveforms (B, frames * hop), float32, cut to `samples`.
+
+        Raises ValueError for another shape, a code outside the codebook, more levels than there are, or more samples
+        than the frames have.
+        """
+        return self.decode_latents(self.dequantize(codes), samples)
+
+    @torch.no_grad()
+    def encode_latents(self, wav: Tensor, sr: int) -> Tensor:
+        """Encode waveforms (B, samples) at `sr` Hz to latents (B, dimension, frames), not quantised."""
+        wavs = _checked(wav, sr).to(self.device, torch.float32 if wav.itemsize < 4 else wav.dtype)
+        return self.heard(self._filled(audio.resample(wavs, sr, self.sample_rate).to(self.dtype)))
+
+    @torch.no_grad()
+    def decode_latents(self, latents: Tensor, samples: int | None = None) -> Tensor:
+        """Decode latents (B, dimension, frames), quantised or not, to waveforms (B, frames * hop), cut to `samples`."""
+        dim = self.config.seanet.dimension
+        if latents.ndim != 3 or latents.shape[1] != dim:
+            raise ValueError(must("latents", f"(B, {dim}, frames)", f"a tensor of {tuple(latents.shape)}"))
+        longest = latents.shape[2] * self.hop
+        if samples is not None and not 0 <= samples <= longest:
+            raise ValueError(must("samples", f"from 0 to {longest}, what the frames have", samples))
+        return self.spoken(latents.to(self.device, self.dtype))[:, :samples].float()
+
+    @torch.no_grad()
+    def quantize(self, latents: Tensor, bandwidth: float | None = None) -> Tensor:
+        """Quantise latents (B, dimension, frames) to codes (B, levels, frames) of `bandwidth` kb/s (None: all)."""
+        levels = self._levels(bandwidth)
+        if not latents.shape[-1]:
+            return torch.zeros(len(latents), levels, 0, dtype=torch.int64)
+        return self.quantizer.encode(latents.to(self.device), last=levels).transpose(0, 1).cpu()
+
+    @torch.no_grad()
+    def dequantize(self, codes: Tensor) -> Tensor:
+        """Return the quantised latents (B, dimension, frames) of codes (B, n, frames) of the first n levels."""
+        check_codes(codes, self.num_codes, "(B, levels, frames)", 3)
+        if not 1 <= codes.shape[1] <= self.num_codebooks:
+            raise ValueError(must("codes", f"of 1 to {self.num_codebooks} levels", f"a tensor of {codes.shape[1]}"))
+        if not codes.shape[2]:
+            return torch.zeros(len(codes), self.config.seanet.dimension, 0, device=self.device, dtype=self.dtype)
+        return self.quantizer.decode(codes.transpose(0, 1).to(self.device, torch.int64)).to(self.dtype)
+
+    def forward(self, wav: Tensor, levels: int | None = None) -> Reconstruction:
+        """Code waveforms (B, samples) by the first `levels` codebooks and decode them, with gradients."""
+        latents = self.heard(self._filled(wav))
+        quantized = self.quantizer(latents, levels)
+        return Reconstruction(self.spoken(quantized.latents)[:, : wav.shape[1]], quantized, latents)
+
+    def heard(self, wav: Tensor, state: State | None = None) -> Tensor:
+        """Return latents (B, dimension, frames) of waveforms (B, samples); in a stream (`state`) of whole frames."""
+        return self.downsample(self.encoder_transformer(self.encoder(wav, state), state), state)
+
+    def spoken(self, latents: Tensor, state: State | None = None) -> Tensor:
+        """Return waveforms (B, frames * hop) of latents (B, dimension, frames), the next ones of a stream (`state`)."""
+        if not latents.shape[-1]:
+            return latents.new_zeros(len(latents), 0)
+        return self.decoder(self.decoder_transformer(self.upsample(latents, state), state), state)
+
+    def streaming(self, bandwidth: float | None = None) -> Stream:
+        """Return a new stream that encodes and decodes chunk by chunk, with the levels of `bandwidth` kb/s (None: all).
+
+        Raises ValueError for a codec that is not causal.
+        """
+        if not self.config.seanet.streamable:
+            found = f"a codec with causal={self.config.seanet.causal}, pad_mode={self.config.seanet.pad_mode!r}"
+            remedy = "Train one with causal=True and pad_mode='constant' to stream it."
+            raise ValueError(must("codec", "causal and padded by zeros", found, remedy))
+        return Stream(self, self._levels(bandwidth))
+
+    def encode_wav(self, wav: Tensor, sr: int) -> Codes:
+        """Encode a waveform (1, samples) at `sr` Hz with all levels.
+
+        Raises ValueError for another shape, a rate <= 0, values that are not finite, or less than 20 ms.
+        """
+        return self.encode_batch([wav], sr)[0]
+
+    def decode_codes(self, codes: Codes) -> Tensor:
+        """Decode to a waveform (1, frames * hop), float32 at `sample_rate`; fewer levels are the first ones.
+
+        Raises ValueError for codes of another codec.
+        """
+        return self.decode_batch([codes])[0]
+
+    def encode_batch(self, wavs: Sequence[Tensor], sr: int) -> list[Codes]:
+        """Encode waveforms (1, samples) at `sr` Hz, each as alone: only those of one length share a pass."""
+        for wav in wavs:
+            audio.check(wav, sr)
+        found = by_length([wav[0] for wav in wavs], lambda stacked: self.encode(stacked, sr))
+        return [Codes(codes.contiguous(), self.frame_rate, self.num_codes) for codes in found]
+
+    def decode_batch(self, codes: Sequence[Codes]) -> list[Tensor]:
+        """Decode to waveforms (1, frames * hop), each as alone: only those of one length share a pass."""
+        for sequence in codes:
+            sequence.check_made_by(self.num_codebooks, self.num_codes, self.frame_rate)
+        latents = [self.dequantize(sequence.codes[None])[0] for sequence in codes]
+        return by_length(latents, lambda stacked: self.decode_latents(stacked).unsqueeze(1))
+
+    def _levels(self, bandwidth: float | None) -> int:
+        return self.num_codebooks if bandwidth is None else self.config.levels_of(bandwidth)
+
+    def _filled(self, wav: Tensor) -> Tensor:
+        """Silence behind the end up to a whole frame, which is what a stream can know of it."""
+        missing = -wav.shape[-1] % self.hop
+        return nn.functional.pad(wav, (0, missing)) if missing and self.config.seanet.causal else wav
+
+
+def _checked(wav: Tensor, sr: int) -> Tensor:
+    if not isinstance(sr, int) or isinstance(sr, bool) or sr <= 0:
+        raise ValueError(must("sr", "a whole number of samples per second > 0", sr))
+    if not isinstance(wav, Tensor) or not wav.is_floating_point() or wav.ndim != 2 or not wav.shape[1]:
+        found = f"a {wav.dtype} tensor of {tuple(wav.shape)}" if isinstance(wav, Tensor) else wav
+        raise ValueError(must("wav", "a float tensor (B, samples), samples >= 1", found))
+    return wav
+
+
+def load(path: str | Path, **facts: Any) -> SoundStream:
+    """Load published weights (SoundStream's, or Mimi's by moshi's names) or the project's `.safetensors`.
+
+    `path` is the file, or a folder with one. `facts` are what published weights do not show, see `published`. Raises
+    FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+    """
+    return SoundStream.from_checkpoint(read(weights_file(path), "soundstream", partial(published, **facts)))

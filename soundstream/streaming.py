@@ -1,0 +1,83 @@
+"""A codec that hears and speaks chunk by chunk, with the result of the whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from slmcore.errors import must
+from slmcore.layers.streaming import State
+
+if TYPE_CHECKING:
+    from soundstream.model import SoundStream
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """One conversation with a causal codec: what it keeps of the chunks before, for encoding and decoding apart.
+
+    `encode` takes chunks of any length and gives the codes of all frames that are complete; what is left over waits for
+    the next chunk or for `flush`, which fills the last frame up with silence as the whole does. A frame's codes come as
+    soon as its last sample is there (a delay of `model.hop` samples at most), and its sound at once from them. What is
+    kept does not grow with time.
+    """
+
+    def __init__(self, model: SoundStream, levels: int) -> None:
+        self._model, self._levels = model, levels
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all chunks: the next ones begin new sounds."""
+        self._heard, self._spoken = State(), State()
+        self._waiting: Tensor | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Samples that wait for their frame to be complete, fewer than a hop."""
+        return 0 if self._waiting is None else self._waiting.shape[1]
+
+    @torch.no_grad()
+    def encode(self, chunk: Tensor) -> Tensor:
+        """Encode the next samples (B, n) at the model's rate, n >= 0, to codes (B, levels, frames), int64 on the CPU.
+
+        Raises ValueError for another shape, or a chunk of another number of sounds than the one before.
+        """
+        self._check(chunk)
+        wav = chunk.to(self._model.device, self._model.dtype)
+        wav = wav if self._waiting is None else torch.cat([self._waiting, wav], 1)
+        whole = wav.shape[1] - wav.shape[1] % self._model.hop
+        # A copy: a view would keep every sample of the chunk alive.
+        self._waiting = wav[:, whole:].clone()
+        if not whole:
+            return torch.zeros(len(wav), self._levels, 0, dtype=torch.int64)
+        latents = self._model.heard(wav[:, :whole], self._heard)
+        return self._model.quantizer.encode(latents, last=self._levels).transpose(0, 1).cpu()
+
+    def flush(self) -> Tensor:
+        """Encode what waits, filled up with zeros to a frame: codes (B, levels, 0 or 1). The encoder begins anew."""
+        if self._waiting is None:
+            return torch.zeros(0, self._levels, 0, dtype=torch.int64)
+        missing = -self._waiting.shape[1] % self._model.hop
+        codes = self.encode(self._waiting.new_zeros(len(self._waiting), missing))
+        self._heard, self._waiting = State(), None
+        return codes
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Decode the next codes (B, n, frames), n levels at most, to a waveform (B, frames * hop), float32.
+
+        Raises ValueError for another shape or a code outside the codebook.
+        """
+        return self._model.spoken(self._model.dequantize(codes), self._spoken).float()
+
+    def _check(self, chunk: Tensor) -> None:
+        batch = "B" if self._waiting is None else len(self._waiting)
+        if not isinstance(chunk, Tensor) or not chunk.is_floating_point() or chunk.ndim != 2 or not len(chunk):
+            found = f"a {chunk.dtype} tensor of {tuple(chunk.shape)}" if isinstance(chunk, Tensor) else chunk
+            raise ValueError(must("chunk", f"a float tensor ({batch}, samples)", found))
+        if self._waiting is not None and len(chunk) != len(self._waiting):
+            remedy = "Use one stream for each batch."
+            raise ValueError(must("chunk", f"of {batch} sounds, as before", f"a chunk of {len(chunk)}", remedy))
