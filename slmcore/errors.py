@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["CheckpointError", "DigestError", "FetchError", "OfflineError", "must"]
+__all__ = ["WITHOUT_NETWORK", "CheckpointError", "DigestError", "FetchError", "OfflineError", "must"]
 
 _LONGEST_VALUE = 200
+WITHOUT_NETWORK = (
+    'Without a network: the models of --zoo demo (zoo="demo") come with the package; `slmzoo fetch` on another machine '
+    "fills a cache folder that can be copied here; SLMZOO_MIRROR names a folder or server that holds the files; "
+    "SLMZOO_OFFLINE=1 tries no download."
+)
+"""Remedies for a download that cannot work."""
 
 
 class CheckpointError(ValueError):

@@ -114,8 +114,8 @@ def _bring(wanted: Wanted, path: Path, progress: bool, policy: Policy | None) ->
     if problem is None or offline():
         raise OfflineError(
             f"{wanted.name} is not in {path.parent}, and SLMZOO_OFFLINE=1 forbids the network. Unset it, copy the file "
-            f"to {path}, or set SLMZOO_MIRROR to a folder that holds it."
-        ) from problem
+            f"to {path}, or set SLMZOO_MIRROR to a folder that holds it. The demo zoo (--zoo demo) needs no download."
+        ) from None
     raise problem
 
 

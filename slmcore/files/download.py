@@ -8,29 +8,32 @@ import logging
 import random
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from errno import ENOSPC
+from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
-from slmcore.errors import FetchError
+from slmcore.errors import WITHOUT_NETWORK, FetchError
 from slmcore.files.digests import write_atomically
 
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["Policy", "discard", "download"]
+__all__ = ["Policy", "discard", "download", "innermost"]
 
 log = logging.getLogger(__name__)
 
 _PROGRESS = 1 << 20
+_UNREACHABLE = frozenset({ENETUNREACH, EHOSTUNREACH, ENETDOWN})
+"""Errors of the system that trying again does not mend."""
 _TRANSIENT = frozenset({408, 425, 429})
 _BEGINNINGS = {
     ".pt": (b"PK\x03\x04", b"\x80"),
@@ -76,10 +79,11 @@ class _TransientError(Exception):
 
 
 def download(url: str, part: Path, *, progress: bool = True, policy: Policy | None = None) -> None:
-    """Bring the whole of `url` into the file `part`, going on where an earlier call broke off.
+    """Bring the whole of `url` into the file `part`, resuming where an earlier call broke off.
 
-    Raises FetchError when the server refuses, sends a page in place of the file, or keeps failing; what has arrived
-    then stays in `part` for the next call. OSError of the disk is passed on.
+    Raises FetchError at once when the server cannot be found or refuses, or sends a page in place of the file, and
+    after several attempts when it keeps failing; what has arrived then stays in `part` for the next call. OSError of
+    the disk is passed on.
     """
     policy = policy or Policy()
     failures, best = 0, 0
@@ -90,10 +94,11 @@ def download(url: str, part: Path, *, progress: bool = True, policy: Policy | No
             here = _size(part)
             failures, best = (1, here) if here >= best + _PROGRESS else (failures + 1, best)
             if failures >= policy.attempts:
+                resumed = f": it resumes after the {here:,} bytes that are here" if here else ""
                 raise FetchError(
                     f"Could not download {url}: {problem} ({failures} attempts in a row). Check the connection and "
-                    f"run again: it goes on after the {here:,} bytes that are here."
-                ) from problem
+                    f"run again{resumed}. {WITHOUT_NETWORK}"
+                ) from None
             wait = _wait(url, problem.wait, failures, policy)
             log.warning("%s: %s; trying again in %.1f s.", url, problem, wait)
             time.sleep(wait)
@@ -138,13 +143,29 @@ def _open(url: str, headers: dict[str, str], policy: Policy) -> Iterator[Respons
         with requests.get(url, headers=headers, stream=True, timeout=timeouts) as response:
             yield response
     except problems.SSLError as error:
-        raise FetchError(f"No secure connection to {url}: {error}. Check the clock, proxy and certificates.") from error
-    except problems.Timeout as error:
-        raise _TransientError("the server did not answer in time") from error
+        reason = innermost(error)
+        raise FetchError(f"No secure connection to {url}: {reason}. Check the clock, proxy and certificates.") from None
+    except problems.Timeout:
+        raise _TransientError("the server did not answer in time") from None
     except (problems.ConnectionError, problems.ChunkedEncodingError, problems.ContentDecodingError) as error:
-        raise _TransientError(f"the connection broke ({error})") from error
+        reason = innermost(error)
+        if isinstance(reason, socket.gaierror) or getattr(reason, "errno", None) in _UNREACHABLE:
+            host = urlsplit(url).hostname
+            raise FetchError(f"Could not download {url}: {host} was not found ({reason}). {WITHOUT_NETWORK}") from None
+        raise _TransientError(f"the connection broke ({reason})") from None
     except problems.RequestException as error:
-        raise FetchError(f"Could not download {url}: {error}. Check the address.") from error
+        raise FetchError(f"Could not download {url}: {error}. Check the address.") from None
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What is behind an error of requests, which wraps those of urllib3 and of the system."""
+    seen: list[BaseException] = []
+    inner: BaseException | None = error
+    while inner is not None and inner not in seen:
+        seen.append(inner)
+        nested = (*inner.args, getattr(inner, "reason", None), inner.__cause__, inner.__context__)
+        inner = next((each for each in nested if isinstance(each, BaseException)), None)
+    return seen[-1]
 
 
 def _check_status(response: Response, part: Path) -> None:
@@ -248,7 +269,8 @@ def _size(part: Path) -> int:
 
 def _wait(url: str, asked: float | None, failures: int, policy: Policy) -> float:
     if asked is not None and asked > policy.longest_wait:
-        raise FetchError(f"The server of {url} asks to wait {asked:.0f} s. Run again after that, or set SLMZOO_MIRROR.")
+        remedy = "Run again after that, or set SLMZOO_MIRROR."
+        raise FetchError(f"The server of {url} asks to wait {asked:.0f} s. {remedy}") from None
     if asked is not None:
         return asked
     # Jitter keeps many machines that failed together from coming back together.

@@ -8,10 +8,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmcore.errors import FetchError, OfflineError, must
+from slmcore.errors import WITHOUT_NETWORK, FetchError, OfflineError, must
 from slmcore.files.cache import Wanted, cache_folder, obtain, offline, verify_cached
 from slmcore.files.digests import check, read_record, sha256_of
-from slmcore.files.download import Policy
+from slmcore.files.download import Policy, innermost
 from slmcore.files.registry import Row
 from slmcore.files.rows import file_name
 from slmcore.zoos import built_in_zoos
@@ -21,6 +21,7 @@ __all__ = ["Policy", "Status", "cache_folder", "fetch", "resolve", "status", "ve
 log = logging.getLogger(__name__)
 
 _HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?/(?P<file>[^?#]+)", re.ASCII)
+_KINDS_OF_PLACES = {"package": "shipped", "hf": "unknown"}
 _PACKAGE = re.compile(r"package://(?P<package>[a-zA-Z_][\w.]*)/(?P<file>[^/]+)", re.ASCII)
 
 
@@ -29,8 +30,9 @@ class Status:
     """What is here of a row."""
 
     state: str
-    """"verified" (has the known digits), "recorded" (none are known; equals what was first fetched), "unknown" (here,
-    not verified since it last changed) or "absent"."""
+    """"verified" (has the known digits), "recorded" (none are known; equals what was first fetched), "shipped" (part of
+    the package), "own" (a file on this machine without known digits), "unknown" (here, not verified since it last
+    changed) or "absent"."""
     path: Path | None = None
     size: int | None = None
     """Bytes."""
@@ -100,7 +102,8 @@ def status(row: Row) -> Status:
     except OSError as error:
         log.warning("%s: %s", row.label, error)
         return Status(state="unknown")
-    return Status(state="verified" if row.sha256 else "unknown", path=path, size=path.stat().st_size)
+    known = "verified" if row.sha256 else _KINDS_OF_PLACES.get(row.url.partition("://")[0], "own")
+    return Status(state=known, path=path, size=path.stat().st_size)
 
 
 def _cached_status(row: Row) -> Status:
@@ -156,10 +159,10 @@ def _from_hub(url: str, local_only: bool = False) -> Path:
         )
     except LocalEntryNotFoundError as error:
         if offline():
-            raise OfflineError(f"{url} is not in Hugging Face's cache, and SLMZOO_OFFLINE=1 forbids more.") from error
+            raise OfflineError(f"{url} is not in Hugging Face's cache, and SLMZOO_OFFLINE=1 forbids more.") from None
         if local_only:
-            raise FileNotFoundError(f"{url} is not in Hugging Face's cache. Fetch it first.") from error
-        raise FetchError(f"Could not download {url}: {error}. Check the connection.") from error
+            raise FileNotFoundError(f"{url} is not in Hugging Face's cache. Fetch it first.") from None
+        raise FetchError(f"Could not download {url}: {innermost(error)}. {WITHOUT_NETWORK}") from None
     except Exception as error:  # what the library raises differs between its versions
         remedy = "Check the name, and `hf auth login` if it is private."
-        raise FetchError(f"Could not download {url}: {error}. {remedy}") from error
+        raise FetchError(f"Could not download {url}: {error}. {remedy}") from None

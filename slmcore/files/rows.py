@@ -52,6 +52,8 @@ class Row:
     """Hz of the frames or codes that come out or go in."""
     sha256: str = ""
     """First 8 or more hex digits that the file's SHA-256 must have; empty if none are proven."""
+    size: int | None = None
+    """Bytes of the file, about; None if they are not known before it is here."""
     claimed: str = ""
     """Digits in the published name that no loader has ever checked. They are told, not enforced."""
     licence: str = "not stated"
@@ -153,7 +155,7 @@ def _check_numbers(row: Row) -> None:
     # A frozen dataclass is set through object, so that k and lmbda compare and print alike wherever they come from.
     object.__setattr__(row, "k", check_k(row.k))
     object.__setattr__(row, "lmbda", check_lmbda(row.lmbda))
-    for name in ("num_neighbors", "layer", "sample_rate"):
+    for name in ("num_neighbors", "layer", "sample_rate", "size"):
         value = getattr(row, name)
         if value is not None:
             object.__setattr__(row, name, whole(name, value, 1, "an integer >= 1"))

@@ -31,6 +31,10 @@ _CODEC = _GITHUB + "/WavTokenizer/releases/download/v0.1/WavTokenizer_{variant}_
 _FEATURES: dict[str, Any] = {"encoder": "wavlm_large", "sample_rate": 16000, "frame_rate": 50.0}
 _UNIT_STREAM: dict[str, Any] = {**_FEATURES, "layer": 11}
 
+# Bytes of the published models in float32, by their numbers of parameters: at 0 codes, and for each code more.
+_SIZES = {"wavlm": (1_261_800_000, 0), "codebook": (2_000, 4_096), "ulm": (805_500_000, 8_192)}
+_SIZES |= {"ellav": (839_100_000, 8_196), "plm": (805_500_000, 0)}
+
 _WAVLM_LARGE = "WavLM large, Microsoft (arXiv 2110.13900), from nicolvisser/WavLM-codebooks"
 _SMALL_CODEC = "WavTokenizer, Ji et al. (arXiv 2408.16532), from nicolvisser/WavTokenizer"
 
@@ -100,7 +104,9 @@ def _row(
     # The paper limits a frame to the nearest 5 % of the codes for every model that was trained on units.
     neighbors = max(1, int(0.05 * k)) if k is not None and lmbda is not None else None
     point: dict[str, Any] = {"k": k, "lmbda": lmbda, "num_neighbors": neighbors}
-    about: dict[str, Any] = {"sha256": digits, "origin": origin, **facts}
+    fixed, per_code = _SIZES.get(kind, (None, 0))
+    size = None if fixed is None else fixed + per_code * (k or 0)
+    about: dict[str, Any] = {"sha256": digits, "origin": origin, "size": size, **facts}
     default = k == 500 and lmbda in (None, 4500)
     return Row(zoo="dp-slm", default=default, kind=kind, variant=variant, url=url, **point, **about)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tqdm import tqdm
+
 from slmcore.files import fetch as files
 from slmcore.files import registry as table
 from slmcore.files.registry import Row
@@ -27,7 +29,8 @@ class List(ListOptions, ResultsCommand):
         rows = table.rows(None if self.zoo == "all" else self.zoo, registry=self.registry)
         entries = [_entry(row) for row in rows]
         names = ("zoo", "kind", "variant", "k", "lmbda", "state", "size", "licence", "file")
-        self.tell(entries, columns([names, *(tuple(_cell(entry[c]) for c in names) for entry in entries)]))
+        shown = [{**entry, "size": _bytes(entry)} for entry in entries]
+        self.tell(entries, columns([names, *(tuple(_cell(entry[c]) for c in names) for entry in shown)]))
         return 0
 
 
@@ -116,10 +119,18 @@ def _entry(row: Row) -> dict[str, Any]:
     return {
         **_key(row),
         "state": state["state"],
-        "size": state["size"],
+        "size": state["size"] or row.size,
         "sha256": state["sha256"] or row.sha256,
         **more,
     }
+
+
+def _bytes(entry: Mapping[str, Any]) -> str | None:
+    """Size of a file for a person; "~" where it is not here and only about known."""
+    if entry["size"] is None:
+        return None
+    about = "~" if entry["state"] == "absent" else ""
+    return f"{about}{tqdm.format_sizeof(entry['size'], divisor=1000)}B"
 
 
 def _cell(value: Any) -> str:

@@ -190,12 +190,18 @@ def test_offline_without_the_file_is_one_line(capsys, clip, tmp_path, monkeypatc
     assert "Traceback" not in err
 
 
-def test_list(capsys, registry, terminal):
+def test_list(capsys, registry, terminal, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     assert main(["list", "--registry", str(registry)]) == 0
     out = capsys.readouterr().out
     assert "mistral-ulm-k-500-lmbda-4500-hours-60k-steps-200k" in out
     lines = [line for line in out.splitlines() if line.startswith("tiny")]
     assert len(lines) == 5
+    assert [line.split()[5] for line in lines] == ["own"] * 5
+    assert [line.split()[5] for line in out.splitlines() if line.startswith("demo")] == ["shipped"] * 5
+    published = {line.split()[1]: line.split() for line in out.splitlines() if line.startswith("dp-slm")}
+    assert published["wavlm"][5:7] == ["absent", "~1.26GB"]
+    assert published["wavtokenizer"][5:7] == ["absent", "-"]
     assert main(["list", "--zoo", "tiny"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 6
 

@@ -19,8 +19,9 @@ class ListOptions(ZooOptions):
     """List all models of all zoos, and the state of each on this machine.
 
     States: verified (equals the published digest), recorded (no digest is published; equals the first download),
-    unknown (here, but not verified since it last changed), shipped (part of the package), own (made on this machine),
-    absent (not here; `slmzoo fetch` downloads it).
+    unknown (here, but not verified since it last changed), shipped (part of the package), own (a file of yours without
+    a digest), absent (not here; `slmzoo fetch` downloads it). The size of what is absent is about that of its
+    parameters in float32.
 
     A JSON line holds: zoo, kind, variant, k, lmbda, state, size (bytes), file, sha256, licence, origin, url.
     """

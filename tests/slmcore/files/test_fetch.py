@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -7,6 +8,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 import tempfile
 import time
 from dataclasses import replace
@@ -463,9 +465,62 @@ def test_settings_that_mean_nothing(web, monkeypatch, name, value):
         get(row(web))
 
 
+def chain(error: BaseException) -> list[BaseException]:
+    """An error and those that its traceback shows before it."""
+    shown = [error]
+    while (before := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
+        shown.append(before)
+        error = before
+    return shown
+
+
 def test_no_server_at_all():
-    with pytest.raises(FetchError, match=r"connection broke.*3 attempts"):
+    with pytest.raises(FetchError, match=r"connection broke.*3 attempts.*--zoo demo") as stopped:
         get("http://127.0.0.1:9/model.bin")
+    assert "bytes" not in str(stopped.value)
+    assert len(chain(stopped.value)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "Temporary failure"),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable"),
+    ],
+)
+def test_a_server_that_cannot_be_found_is_told_at_once_with_ways_out(monkeypatch, caplog, error, told):
+    asked = []
+
+    def lookup(host, *_args, **_options):
+        asked.append(host)
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    with pytest.raises(FetchError) as stopped:
+        get("https://github.com/owner/model.bin")
+    message = str(stopped.value)
+    assert message.startswith("Could not download https://github.com/owner/model.bin: github.com was not found (")
+    assert told in message
+    assert all(
+        way in message for way in ("--zoo demo", 'zoo="demo"', "slmzoo fetch", "SLMZOO_MIRROR", "SLMZOO_OFFLINE")
+    )
+    assert "\n" not in message
+    assert asked == ["github.com"]
+    assert caplog.messages == []
+    assert len(chain(stopped.value)) == 1
+
+
+def test_another_error_of_the_system_is_tried_again(web, monkeypatch):
+    lookup, failures = socket.getaddrinfo, [OSError(errno.ECONNRESET, "Connection reset by peer")]
+
+    def once(*args, **options):
+        if failures:
+            raise failures.pop()
+        return lookup(*args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", once)
+    assert get(row(web)).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
@@ -527,3 +582,13 @@ def test_hugging_face_without_the_file_and_without_network(monkeypatch, tmp_path
         resolve("hf://lab/surely-not-cached/x.safetensors")
     with pytest.raises(OfflineError):
         verify("hf://lab/surely-not-cached/x.safetensors")
+
+
+def test_files_of_the_package_and_of_ones_own_are_called_so(tmp_path):
+    shipped = status(Row(zoo="demo", kind="ulm", url="package://slmzoo.demo/ulm.safetensors"))
+    assert (shipped.state, shipped.size) == ("shipped", shipped.path.stat().st_size)
+    (tmp_path / "ulm.safetensors").write_bytes(CONTENT)
+    own = Row(zoo="mine", kind="ulm", url=str(tmp_path / "ulm.safetensors"))
+    assert (status(own).state, status(own).size) == ("own", len(CONTENT))
+    assert status(replace(own, sha256=DIGITS)).state == "verified"
+    assert status(replace(own, url=str(tmp_path / "gone.safetensors"))).state == "absent"

@@ -6,14 +6,18 @@ import re
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ellav import EllaV, EllaVTokenizer
+from mistral_ulm import UnitLM
 from slmcore.errors import DigestError
 from slmcore.files import registry
 from slmcore.files.fetch import resolve
 from slmcore.files.rows import Row
 from slmcore.files.zoofile import rows_of_text
+from slmcore.layers.transformer import TransformerConfig
 from tests.reference.recipe import golden_json
 
 GOOD = {
@@ -247,3 +251,30 @@ def test_the_published_zoo_marks_its_usual_operating_point():
         assert row is not None
         assert (row.k, row.lmbda) == (500, lmbda)
     assert registry.default_row("ulm", "demo") is None
+
+
+@pytest.mark.parametrize("k", [100, 1000])
+def test_the_size_of_a_published_file_is_about_that_of_its_parameters(k):
+    sizes = {"dim": 1024, "n_layers": 12, "head_dim": 64, "hidden_dim": 4096, "n_heads": 16, "n_kv_heads": 16}
+    tokenizer = EllaVTokenizer.for_units(k, 4096, 50.0, 40.0)
+    with torch.device("meta"):
+        models = {
+            "ulm": UnitLM(TransformerConfig(vocab_size=k + 1, output_bias=False, dropout=0.0, **sizes)),
+            "ellav": EllaV(
+                TransformerConfig(vocab_size=tokenizer.vocab_size, output_bias=True, dropout=0.0, **sizes), tokenizer
+            ),
+        }
+    for kind, model in models.items():
+        parameters = sum(p.numel() for p in model.parameters())
+        assert all(
+            row.size == pytest.approx(4 * parameters, rel=1e-3) for row in registry.rows("dp-slm", kind) if row.k == k
+        )
+    (codebook,) = (row for row in registry.rows("dp-slm", "codebook") if row.k == k)
+    assert codebook.size == pytest.approx(4 * 1024 * k, rel=0.01)
+
+
+def test_a_size_is_a_number_of_bytes(tmp_path):
+    assert Row(zoo="mine", kind="ulm", url="https://host/x.pt", size=12).size == 12
+    for wrong in (0, -1, 1.5, "big"):
+        with pytest.raises(ValueError, match="`size` must be"):
+            Row(zoo="mine", kind="ulm", url="https://host/x.pt", size=wrong)
