@@ -1,6 +1,6 @@
 """Commands beside a busy program on the same two cores, against the same commands alone.
 
-`python benchmarks/shared_cores.py`. Whole processes with the demo zoo, from their start to their exit. The two situations
+`python benchmarks/shared_cores.py`. Whole processes with the demo zoo, from their start to their exit. Both situations
 take turns, so that a drift of the machine's speed meets both. Also the CPU time before a command begins to compute.
 `--quick` is a rehearsal of one run each that writes nothing. Linux only; the machine must otherwise be idle.
 """

@@ -6,9 +6,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from slmcore import cores
 from slmzoo import __version__
 from slmzoo.arguments import OptionsParser
 from slmzoo.commands.table import COMMANDS, GROUPS
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words = _command(arguments)
         chosen = parsed(words, arguments[len(words.split()) :])
-        with running(arguments), _logging(chosen.verbose, chosen.quiet):
+        with running(arguments), _logging(chosen.verbose, chosen.quiet), _within_quota():
             return COMMANDS[words].made(chosen.options).run()
     except KeyboardInterrupt:
         print("slmzoo: stopped.", file=sys.stderr)
@@ -81,6 +82,15 @@ def _overview(group: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"slmzoo {__version__}")
     parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
     return parser
+
+
+def _within_quota() -> AbstractContextManager[None]:
+    """Inside, the CPU quota of a container is the most threads; torch is imported only where there is one."""
+    if cores.available() == cores.affinity():
+        return nullcontext()
+    from slmcore.threads import within_quota
+
+    return within_quota()
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.rows import check_k, check_lmbda
+from slmcore.threads import one_unless_worth
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.commands.options.common import (
@@ -116,7 +117,7 @@ class AudioCommand(AudioOptions, ModelCommand):
         """
         files, failed = self._files()
         progress = tqdm(total=len(files), unit="file", disable=None if len(files) > 1 else True)
-        with self.results() as write, progress:
+        with self.results() as write, progress, one_unless_worth(torch.device(self.chosen_device())):
             for first in range(0, len(files), batch):
                 made: dict[Path, Made] = {}
                 for path in files[first : first + batch]:

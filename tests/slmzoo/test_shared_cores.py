@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from slmcore import audio, cores
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
 from slmzoo import hub
+from slmzoo.cli import main
+from slmzoo.commands.models import List
+from slmzoo.commands.units import UnitsOf
 from slmzoo.pipeline import Pipeline
 from wavlm_codebooks.features import Windows
 
@@ -108,3 +112,20 @@ def test_a_wide_model_decodes_and_scores_with_all_threads(many):
     model.generate([[1, 2]], 2)
     model.loglikelihood(torch.tensor([0, 1, 2]))
     assert seen == {many}
+
+
+def test_commands_read_and_write_with_one_thread(many, tmp_path):
+    command = UnitsOf(inputs=[str(SAMPLE)], zoo="demo", jsonl=tmp_path / "lines.jsonl")
+    assert command.for_each(lambda _path, _wav, _rate: {"threads": torch.get_num_threads()}) == 0
+    assert json.loads((tmp_path / "lines.jsonl").read_text())["threads"] == 1
+    assert torch.get_num_threads() == many
+
+
+def test_commands_stay_within_the_quota_of_a_container(many, monkeypatch):
+    seen: list[int] = []
+    monkeypatch.setattr(List, "run", lambda _self: seen.append(torch.get_num_threads()) or 0)
+    assert main(["list"]) == 0
+    monkeypatch.setattr(cores, "available", lambda: 2)
+    assert main(["list"]) == 0
+    assert seen == [many, 2]
+    assert torch.get_num_threads() == many
