@@ -10,7 +10,7 @@ from torch import Tensor
 from dpdp.distances import Codes, check_features, check_lmbda, check_num_neighbors, check_squares
 from dpdp.loops import loops
 from dpdp.viterbi import fresh_state
-from slmcore.errors import must
+from slmcore.checks import whole
 
 __all__ = ["OnlineDPDP", "OnlineSearch"]
 
@@ -55,8 +55,8 @@ class OnlineSearch:
     """The search of `OnlineDPDP` on given distances: CPU, float32 (n, K)."""
 
     def __init__(self, k: int, lmbda: float, num_neighbors: int, max_delay: int | None = None) -> None:
-        if max_delay is not None and (not isinstance(max_delay, int) or max_delay < 0):
-            raise ValueError(must("max_delay", "None or a number of frames >= 0", max_delay))
+        if max_delay is not None:
+            max_delay = whole("max_delay", max_delay, 0, "None or a number of frames >= 0")
         self._k, self._lmbda, self._neighbors, self._max_delay = k, lmbda, num_neighbors, max_delay
         self._begin()
 

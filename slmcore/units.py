@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from slmcore.checks import whole
 from slmcore.errors import must
 
 __all__ = ["Codes", "OperatingPoint", "Units"]
@@ -135,8 +136,7 @@ class Codes:
         if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.ndim != 2 or not len(value):
             shown = f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value
             raise ValueError(must("codes", "an int64 tensor (codebooks, frames)", shown))
-        if not isinstance(self.codebook_size, int) or self.codebook_size < 1:
-            raise ValueError(must("codebook_size", "a whole number >= 1", self.codebook_size))
+        object.__setattr__(self, "codebook_size", whole("codebook_size", self.codebook_size, 1))
         if not self.frame_rate > 0:
             raise ValueError(must("frame_rate", "a number of frames per second > 0", self.frame_rate))
         if not value.is_cuda and value.numel() and not 0 <= int(value.min()) <= int(value.max()) < self.codebook_size:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.seanet import SEANetConfig
 
@@ -41,9 +42,7 @@ class SpeechTokenizerConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "strides", tuple(self.strides))
         for name in ("sample_rate", "semantic_dimension", "codebook_size", "num_codebooks"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(must(name, "a whole number >= 1", value))
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.seanet.hop > self.sample_rate:
             raise ValueError(must("strides", "of a product of at most sample_rate", self.strides))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d, ResidualLSTM, State, Stateful
 
@@ -69,14 +70,13 @@ class SEANetConfig:
     """"reflect" or "constant" (zeros); only "constant" can be streamed."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "strides", tuple(self.strides))
-        if not self.strides or not all(isinstance(s, int) and s >= 1 for s in self.strides):
-            raise ValueError(must("strides", "one or more whole numbers >= 1", self.strides))
+        strides = tuple(whole("strides", stride, 1, "one or more whole numbers >= 1") for stride in self.strides)
+        object.__setattr__(self, "strides", strides)
+        if not strides:
+            raise ValueError(must("strides", "one or more whole numbers >= 1", strides))
         sizes = ("n_filters", "dimension", "dilation_base", "kernel", "last_kernel", "residual_kernel", "compress")
         for name, least in {**dict.fromkeys(sizes, 1), "residual_layers": 0, "lstm_layers": 0}.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(must(name, f"a whole number >= {least}", value))
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if self.n_filters % self.compress:
             raise ValueError(must("n_filters", f"a multiple of compress ({self.compress})", self.n_filters))
         if self.activation not in ACTIVATIONS:

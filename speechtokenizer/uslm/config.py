@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 
 __all__ = ["USLMConfig"]
@@ -44,8 +45,7 @@ class USLMConfig:
         for name, value in asdict(self).items():
             if name in ("norm_first", "share_embedding", "prepend_bos", "prefix_mode"):
                 continue
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(must(name, "a whole number >= 1", value))
+            object.__setattr__(self, name, whole(name, value, 1))
         for dim, heads in (("dim", "heads"), ("nar_dim", "nar_heads")):
             if getattr(self, dim) % getattr(self, heads) or getattr(self, dim) % 2:
                 raise ValueError(must(dim, f"even and a multiple of {heads}", getattr(self, dim)))

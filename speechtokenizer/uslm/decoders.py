@@ -75,6 +75,7 @@ class Spoken:
 
     def __init__(self, decoder: Autoregressive, text_length: int) -> None:
         self.cache, self.output = decoder.cache, decoder.output
+        self.modules, self.parameters = decoder.modules, decoder.parameters
         self._decoder = decoder
         self._lengths = torch.tensor([[text_length]], device=decoder.output.weight.device)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dpdp import DPDPQuantizer
+from dpdp import DPDPQuantizer, OnlineDPDP
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -22,3 +22,12 @@ def test_numbers_of_numpy_are_numbers():
     for wrong in (True, np.bool_(True), "3", None):
         with pytest.raises(TypeError, match="lmbda"):
             DPDPQuantizer(codebook, wrong)
+
+
+def test_delays_are_whole_numbers():
+    codebook, features = torch.randn(9, 4), torch.randn(30, 4)
+    units = [OnlineDPDP(codebook, 2.0, max_delay=delay).push(features) for delay in (np.int64(4), 4)]
+    assert torch.equal(*units)
+    for wrong in (True, 4.0, -1, "4"):
+        with pytest.raises(ValueError, match="max_delay"):
+            OnlineDPDP(codebook, 2.0, max_delay=wrong)

@@ -10,6 +10,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from slmcore.checks import whole
 from slmcore.errors import must
 
 __all__ = ["KneserNey"]
@@ -22,8 +23,7 @@ class KneserNey:
     """p(unit | up to `order` - 1 units before it), from sequences of units below k; the end of one is not scored."""
 
     def __init__(self, sequences: Sequence[Sequence[int]], k: int, order: int = 3, discount: float = 0.75) -> None:
-        if order < 1:
-            raise ValueError(must("order", "a whole number >= 1", order))
+        order = whole("order", order, 1)
         if not 0 < discount < 1:
             raise ValueError(must("discount", "above 0 and below 1", discount))
         wrong = next((u for units in sequences for u in units if not 0 <= u < k), None)

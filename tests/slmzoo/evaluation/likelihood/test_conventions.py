@@ -11,6 +11,7 @@ from mistral_ulm import UnitLM, UnitTokenizer, scoring
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
 from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
+from slmzoo.evaluation.likelihood.pairs import Pair, accuracy
 
 K = 30
 EVERY = [Convention(reduction=r, bos=b, eos=e) for r in ("sum", "mean") for b in (True, False) for e in (True, False)]
@@ -73,6 +74,17 @@ def test_scores_do_not_depend_on_batch_size_or_order(model, convention, monkeypa
     for budget in (1, 97, 100_000):
         monkeypatch.setattr(scoring, "TOKENS_AT_ONCE", {"cpu": budget})
         assert loglikelihoods(model, UnitTokenizer(K), sequences, convention) == pytest.approx(first, abs=1e-4)
+
+
+@pytest.mark.parametrize("convention", EVERY, ids=str)
+def test_a_tie_in_units_is_a_tie_in_scores(model, convention):
+    """To the last bit, wherever a batch is cut: a pair of homophones counts half."""
+    sequences = [each for one in some(300, seed=3) for each in (one, one.clone())]
+    found = loglikelihoods(model, UnitTokenizer(K), sequences, convention)
+    assert found[::2] == found[1::2]
+    pairs = [Pair(item=str(i), positive=str(2 * i), negative=str(2 * i + 1)) for i in range(300)]
+    rows = accuracy(pairs, {str(i): value for i, value in enumerate(found)})
+    assert {row["value"] for row in rows} == {0.5}
 
 
 def test_units_and_their_tensors_score_alike(model):
