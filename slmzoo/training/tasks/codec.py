@@ -101,7 +101,7 @@ class CodecTask(Task):
         self.means = RunningCodebook(settings.codebook_size, settings.dimension)
         if settings.init is not None:
             start_from(settings.init, self.codec)
-            self.means.go_on(self.codec.quantizer.embed)
+            self.means.resume(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
         self.teacher = None if settings.taught_until is None else _teacher(settings)
         self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
