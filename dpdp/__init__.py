@@ -12,7 +12,8 @@ sum_t |x_t - c_{u_t}|^2 - lambda * #{t > 1: u_t = u_{t-1}} (Kamper, arXiv 2202.1
 - `naive`, `objective`: the recursion as the paper has it and the value of a result, to check against.
 
 On a CPU the loop over frames is compiled by numba where it is installed (`pip install slmzoo[fast]`); without, it runs
-as torch calls, with the same result, an order of magnitude slower. On CUDA it is a Triton kernel.
+as torch calls, with the same result, an order of magnitude slower. So do the first 1,000 frames of a process, in less
+time than numba takes to load. On CUDA it is a Triton kernel.
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class _Lowered(AbstractContextManager[None]):
             own.most = number if self._also_inside else own.most
             own.depth += 1
             cls.active += 1
-            torch.set_num_threads(number)
+            _set(number)
 
     def __exit__(self, *_error: object) -> None:
         cls, own = type(self), self._own
@@ -170,4 +170,9 @@ class _Lowered(AbstractContextManager[None]):
             cls.active -= 1
             own.depth -= 1
             number, own.most = self._outer
-            torch.set_num_threads(number if own.depth else cls._before)
+            _set(number if own.depth else cls._before)
+
+
+def _set(number: int) -> None:
+    if number != torch.get_num_threads():  # even the same number would end MKL's own choice of threads
+        torch.set_num_threads(number)
