@@ -1,4 +1,4 @@
-"""The one place where audio is found, read, checked, resampled and written."""
+"""Audio: found, read, checked, resampled and written in this one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What audio must be to become units, and what is worth a warning: silence, a DC offset, a very low level."""
+"""Requirements on audio, and warnings of a DC offset and of a very low level."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _warn(kind: str, message: str) -> None:
 
 
 def shown(wav: object) -> str:
-    """What messages say a wav is."""
+    """Return the words for a wav in messages: its type and shape."""
     if isinstance(wav, Tensor):
         return f"a {str(wav.dtype).removeprefix('torch.')} tensor {tuple(wav.shape)}"
     if hasattr(wav, "__array__"):
@@ -142,7 +142,7 @@ def shown(wav: object) -> str:
 
 
 def conversion(wav: object) -> str:
-    """The remedy for what is no float tensor."""
+    """Return the remedy for audio that is no float tensor."""
     if isinstance(wav, Tensor):
         return "Divide 16-bit integers by 32768: `wav.float() / 32768`."
     made = "torch.from_numpy(wav).float()"
@@ -151,6 +151,6 @@ def conversion(wav: object) -> str:
 
 
 def _reshaping(wav: Tensor) -> str:
-    """The remedy for a tensor of another shape."""
+    """Return the remedy for a tensor of another shape."""
     remedies = {1: "Use `wav[None]`.", 2: "Average the channels with `wav.mean(0, keepdim=True)`."}
     return remedies.get(wav.ndim, "")

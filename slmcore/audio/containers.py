@@ -1,6 +1,6 @@
-"""Whether a file holds as much audio as its header says: wav, aiff, au, w64, sphere and ogg.
+"""Completeness of audio files by their headers: wav, aiff, au, w64, sphere and ogg.
 
-libsndfile reads what is there without a word. Chunks after IFF and RIFF (EBU Tech 3306 for RF64), pages after RFC 3533.
+libsndfile reads part of a file without a word. Chunks: IFF, RIFF, and EBU Tech 3306 for RF64; pages: RFC 3533.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Extent:
     start: int
     """Where it begins."""
     declared: int
-    """How much the header says there is."""
+    """Bytes that the header states."""
     present: int
-    """How much there is behind `start`, with whatever follows the audio."""
+    """Bytes behind `start`, those after the audio included."""
     is_open: bool = False
-    """Whether the size was never written, and all that is there is audio: of a stream, or a recorder that died."""
+    """Whether the size was never written, as by a stream or a crashed recorder: all that follows is audio."""
 
     @property
     def lacks(self) -> float:
-        """How much is missing, relative to what is there; 0 for a whole file."""
+        """Missing bytes relative to those present; 0 for a whole file."""
         return max(0, self.declared - self.present) / max(1, self.present)
 
 

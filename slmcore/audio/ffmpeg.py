@@ -1,4 +1,4 @@
-"""Audio that libsndfile does not read (m4a, webm, wma, ...), decoded by the program ffmpeg where it is installed."""
+"""Decoding by the program ffmpeg of formats that libsndfile does not read (m4a, webm, wma, ...)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["INSTALL", "decode", "installed"]
 INSTALL = "install ffmpeg (Debian: `apt install ffmpeg`, macOS: `brew install ffmpeg`)"
 
 _TOLD_LENGTH = {"mov", "matroska", "asf", "caf", "nistsphere", "wav", "w64", "aiff", "au", "flac", "ape", "wv", "tta"}
-"""Formats whose header says how long they are; of others, such as ADTS, ffprobe estimates it by the bit rate."""
+"""Formats whose header states their length; for others, such as ADTS, ffprobe estimates it from the bit rate."""
 _TOLERANCE_SECONDS = 0.1
 """Priming and padding of codecs, which decoders drop or keep."""
 
@@ -33,8 +33,8 @@ def installed() -> bool:
 def decode(path: Path, name: str, least: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
     """The first audio stream of a file at its own rate: float32 (samples, channels) and the rate in Hz.
 
-    Nothing is read but the file, and nothing from a network. `name` is what messages call the file; `least` seconds,
-    where it is known otherwise how long the file is, take the place of ffmpeg's own complaints. Raises ValueError with
+    Nothing but the file is read, and nothing from a network. `name` stands for the file in messages; `least`: seconds
+    that the file lasts at least, where they are known, in place of ffmpeg's own complaints. Raises ValueError with
     ffmpeg's reason for what is no audio, is damaged, or is shorter than its header says.
     """
     stream, container = _probed(path)
@@ -72,7 +72,7 @@ def _probed(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _seconds(stream: dict[str, Any], container: dict[str, Any]) -> float:
-    """How long the header says the audio is; 0 where it does not."""
+    """Length of the audio by its header; 0 where that does not state it."""
     if not _TOLD_LENGTH & set(str(container.get("format_name")).split(",")):
         return 0.0
     if "duration" in stream:

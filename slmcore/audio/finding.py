@@ -1,4 +1,4 @@
-"""Which audio files paths, folders and patterns name, and what of a folder is left out."""
+"""Audio files that paths, folders and patterns name, and the files of folders that are left out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXTENSIONS = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"),
     *(".au", ".caf", ".mp2", ".snd", ".sph", ".w64"),
 )
-"""What libsndfile reads and `find` therefore takes for audio in a folder, in lower case."""
+"""Endings taken for audio in a folder, in lower case: libsndfile reads them."""
 FFMPEG_EXTENSIONS = (".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm")
 FFMPEG_EXTENSIONS += (".wma", ".wv")
-"""What is taken for audio in a folder too where ffmpeg is installed."""
+"""Endings taken for audio as well where ffmpeg is installed."""
 
 _STANDARD_INPUT = Path("/dev/stdin")
 
@@ -33,65 +33,64 @@ class Found:
     """The outcome of a search for audio."""
 
     files: list[Path] = field(default_factory=list)
-    """In the order of the sources, sorted in each, and each once."""
+    """In the order of the sources, sorted within each; each once."""
     empty: list[str] = field(default_factory=list)
     """Folders that hold no audio."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Files of the folders that are not taken for audio, by their ending in lower case ("" without one)."""
     problems: list[OSError] = field(default_factory=list)
-    """What names nothing, could not be looked into, or is a dead link, each with its name."""
+    """One for each source that names nothing, folder that cannot be listed, and dead link; each names its path."""
 
     def told_left_out(self) -> str:
-        """Number and kind of the files that were left out as a sentence, with a remedy for audio; empty if none was."""
+        """Return how many files of each kind were left out, with a remedy for audio; empty if none was."""
         kinds = [f"{count} {ending or 'without an ending'}" for ending, count in sorted(self.left_out.items())]
         if not kinds:
             return ""
-        needs = any(ending in FFMPEG_EXTENSIONS for ending in self.left_out)
-        remedy = (
-            f" To take the audio among them {ffmpeg.INSTALL}, or convert it, as by `ffmpeg -i x.m4a x.wav`."
-            if needs
-            else ""
-        )
-        return f"Left out: {', '.join(kinds)}.{remedy}"
+        told = f"Left out: {', '.join(kinds)}."
+        if not any(ending in FFMPEG_EXTENSIONS for ending in self.left_out):
+            return told
+        return f"{told} To take the audio among them, {ffmpeg.INSTALL}, or convert it: `ffmpeg -i x.m4a x.wav`."
 
 
 def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
     """The audio files that paths, folders (searched to the bottom) and glob patterns name, sorted, each once.
 
-    As `search`, but sorted; what was left out is logged as a warning. Raises FileNotFoundError for what names nothing
-    and for a dead link, PermissionError for a folder that cannot be looked into.
+    `search` says which files those are. Files left out are logged as a warning. Raises FileNotFoundError for a source
+    that names nothing and for a dead link, PermissionError for a folder that cannot be listed.
     """
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
     found = search(sources)
     if found.problems:
         first, more = found.problems[0], len(found.problems) - 1
-        raise type(first)(f"{first}{f' {more} more could not be looked into.' if more else ''}")
+        raise type(first)(f"{first}{f' {more} more could not be found or listed.' if more else ''}")
     if found.left_out:
         logger.warning("%s: %s", ", ".join(map(str, sources)), found.told_left_out())
     return sorted(found.files)
 
 
 def search(sources: str | Path | Iterable[str | Path]) -> Found:
-    """Look for audio files in paths, folders (to the bottom, linked ones too) and glob patterns.
+    """Search paths, folders (to the bottom, linked ones too) and glob patterns for audio files.
 
-    A file that is named itself is taken whatever its ending; `-` is the standard input. Names are what is told apart:
-    two links to one file are two utterances, while a file that two arguments name is one. A folder that contains itself
-    by a link is entered once. Nothing is raised: problems are part of what is returned.
+    A file that is named itself is taken whatever its ending; `-` is the standard input. Two links to one file are two
+    utterances, while a path that two sources name is one. A folder that contains itself by a link is entered once.
+    Nothing is raised: problems are part of the outcome.
     """
     found = Found()
     named: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
     for source in [sources] if isinstance(sources, str | Path) else sources:
         try:
             paths = _named(source)
         except OSError as error:
             found.problems.append(error)
             continue
-        files = [file for path in paths for file in (_audio_in(path, found) if path.is_dir() else [path])]
+        files = [file for path in paths for file in (_audio_in(path, left_out, found) if path.is_dir() else [path])]
         if not files:
             found.empty.append(str(source))
         for file in sorted(files):
             named.setdefault(_identity(file), file)
-    found.files = list(named.values())
+    found.files, found.left_out = list(named.values()), Counter(left_out.values())
+    found.problems = list({str(problem): problem for problem in found.problems}.values())
     return found
 
 
@@ -110,22 +109,22 @@ def _named(source: str | Path) -> list[Path]:
     return matches
 
 
-def _audio_in(folder: Path, found: Found) -> Iterator[Path]:
+def _audio_in(folder: Path, left_out: dict[str, str], found: Found) -> Iterator[Path]:
     taken = {*EXTENSIONS, *(FFMPEG_EXTENSIONS if ffmpeg.installed() else ())}
     for file in _files_in(folder, found, ()):
         ending = file.suffix.lower()
         if ending not in taken:
-            found.left_out[ending] += 1
+            left_out[_identity(file)] = ending
         elif file.is_file():
             yield file
         elif file.is_symlink() and not file.exists():
             found.problems.append(_dead(file))
         else:
-            found.problems.append(FileNotFoundError(f"{file} is no regular file, but a device or a pipe. Name it."))
+            found.problems.append(FileNotFoundError(f"{file} is a device or a pipe. Name it itself to read it."))
 
 
 def _files_in(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """What lies in a folder and those below that is no folder; `above` are the inodes of the folders it lies in."""
+    """All but folders below a folder; `above`: the inodes of the folders that it lies in."""
     try:
         inode = _inode(folder)
         if inode in above:
@@ -133,7 +132,7 @@ def _files_in(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) ->
         with os.scandir(folder) as inside:
             entries = [(entry.name, entry.is_dir()) for entry in inside]
     except OSError as error:
-        found.problems.append(type(error)(f"{folder} cannot be looked into: {error.strerror or error}."))
+        found.problems.append(type(error)(f"{folder} cannot be listed: {error.strerror or error}."))
         return
     for name, is_folder in sorted(entries):
         if is_folder:
@@ -143,7 +142,7 @@ def _files_in(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) ->
 
 
 def _goes_round(match: Path) -> bool:
-    """Whether a path passes one folder twice, as patterns with `**` find without end where a link leads upwards."""
+    """Whether a path passes one folder twice: with `**`, a link that leads upwards matches again and again."""
     try:
         inodes = [_inode(folder) for folder in match.absolute().parents]
     except OSError:
@@ -152,7 +151,7 @@ def _goes_round(match: Path) -> bool:
 
 
 def _identity(file: Path) -> str:
-    """One text for all ways to write the path of a file; `..` is undone only where no link makes it mean another."""
+    """One text for all spellings of a path; `..` is undone only where no link gives it another meaning."""
     plain = Path(os.path.abspath(file))  # noqa: PTH100
     return str(plain if ".." not in file.parts or plain.resolve() == file.resolve() else file.absolute())
 

@@ -1,4 +1,4 @@
-"""Audio as libsndfile decodes it, with a check that all of the file was read."""
+"""Decoding by libsndfile, with a check that all of the file was read."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BLOCK = 1 << 20
 _TOLERATED_MPEG_FRAMES = 2
 """Decoders drop the first frames of a stream, whose bits lie in frames before."""
 _MPEG_RUN_UP = 10 * 1152
-"""Samples that are decoded before a part and dropped: its first frames need the bits and the overlap of up to ten."""
+"""Samples decoded before a part and dropped: its first frames need bits and overlap of up to ten frames before."""
 _LOST_MPEG_FRAMES = 4
-"""What is lost where two files were joined into one: frames that hold a header, or bits that lie in the other."""
+"""Frames lost where two files were joined into one: those with a header, and those whose bits lie in the other."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +34,9 @@ class UndecodedError(ValueError):
     def __init__(self, reason: str, remedy: str, seconds: float | None = None) -> None:
         super().__init__(reason)
         self.remedy = remedy
-        """What to do where there is no other decoder."""
+        """Advice where there is no other decoder."""
         self.seconds = seconds
-        """How long the file is at least, where that is known."""
+        """Least length of the file, where it is known."""
 
 
 def decode(file: BinaryIO, name: str, start: float, seconds: float | None) -> tuple[npt.NDArray[np.float32], int]:
@@ -45,7 +45,8 @@ def decode(file: BinaryIO, name: str, start: float, seconds: float | None) -> tu
     A part that ends behind the file is shorter. Raises ValueError that names the file for one that is damaged or was
     cut off, and for a start behind the end; UndecodedError for what another decoder may read.
     """
-    file = _with_sizes(file, name)
+    found = containers.extent(file)
+    file = _with_size(file, found, name)
     with _opened(file, name) as sound:
         sr, frames = sound.samplerate, sound.frames
         first, wanted = round(start * sr), frames if seconds is None else round(seconds * sr)
@@ -57,42 +58,42 @@ def decode(file: BinaryIO, name: str, start: float, seconds: float | None) -> tu
         else:
             samples = _read(sound, name, min(first, frames), min(wanted, max(0, frames - first)))
             if seconds is None:
-                _check_whole(file, name, sound, len(samples), max(0, frames - first))
+                _check_whole(file, name, sound, found, len(samples), max(0, frames - first))
     if first and first >= frames:
         raise ValueError(f"The part begins at {start:g} s, but {name} lasts {frames / sr:.2f} s.")
     return samples, sr
 
 
 def told_length(file: BinaryIO, name: str) -> tuple[int, int] | None:
-    """Samples of an open file and its rate in Hz; None where the header does not tell them, or not truly."""
+    """Samples of an open file and its rate in Hz; None where its header does not state them, or states them wrongly."""
     try:
-        with _opened(_with_sizes(file, name), name) as sound:
+        found = containers.extent(file)
+        with _opened(_with_size(file, found, name), name) as sound:
             frames, sr = sound.frames, sound.samplerate
             if sound.format == "MP3":
-                found = _counted(file)
-                _check_mpeg(found, name, frames, frames)
-                frames = frames if found is None else _mpeg_length(found, frames)
+                counted = _counted(file)
+                _check_mpeg(counted, name, frames, frames)
+                frames = frames if counted is None else _mpeg_length(counted, frames)
             else:
-                _check_whole(file, name, sound, frames, frames)
+                _check_whole(file, name, sound, found, frames, frames)
     except ValueError:
         return None
     return (frames, sr) if frames < _UNKNOWN_FRAMES else None
 
 
 class _Forward(soundfile.SoundFile):
-    """A file without the seek behind each block that is read, which fails where no length is known."""
+    """A file without the seek after each block read, which fails where no length is known."""
 
     def seekable(self) -> bool:
         return False
 
 
-def _with_sizes(file: BinaryIO, name: str) -> BinaryIO:
+def _with_size(file: BinaryIO, found: containers.Extent | None, name: str) -> BinaryIO:
     """The file itself; or, of a wav whose recorder died before it wrote the size, all that is there."""
-    found = containers.extent(file)
-    file.seek(0)
     if found is None or not found.is_open or found.declared:
         return file
-    logger.warning("%s: its header says 0 bytes of audio, as a recorder leaves it that died; all is read.", name)
+    logger.warning("%s: its header says 0 bytes of audio, as after a crash of the recorder; all of it is read.", name)
+    file.seek(0)
     return io.BytesIO(containers.with_size(file.read(), found))
 
 
@@ -112,7 +113,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[_Forward]:
 
 
 def _read(sound: _Forward, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
-    """`count` samples (n, channels) from `first`, or fewer where the file ends; of unknown length, all in blocks."""
+    """Read `count` samples (n, channels) from `first`, fewer where the file ends; all, in blocks, of unknown length."""
     try:
         if first:
             before = min(first, _MPEG_RUN_UP) if sound.format == "MP3" else 0
@@ -132,10 +133,12 @@ def _block(sound: _Forward, count: int) -> npt.NDArray[np.float32]:
     return np.asarray(sound.read(count, dtype="float32", always_2d=True), np.float32)
 
 
-def _check_whole(file: BinaryIO, name: str, sound: _Forward, read: int, told: int) -> None:
+def _check_whole(
+    file: BinaryIO, name: str, sound: _Forward, found: containers.Extent | None, read: int, told: int
+) -> None:
     """Raise a ValueError if a file was cut off: of `told` samples `read` are there, or its container lacks bytes."""
     guessed = sound.subtype.startswith("MPEG")
-    missing, found = 0.0 if guessed else max(0, told - read) / sound.samplerate, containers.extent(file)
+    missing = 0.0 if guessed else max(0, told - read) / sound.samplerate
     if found is not None and not found.is_open:
         missing = max(missing, found.lacks * read / sound.samplerate)
     if missing:
@@ -161,7 +164,7 @@ def _check_mpeg(found: mpeg.Mpeg | None, name: str, read: int, told: int) -> Non
 
 
 def _mpeg_length(found: mpeg.Mpeg, told: int) -> int:
-    """Samples of an mp3: what libsndfile tells by the header of the encoder, if that is right, else of all frames."""
+    """Samples of an mp3: by the encoder's header, without its delay, if that is right; else those of all frames."""
     trusted = found.declared is not None and found.frames <= found.declared + 1
     return told if trusted else found.samples
 

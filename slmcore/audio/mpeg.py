@@ -1,4 +1,4 @@
-"""How long MPEG audio (mp3, mp2) is: its frames counted, each with its header, as no table in the file tells it.
+"""Length of MPEG audio (mp3, mp2): its frames counted one by one, since no header need state it truly.
 
 Frame headers after ISO/IEC 11172-3 and 13818-3; the number of frames in a Xing, Info or VBRI header after LAME and FhG.
 """
@@ -29,9 +29,9 @@ class Mpeg:
     """The frames of a file."""
 
     frames: int
-    """Whole frames with audio, as they were found."""
+    """Whole frames with audio."""
     declared: int | None
-    """Frames that the header of the encoder tells; None without one."""
+    """Frames that the encoder's header states; None without one."""
     cut_off: bool
     """Whether the last frame is not whole."""
     samples_per_frame: int
@@ -45,7 +45,7 @@ class Mpeg:
 
     @property
     def missing(self) -> float:
-        """Seconds that the encoder's header tells and the file does not hold."""
+        """Seconds that the encoder's header states and the file does not hold."""
         return max(0, (self.declared or 0) - self.frames) * self.samples_per_frame / self.rate
 
     @property
@@ -69,7 +69,7 @@ def counted(content: bytes) -> Mpeg | None:
 
 
 def _walk(content: bytes, start: int, kind: tuple[int, int, int]) -> tuple[int, bool]:
-    """Number of whole frames of one kind from `start` on, past what lies between them, and whether the last is cut."""
+    """Number of whole frames of one kind from `start`, tags between them skipped, and whether the last is cut off."""
     second = content[start + 1] & 0xFE  # all but whether a checksum follows
     sizes = [_length(bytes([0xFF, second, third, 0]), 0) for third in range(256)]
     sizes = [size if third >> 2 & 3 == content[start + 2] >> 2 & 3 else 0 for third, size in enumerate(sizes)]

@@ -1,4 +1,4 @@
-"""Audio files in: what is read is as long as its header or stream says, or it is refused or told."""
+"""Reading of audio files: as long as their header or stream says, or refused by name."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["decode", "is_empty", "length", "load", "read"]
 
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000
 _END_TOLERANCE_SECONDS = 0.025
-"""By so much a part may end behind the file: times of other tools are rounded, or those before an mp3 was made."""
+"""Tolerance on the end of a part: other tools round times, or took them before an mp3 was encoded."""
 
 
 def read(path: Place) -> tuple[Tensor, int]:
     """Read all of an audio file: float32 wav (channels, samples) and its rate in Hz.
 
-    What libsndfile does not know (m4a, webm, ...) is decoded by ffmpeg where that is installed. `path` may be an fsspec
+    Formats unknown to libsndfile (m4a, webm, ...) are decoded by ffmpeg where it is installed. `path` may be an fsspec
     URL, a pipe, or `-` for the standard input. Raises OSError if the file cannot be opened (FileNotFoundError,
     IsADirectoryError, PermissionError) and ValueError if it is not whole, finite audio of at least one sample. Every
     message names it.
@@ -41,10 +41,10 @@ def read(path: Place) -> tuple[Tensor, int]:
 
 
 def decode(file: BinaryIO, name: str, start: float = 0.0, seconds: float | None = None) -> tuple[Tensor, int]:
-    """As `read`, from a file that is open, or a part of it: `seconds` (None: to the end) from `start`.
+    """Read an open file as `read` does, or a part of it: `seconds` (None: to the end) from `start`.
 
-    `name` is what messages call it. A part may end up to 25 ms behind the end of the file, and is then shorter; raises
-    ValueError for one that the file does not hold.
+    `name` stands for the file in messages. A part may end up to 25 ms after the file and is then shorter. Raises
+    ValueError for a part that the file does not hold.
     """
     check_part(start, seconds)
     file = file if file.seekable() else cast("BinaryIO", io.BytesIO(file.read()))
@@ -89,7 +89,7 @@ def length(path: Place) -> tuple[int, int]:
 
 
 def is_empty(path: Place) -> bool:
-    """Whether a file is a whole wav of length zero, as `write` leaves it of speech that is empty.
+    """Whether a file is a whole wav of length zero, as `write` makes it of empty speech.
 
     A file that was cut off behind its header is none. Raises OSError as `read`.
     """

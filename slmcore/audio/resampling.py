@@ -1,4 +1,4 @@
-"""From one sample rate to another, exactly and in bounded memory at any pair of rates."""
+"""Resampling between any two rates, exactly and in bounded memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def resample(wav: Tensor, sr: int, to: int) -> Tensor:
 
 
 def _half_width(sr: int, to: int) -> int:
-    """Input samples that the filter reaches on each side."""
+    """Reach of the filter on each side, in input samples."""
     return math.ceil(_ZEROS * sr / (min(sr, to) * _ROLLOFF))
 
 

@@ -1,4 +1,4 @@
-"""Audio files out: 16-bit wavs that appear whole."""
+"""Writing of 16-bit wavs, which appear whole."""
 
 from __future__ import annotations
 

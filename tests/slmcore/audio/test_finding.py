@@ -86,8 +86,9 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, caplog):
     outcome = audio.search(tmp_path)
     assert [file.name for file in outcome.files] == ["h.flac", "B.WAV", "a.wav", "e.sph"]
     assert outcome.left_out == Counter({".m4a": 2, ".webm": 1, ".txt": 1, "": 1})
-    assert audio.find(tmp_path) == outcome.files
-    told = "Left out: 1 without an ending, 2 .m4a, 1 .txt, 1 .webm. To take the audio among them install ffmpeg"
+    assert audio.find(tmp_path) == sorted(outcome.files)
+    assert audio.search([tmp_path, tmp_path / "sub", tmp_path]).left_out == outcome.left_out
+    told = "Left out: 1 without an ending, 2 .m4a, 1 .txt, 1 .webm. To take the audio among them, install ffmpeg"
     assert caplog.messages[0].startswith(f"{tmp_path}: {told}")
     assert len(caplog.messages) == 1
 
@@ -128,8 +129,8 @@ def test_dead_links_and_pipes_fail_by_name(tmp_path):
     assert [file.name for file in outcome.files] == ["a.wav"]
     dead, pipe = map(str, outcome.problems)
     assert dead == f"{tmp_path}/b.wav is a dead link: gone.wav is not there."
-    assert pipe.startswith(f"{tmp_path}/c.wav is no regular file")
-    with pytest.raises(FileNotFoundError, match=r"b\.wav is a dead link.* 1 more could not be looked into"):
+    assert pipe.startswith(f"{tmp_path}/c.wav is a device or a pipe")
+    with pytest.raises(FileNotFoundError, match=r"b\.wav is a dead link.* 1 more could not be found or listed"):
         audio.find(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"b\.wav is a dead link: gone\.wav"):
         audio.find(tmp_path / "b.wav")
@@ -141,7 +142,7 @@ def test_a_locked_folder_fails_by_name(tmp_path):
     (tmp_path / "locked").chmod(0)
     try:
         outcome = audio.search(tmp_path)
-        with pytest.raises(PermissionError, match="locked cannot be looked into"):
+        with pytest.raises(PermissionError, match="locked cannot be listed"):
             audio.find(tmp_path)
     finally:
         (tmp_path / "locked").chmod(0o700)

@@ -136,7 +136,7 @@ def test_a_wav_whose_recorder_died_is_read_and_told(tmp_path, caplog, order):
     content[4:8] = content[40:44] = bytes(4)
     assert samples_of(tmp_path / "a.wav", bytes(content)) == 16000
     assert caplog.messages == [
-        f"{tmp_path}/a.wav: its header says 0 bytes of audio, as a recorder leaves it that died; all is read."
+        f"{tmp_path}/a.wav: its header says 0 bytes of audio, as after a crash of the recorder; all of it is read."
     ]
     (tmp_path / "b.wav").write_bytes(encoded("wav"))
     assert torch.equal(audio.read(tmp_path / "a.wav")[0], audio.read(tmp_path / "b.wav")[0])

@@ -60,7 +60,7 @@ def test_what_is_left_out_is_told_and_what_is_damaged_is_named(capsys, caplog, m
     assert f"slmzoo: {corpus}/dead.wav is a dead link: gone.wav is not there.\n" in err
     assert f"slmzoo: {corpus}/missing.wav is no file" in err
     assert f"slmzoo: {corpus}/cut.wav was cut off: 0.25 s are missing." in err
-    assert "Left out: 1 .m4a, 1 .txt. To take the audio among them install ffmpeg" in caplog.text
+    assert "Left out: 1 .m4a, 1 .txt. To take the audio among them, install ffmpeg" in caplog.text
 
 
 def test_a_folder_without_audio_says_what_it_holds(capsys, caplog, monkeypatch, corpus):
