@@ -1,4 +1,4 @@
-"""The forcing rule of ELLA-V's decoding, as tensors."""
+"""The forcing rules of ELLA-V's decoding, as tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ellav.tokenizer import EOP
 from slmcore.checks import whole
 from slmcore.layers.decoding import FREE
 
-__all__ = ["PhonesInOrder"]
+__all__ = ["PhonesInOrder", "PhonesOfLengths"]
 
 
 class PhonesInOrder:
@@ -41,10 +41,43 @@ class PhonesInOrder:
         self.count.masked_fill_(ends_phone, 0)
         ended = self.index >= self.number
         following = self.phones.gather(1, self.index.clamp(max=self.phones.shape[1] - 1)[:, None]).squeeze(1)
-        forced = torch.where(self.count > self.most + 1, EOP, FREE)
+        forced = torch.where(self._full(), EOP, FREE)
         return torch.where(ends_phone & ~ended, following, forced), ended
+
+    def _full(self) -> Tensor:
+        return self.count > self.most + 1
 
     def select(self, rows: Tensor) -> None:
         """Keep some rows."""
         for name in ("number", "phones", "index", "count"):
             setattr(self, name, getattr(self, name)[rows])
+
+
+class PhonesOfLengths(PhonesInOrder):
+    """After EOP comes the next phone; a phone is ended by EOP once it has as many codec tokens as it is given.
+
+    `lengths`: codec tokens of each phone, int64 (phones,) for each sequence, >= 0 and for the first phone >= 1.
+    Nothing but codec tokens, those from id `first_codec` on, is sampled.
+    """
+
+    def __init__(
+        self, phones: Sequence[Tensor], lengths: Sequence[Tensor], first_codec: int, device: torch.device
+    ) -> None:
+        super().__init__(phones, 0, device)
+        self.lengths = torch.nn.utils.rnn.pad_sequence([*lengths], batch_first=True).to(device)
+        self.first_codec = first_codec
+
+    def adjust(self, logits: Tensor) -> Tensor:
+        """Mask all but codec tokens."""
+        others = torch.arange(logits.shape[-1], device=logits.device) < self.first_codec
+        return logits.masked_fill(others, float("-inf"))
+
+    def select(self, rows: Tensor) -> None:
+        """Keep some rows."""
+        super().select(rows)
+        self.lengths = self.lengths[rows]
+
+    def _full(self) -> Tensor:
+        length = self.lengths.gather(1, self.index.clamp(max=self.lengths.shape[1] - 1)[:, None]).squeeze(1)
+        # The first phone stands in the prompt; every other one is counted itself.
+        return self.count - (self.index > 0).long() >= length

@@ -10,12 +10,12 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
-from ellav.constraint import PhonesInOrder
+from ellav.constraint import PhonesInOrder, PhonesOfLengths
 from ellav.tokenizer import EOP, EllaVTokenizer
 from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, read
-from slmcore.layers.decoding import Decoded, decode
+from slmcore.layers.decoding import Decoded, Rule, decode
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig
 from slmcore.units import OperatingPoint
@@ -29,26 +29,37 @@ class EllaV(nn.Module):
     """ELLA-V's autoregressive part with one codec level (Song et al. 2024, arXiv 2401.07333)."""
 
     def __init__(
-        self, config: TransformerConfig, tokenizer: EllaVTokenizer, operating_point: OperatingPoint | None = None
+        self,
+        config: TransformerConfig,
+        tokenizer: EllaVTokenizer,
+        operating_point: OperatingPoint | None = None,
+        longest_seconds: float | None = None,
     ) -> None:
+        """`longest_seconds`: longest speech that it has learnt to speak in one segment; None: not known."""
         super().__init__()
         if tokenizer.vocab_size != config.vocab_size:
             raise CheckpointError(must("vocab_size", f"the tokenizer's {tokenizer.vocab_size}", config.vocab_size))
+        if longest_seconds is not None and not _is_limit(longest_seconds):
+            raise CheckpointError(must("longest_seconds", "a number of seconds >= 1, or None", longest_seconds))
         self.config, self.tokenizer, self.operating_point = config, tokenizer, operating_point
+        self.longest_seconds = longest_seconds
         self.transformer = Transformer(config)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> EllaV:
         """The model that a checkpoint of kind "ellav" holds."""
-        config = TransformerConfig.from_args(checkpoint.config)
+        args = dict(checkpoint.config)
+        longest = args.pop("longest_seconds", None)
+        config = TransformerConfig.from_args(args)
         tokenizer = EllaVTokenizer.from_dict(checkpoint.tokenizer or {})
-        return build(lambda: cls(config, tokenizer, checkpoint.operating_point), checkpoint.state)
+        return build(lambda: cls(config, tokenizer, checkpoint.operating_point, longest), checkpoint.state)
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """This model as a checkpoint."""
+        longest = {} if self.longest_seconds is None else {"longest_seconds": self.longest_seconds}
         return Checkpoint(
             kind="ellav",
-            config=asdict(self.config),
+            config={**asdict(self.config), **longest},
             state=self.state_dict(),
             tokenizer=self.tokenizer.to_dict(),
             operating_point=self.operating_point,
@@ -75,6 +86,7 @@ class EllaV(nn.Module):
         *,
         seed: int = ...,
         graph: bool | None = ...,
+        durations: Sequence[Sequence[int] | Tensor] | None = ...,
         return_durations: Literal[False] = ...,
     ) -> tuple[list[Tensor], list[bool]]: ...
 
@@ -89,6 +101,7 @@ class EllaV(nn.Module):
         *,
         seed: int = ...,
         graph: bool | None = ...,
+        durations: Sequence[Sequence[int] | Tensor] | None = ...,
         return_durations: Literal[True],
     ) -> tuple[list[Tensor], list[bool], list[Tensor]]: ...
 
@@ -102,13 +115,16 @@ class EllaV(nn.Module):
         *,
         seed: int = 0,
         graph: bool | None = None,
+        durations: Sequence[Sequence[int] | Tensor] | None = None,
         return_durations: bool = False,
     ) -> tuple[list[Tensor], list[bool]] | tuple[list[Tensor], list[bool], list[Tensor]]:
         """Codec tokens for each prompt of names such as "u17"; repeats are dropped.
 
         `max_tokens` counts steps, forced tokens included: about 40 + 2 x (units a second) for a second of speech.
         A cap of n allows n + 2 codec tokens for the first unit and n + 1 for each later one. `temperature` 0 or
-        `top_p` 0 is greedy. `graph` captures a step as a CUDA graph (None: on CUDA).
+        `top_p` 0 is greedy. `graph` captures a step as a CUDA graph (None: on CUDA). `durations` holds each unit to so
+        many codec tokens, in place of the cap: whole numbers >= 0, and >= 1 for the first, one for each unit of each
+        prompt (which then must have no repeats).
 
         Returns the codec tokens, int64 (n_i,) on the CPU, whether each prompt was spoken to its end, and with
         `return_durations` the number of codec tokens of each unit, int64 (units begun,). The same seed gives the same
@@ -121,17 +137,23 @@ class EllaV(nn.Module):
             )
         sampler = Sampler(temperature=temperature, top_p=top_p, seed=seed)
         ids = [self.tokenizer.encode_infer(prompt) for prompt in prompts]
+        phones = [prompt[:-2] for prompt in ids]
+        lengths = None if durations is None else _lengths(phones, durations)
         decoded: list[Decoded] = []
         for first in range(0, len(ids), _MOST_AT_ONCE):
-            batch = ids[first : first + _MOST_AT_ONCE]
-            phones = [prompt[:-2] for prompt in batch]
-            rule = PhonesInOrder(phones, max_codec_tokens_per_phone, self.device)
-            decoded += decode(self.transformer, batch, rule, sampler, max_tokens, first=first, graph=graph)
+            some = slice(first, first + _MOST_AT_ONCE)
+            rule = self._rule(phones[some], max_codec_tokens_per_phone, lengths and lengths[some])
+            decoded += decode(self.transformer, ids[some], rule, sampler, max_tokens, first=first, graph=graph)
         codes = [self._codes(d.tokens) for d in decoded]
         finished = [d.finished for d in decoded]
         if return_durations:
             return codes, finished, [self._durations(d.tokens, len(p) - 2) for d, p in zip(decoded, ids, strict=True)]
         return codes, finished
+
+    def _rule(self, phones: Sequence[Tensor], most: int, lengths: Sequence[Tensor] | None) -> Rule:
+        if lengths is None:
+            return PhonesInOrder(phones, most, self.device)
+        return PhonesOfLengths(phones, lengths, self.tokenizer.first_codec, self.device)
 
     def _codes(self, tokens: Tensor) -> Tensor:
         return tokens[tokens >= self.tokenizer.first_codec] - self.tokenizer.first_codec
@@ -141,6 +163,24 @@ class EllaV(nn.Module):
         phone = (tokens == EOP).cumsum(0)[tokens >= self.tokenizer.first_codec]
         begun = min(phones, int((tokens == EOP).sum()) + 1)
         return torch.bincount(phone, minlength=begun)
+
+
+def _is_limit(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 1 <= seconds < float("inf")
+
+
+def _lengths(phones: Sequence[Tensor], durations: Sequence[Sequence[int] | Tensor]) -> list[Tensor]:
+    """Return durations as int64 (phones,) each. A ValueError that names the prompt whose durations do not fit."""
+    if len(phones) != len(durations):
+        raise ValueError(must("durations", f"as many as prompts ({len(phones)})", len(durations)))
+    lengths = [torch.as_tensor(each) for each in durations]
+    for i, (prompt, length) in enumerate(zip(phones, lengths, strict=True)):
+        if length.shape != prompt.shape:
+            words = f"of one number for each of its {len(prompt)} units without repeats"
+            raise ValueError(must(f"durations[{i}]", words, tuple(length.shape)))
+        if length.is_floating_point() or int(length[0]) < 1 or int(length.min()) < 0:
+            raise ValueError(must(f"durations[{i}]", "whole numbers >= 0, the first >= 1", length.tolist()))
+    return [length.long() for length in lengths]
 
 
 def published(obj: Any) -> Checkpoint:

@@ -20,18 +20,19 @@ _SHORTEST_PAUSE_SECONDS = 0.2
 """Closures of stops are shorter."""
 _SHORTEST_SEGMENT_SECONDS = 0.5
 _CANDIDATE_SECONDS = 0.1
-_IN_SPEECH, _LOUDEST = 1000.0, 100.0
-"""Cost of a cut outside pauses, and how much more the loudest place costs. A cut in a pause costs less than 12."""
+_IN_SPEECH, _LOUDEST, _UNUSUAL = 1000.0, 100.0, 100.0
+"""Cost of a cut outside pauses, how much more the loudest place costs, and that of a segment of more than the usual
+length. A cut in a pause costs 1 and, 10 ms from the pause's end, up to 10 more."""
 
 
-def pauses(wav: Tensor, sr: int, longest_seconds: float = 30.0) -> list[int]:
+def pauses(wav: Tensor, sr: int, longest_seconds: float = 30.0, usual_seconds: float | None = None) -> list[int]:
     """Return where to cut a wav (1, samples) so that no segment exceeds `longest_seconds`: samples, ascending.
 
-    As few cuts as possible lie outside pauses, there at the quietest places; then there are as few cuts as possible,
-    in long pauses rather than short ones. A pause is 0.2 s or more below a threshold that follows the noise: 6 dB above
-    it, or 35 dB below the speech where that is more, and at least 10 dB below the speech. Segments of a wav that is cut
-    last at least half a second, or a quarter of the limit where that is less. Raises ValueError for a limit below a
-    second.
+    As few cuts as possible lie outside pauses, there at the quietest places; then as few segments as possible exceed
+    `usual_seconds` (None: the limit); then there are as few cuts as possible, in long pauses rather than short ones.
+    A pause is 0.2 s or more below a threshold that follows the noise: 6 dB above it, or 35 dB below the speech where
+    that is more, and at least 10 dB below the speech. Segments of a wav that is cut last at least half a second, or a
+    quarter of the limit where that is less. Raises ValueError for a limit below a second.
     """
     if not longest_seconds >= 1:
         raise ValueError(must("longest_seconds", "at least a second", longest_seconds))
@@ -43,7 +44,8 @@ def pauses(wav: Tensor, sr: int, longest_seconds: float = 30.0) -> list[int]:
     places = _cheapest_of_each(cost, max(1, int(_CANDIDATE_SECONDS / _HOP_SECONDS)))
     samples = places * hop + hop // 2
     shortest = int(min(_SHORTEST_SEGMENT_SECONDS, longest_seconds / 4) * sr)
-    return _fewest(samples, cost[places], wav.shape[-1], shortest, longest)
+    usual = longest if usual_seconds is None else min(longest, int(usual_seconds * sr))
+    return _fewest(samples, cost[places], wav.shape[-1], (shortest, usual, longest))
 
 
 def _level(wav: Tensor, hop: int) -> np.ndarray:
@@ -85,11 +87,13 @@ def _cheapest_of_each(cost: np.ndarray, width: int) -> np.ndarray:
     return cost[:whole].reshape(-1, width).argmin(1) + np.arange(0, whole, width)
 
 
-def _fewest(places: np.ndarray, cost: np.ndarray, total: int, shortest: int, longest: int) -> list[int]:
-    """Return the places whose costs add up to least, with `shortest` to `longest` samples between neighbours.
+def _fewest(places: np.ndarray, cost: np.ndarray, total: int, lengths: tuple[int, int, int]) -> list[int]:
+    """Return the places whose costs, with those of the segments between them, add up to least.
 
-    The beginning and `total` are neighbours of the first and the last (shortest path through the places, in order).
+    The first segment begins at 0, the last ends at `total`: the shortest path through the places in their order.
+    `lengths`: the shortest, the usual and the longest segment, in samples.
     """
+    shortest, usual, longest = lengths
     nodes = np.concatenate([[0], places, [total]])
     first = np.searchsorted(nodes, nodes - longest)
     last = np.searchsorted(nodes, nodes - shortest, side="right")
@@ -97,8 +101,10 @@ def _fewest(places: np.ndarray, cost: np.ndarray, total: int, shortest: int, lon
     best[0] = 0.0
     for i, price in enumerate([*cost, 0.0], start=1):
         if first[i] < last[i]:
-            before[i] = first[i] + best[first[i] : last[i]].argmin()
-            best[i] = best[before[i]] + price
+            some = slice(first[i], last[i])
+            paths = best[some] + _UNUSUAL * (nodes[i] - nodes[some] > usual)
+            before[i] = first[i] + paths.argmin()
+            best[i] = paths.min() + price
     cuts, i = [], before[-1]
     while i:
         cuts.append(int(nodes[i]))

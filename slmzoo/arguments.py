@@ -20,13 +20,15 @@ _POSITIONAL = {None: "{0}", "?": "[{0}]", "+": "{0} [{0} ...]", "*": "[{0} ...]"
 _WIDEST = 100
 
 
-def flag(default: bool = False) -> Any:
-    """A dataclass field of type bool that `--name` sets and `--no-name` clears."""
+def flag(default: bool | None = False) -> Any:
+    """A dataclass field of type bool that `--name` sets and `--no-name` clears; None tells that it was left out."""
     return simple_parsing.field(default=default, action=_Flag)
 
 
 class _Flag(Action):
-    def __init__(self, option_strings: Sequence[str], dest: str, default: bool, help: str = "", **_: Any) -> None:
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, default: bool | None, help: str = "", **_: Any
+    ) -> None:
         names = [*option_strings, *(f"--no-{name[2:]}" for name in option_strings if name.startswith("--"))]
         super().__init__(names, dest, nargs=0, default=default, help=help)
 

@@ -203,6 +203,8 @@ def ellav(variant: str = "units", *, k: int | None = None, lmbda: float | None =
     model = ellav_package.load(where.path(row))
     if variant != "units":
         return model.to(where.map_location)
+    if model.longest_seconds is None and row is not None:
+        model.longest_seconds = row.longest_seconds
     size = model.tokenizer.num_phone_types
     _check_size("k", k if row is None else row.k, size, "the acoustic model's number of units")
     return _placed(model, row, where, k=size, lmbda=lmbda)

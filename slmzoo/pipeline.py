@@ -10,45 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from dpdp import DPDPQuantizer
-from ellav import EllaV
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.checks import whole
 from slmcore.errors import must
-from slmcore.pauses import pauses
 from slmcore.units import OperatingPoint, Units
+from slmzoo.segments import cut
+from slmzoo.synthesizer import Speech, Synthesizer, joined
 from wavlm_codebooks import WavLM
-from wavtokenizer import WavTokenizer
 
 __all__ = ["Continuation", "Pipeline", "Speech", "Synthesizer"]
-
-LONGEST_PIECE = 30.0
-"""Seconds of speech that are synthesised in one piece; longer speech is cut at pauses."""
-
-
-@dataclass(frozen=True, eq=False)
-class Speech:
-    """Speech made from units."""
-
-    wav: Tensor
-    """float32 (1, samples), on the synthesiser's device; of length zero if no codec token was generated."""
-    sample_rate: int
-    codes: Tensor
-    """The codec tokens behind it, int64 (n,), on the CPU."""
-    finished: bool
-    """Whether every unit was spoken; otherwise the steps ran out."""
-    durations: Tensor
-    """Codec tokens of each unit begun, int64 (units,), on the CPU."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return self.wav.shape[1] / self.sample_rate
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was generated."""
-        return self.wav.shape[1] == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,40 +36,6 @@ class Continuation:
     """Natural log-probability of each new unit, float32 (m,)."""
     finished: bool
     """Whether the language model ended the utterance itself."""
-
-
-class Synthesizer(nn.Module):
-    """Units to speech: ELLA-V and the codec whose tokens it speaks."""
-
-    def __init__(self, ellav: EllaV, codec: WavTokenizer) -> None:
-        super().__init__()
-        tokenizer = ellav.tokenizer
-        if (tokenizer.num_codec_types, tokenizer.codec_token_rate) != (codec.num_codes, codec.frame_rate):
-            raise ValueError(
-                f"ELLA-V speaks {tokenizer.num_codec_types} codec tokens at {tokenizer.codec_token_rate} Hz, the codec "
-                f"{codec.num_codes} at {codec.frame_rate} Hz. Load the codec that ELLA-V was trained with."
-            )
-        self.ellav, self.codec = ellav, codec
-
-    def forward(
-        self,
-        prompts: Sequence[Tensor],
-        temperature: float = 1.0,
-        top_p: float = 0.8,
-        max_codec_tokens_per_phone: int = 10,
-        max_tokens: int | None = None,
-        seed: int = 0,
-    ) -> list[Speech]:
-        """Speak `prompts`, units int64 (n_i,) each, in one batch. `max_tokens` None is enough for any of them."""
-        names = [[f"u{unit}" for unit in units.tolist()] for units in prompts]
-        if max_tokens is None:
-            max_tokens = max(len(n) for n in names) * (max_codec_tokens_per_phone + 3) + 3
-        codes, finished, durations = self.ellav.generate(
-            names, max_tokens, max_codec_tokens_per_phone, temperature, top_p, seed=seed, return_durations=True
-        )
-        wavs = self.codec.decode_batch(codes)
-        parts = zip(wavs, codes, finished, durations, strict=True)
-        return [Speech(wav[None], self.codec.sample_rate, ids, done, spans) for wav, ids, done, spans in parts]
 
 
 class Pipeline(nn.Module):
@@ -170,25 +107,41 @@ class Pipeline(nn.Module):
         max_codec_tokens_per_phone: int = 10,
         max_tokens: int | None = None,
         seed: int = 0,
-        units: Units | None = None,
+        units: Units | Sequence[Units] | None = None,
+        keep_durations: bool | None = None,
     ) -> list[Speech]:
         """Speech to units and back, `num_samples` times: wav (1, samples) at `sr` Hz.
 
-        Speech longer than 30 s is synthesised in pieces that are cut at pauses. `top_p=0` is greedy. `max_tokens`
-        limits the steps for a piece; None is enough for all its units. `units`: those of `wav` where they are known.
+        Speech that is longer than the acoustic model's longest segment is cut at pauses, and spoken segment by segment.
+        `top_p=0` is greedy. `max_tokens` limits the steps for a segment; None is enough for all its units. `units`:
+        those of `wav` where they are known, of all of it (then cut) or of each of its `segments`. `keep_durations` lets
+        each unit last as long as it does in `wav`, whatever `max_codec_tokens_per_phone` says; None does so where there
+        are several segments.
         """
         num_samples = whole("num_samples", num_samples, 1)
         if self.synthesizer is None:
             raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
-        wav = audio.mono(wav)
-        pieces = cut(
-            self.units(wav, sr) if units is None else units,
-            [sample / sr for sample in pauses(wav, sr, LONGEST_PIECE)],
-        )
+        if units is None:
+            segments: Sequence[Units] = self.segments(wav, sr)
+        elif isinstance(units, Units):
+            segments = cut(units, [sample / sr for sample in self.synthesizer.cuts(wav, sr)])
+        else:
+            segments = units
+        keep = len(segments) > 1 if keep_durations is None else keep_durations
         spoken = self.synthesizer(
-            pieces * num_samples, temperature, top_p, max_codec_tokens_per_phone, max_tokens, seed
+            [*segments] * num_samples, temperature, top_p, max_codec_tokens_per_phone, max_tokens, seed, keep
         )
-        return [_joined(spoken[i : i + len(pieces)]) for i in range(0, len(spoken), len(pieces))]
+        return [joined(spoken[i : i + len(segments)]) for i in range(0, len(spoken), len(segments))]
+
+    def segments(self, wav: Tensor, sr: int) -> list[Units]:
+        """Units of each segment that `resynthesize` speaks, each encoded as an utterance of its own.
+
+        The models have learnt from utterances, whose first units differ from those of the same speech further on.
+        """
+        if self.synthesizer is None:
+            raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
+        edges = [0, *self.synthesizer.cuts(wav, sr), wav.shape[-1]]
+        return [self.units(wav[..., a:b], sr) for a, b in pairwise(edges)]
 
     def continue_speech(
         self,
@@ -250,25 +203,6 @@ class Pipeline(nn.Module):
 
 def _plain(units: Units | Sequence[int] | Tensor) -> Sequence[int] | Tensor:
     return units.units if isinstance(units, Units) else units
-
-
-def cut(units: Units, seconds: Sequence[float]) -> list[Tensor]:
-    """The units (n_i,) of each piece of speech that is cut at `seconds`; a unit belongs to where it starts."""
-    starts = units.boundaries()[:-1].cpu()
-    places = torch.searchsorted(starts, torch.tensor(list(seconds), dtype=starts.dtype)).tolist()
-    edges = [0, *places, len(units)]
-    pieces = (units.units[a:b] for a, b in pairwise(edges))
-    return [piece for piece in pieces if len(piece)]
-
-
-def _joined(pieces: Sequence[Speech]) -> Speech:
-    return Speech(
-        torch.cat([p.wav for p in pieces], 1),
-        pieces[0].sample_rate,
-        torch.cat([p.codes for p in pieces]),
-        all(p.finished for p in pieces),
-        torch.cat([p.durations for p in pieces]),
-    )
 
 
 def _without_start(speech: Speech, units: int, hop: int) -> Speech:

@@ -50,6 +50,8 @@ class Row:
     """Hz of the waveform that goes in or comes out."""
     frame_rate: float | None = None
     """Hz of the frames or codes that come out or go in."""
+    longest_seconds: float | None = None
+    """Longest speech that an acoustic model speaks in one segment, where its file does not say it."""
     sha256: str = ""
     """First 8 or more hex digits that the file's SHA-256 must have; empty if none are proven."""
     size: int | None = None
@@ -162,6 +164,11 @@ def _check_numbers(row: Row) -> None:
     rate = row.frame_rate
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not (_finite(rate) and rate > 0)):
         raise ValueError(must("frame_rate", "a finite number > 0 of frames a second", rate))
+    longest = row.longest_seconds
+    if longest is not None and (
+        isinstance(longest, bool) or not isinstance(longest, Real) or not (_finite(longest) and longest >= 1)
+    ):
+        raise ValueError(must("longest_seconds", "a finite number >= 1 of seconds", longest))
 
 
 def _finite(value: Real) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from slmcore import audio
 from slmcore.units import Units
-from slmzoo.commands.common import AudioCommand, DecodingCommand, describe, point_of
+from slmzoo.commands.common import AudioCommand, DecodingCommand, complain, describe, point_of
 from slmzoo.commands.options.speech import ContinueOptions, ResynthOptions, ScoreOptions, SpeechOptions
 from slmzoo.figures import units_figure
 from slmzoo.pipeline import Pipeline, Speech
@@ -58,6 +59,8 @@ class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
         """Write the wavs: their names, seconds, and what is to be known of each."""
         names = [f"{stem}.wav"] if len(spoken) == 1 else [f"{stem}-{i + 1}.wav" for i in range(len(spoken))]
         clipped = [audio.write(self.out / n, s.wav, s.sample_rate) for n, s in zip(names, spoken, strict=True)]
+        for name, speech in zip(names, spoken, strict=True):
+            _tell_length(self.out / name, speech)
         return {
             "wavs": [str(self.out / name) for name in names],
             "wav_seconds": [round(speech.seconds, 3) for speech in spoken],
@@ -76,7 +79,8 @@ class Resynth(ResynthOptions, SpeechCommand):
         return self.each_named(lambda stem, wav, rate: self._resynthesize(pipeline, stem, wav, rate))
 
     def _resynthesize(self, pipeline: Pipeline, stem: str, wav: Tensor, rate: int) -> dict[str, Any]:
-        units = pipeline.units(wav, rate)
+        segments = pipeline.segments(wav, rate)
+        units = segments[0] if len(segments) == 1 else pipeline.units(wav, rate)
         spoken = pipeline.resynthesize(
             wav,
             rate,
@@ -85,7 +89,8 @@ class Resynth(ResynthOptions, SpeechCommand):
             top_p=self.top_p,
             max_codec_tokens_per_phone=self.max_codec_tokens_per_phone,
             seed=self.seed,
-            units=units,
+            units=segments,
+            keep_durations=self.keep_durations,
         )
         figure = self.out / f"{stem}.png"
         units_figure(wav, rate, units, (spoken[0].wav.cpu(), spoken[0].sample_rate), figure)
@@ -136,8 +141,15 @@ class Continue(ContinueOptions, SpeechCommand):
 def _made(row: Mapping[str, Any]) -> str:
     """The wavs of a result with their lengths, and which of them are incomplete."""
     wavs = zip(row["wavs"], row["wav_seconds"], row["finished"], strict=True)
-    told = {True: "", False: ", not all units spoken"}
+    told = {True: "", False: ", incomplete"}
     return ", ".join(f"{wav} ({seconds:.1f} s{told[whole]})" for wav, seconds, whole in wavs)
+
+
+def _tell_length(path: Path, speech: Speech) -> None:
+    """One line on standard error about speech that does not last as long as its units."""
+    if speech.wanted_seconds is not None and not speech.finished:
+        lengths = f"lasts {speech.seconds:.1f} s, but its units last {speech.wanted_seconds:.1f} s"
+        complain(path, ValueError(f"{lengths}; speech was lost or added. Try --keep-durations."))
 
 
 def _free(stem: str, taken: set[str]) -> str:

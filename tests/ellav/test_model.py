@@ -10,7 +10,7 @@ from ellav import EllaV, EllaVTokenizer
 from ellav.tokenizer import BOS, EOP, EOS
 from slmcore.errors import CheckpointError
 from slmcore.layers.transformer import TransformerConfig
-from tests.reference.ellav_loop import generate_one
+from tests.reference.ellav_loop import generate_of_lengths, generate_one
 
 K, CODES = 6, 9
 TOKENIZER = EllaVTokenizer.for_units(K, CODES, 50, 40)
@@ -46,6 +46,65 @@ def test_greedy_equals_the_plain_loop(prompts, cap, max_tokens, seed):
     codes, finished = model.generate(prompts, max_tokens, cap, temperature=0)
     for prompt, *got in zip(prompts, codes, finished, strict=True):
         assert (got[0].tolist(), got[1]) == generate_one(model, prompt, max_tokens, cap)[:2]
+
+
+lasting = st.lists(st.tuples(st.integers(0, K - 1), st.integers(0, 4)), min_size=1, max_size=6).map(
+    lambda pairs: [(f"u{(unit + i) % 3 + 3 * (i % 2)}", n + (i == 0)) for i, (unit, n) in enumerate(pairs)]
+)
+"""Names without repeats and codec tokens of each, none of them too, but for the first."""
+
+
+@given(st.lists(lasting, min_size=1, max_size=4), st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+@torch.no_grad()
+def test_units_last_as_long_as_they_are_told_to(pairs, seed):
+    model = tiny(seed)
+    prompts = [[name for name, _ in prompt] for prompt in pairs]
+    lengths = [[length for _, length in prompt] for prompt in pairs]
+    codes, finished, durations = model.generate(prompts, 60, 0, temperature=0, durations=lengths, return_durations=True)
+    assert [d.tolist() for d in durations] == lengths
+    assert all(finished)
+    for prompt, length, got in zip(prompts, lengths, codes, strict=True):
+        assert got.tolist() == generate_of_lengths(model, prompt, length)
+
+
+def test_units_of_given_lengths_are_sampled_alike_in_every_batch():
+    model = tiny()
+    prompts, lengths = [["u1", "u2"], ["u3", "u1", "u5"], ["u4"]], [[3, 0], [5, 1, 9], [2]]
+    together = model.generate(prompts, 80, 5, seed=3, durations=[torch.tensor(n) for n in lengths])[0]
+    for n in range(1, 3):
+        alone = model.generate(prompts[:n], 80, 5, seed=3, durations=lengths[:n])[0]
+        assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=False))
+    codes, finished = model.generate([["u1", "u2"]], 7, 5, durations=[[3, 5]])
+    assert (len(codes[0]), finished) == (5, [False])  # seven steps: two of them are EOP and the second unit's name
+
+
+@pytest.mark.parametrize(
+    ("durations", "match"),
+    [
+        ([], r"`durations` must be as many as prompts \(2\), but is 0"),
+        ([[1, 2], [1, 2]], r"durations\[1\].*its 1 units"),
+        ([[0, 2], [1]], r"durations\[0\].*first >= 1"),
+        ([[1, 2], [1.0]], r"durations\[1\].*whole numbers"),
+        ([[1, -1], [1]], r"durations\[0\].*whole numbers"),
+    ],
+)
+def test_durations_that_do_not_fit_are_refused(durations, match):
+    with pytest.raises(ValueError, match=match):
+        tiny().generate([["u1", "u2"], ["u3", "u3"]], 20, 5, durations=durations)
+
+
+def test_the_longest_segment_is_kept_in_the_checkpoint():
+    model = tiny()
+    assert model.longest_seconds is None
+    assert "longest_seconds" not in model.checkpoint().config  # as files were before
+    model.longest_seconds = 4.9
+    assert EllaV.from_checkpoint(model.checkpoint()).longest_seconds == 4.9
+    for bad in (0.5, float("inf"), True, "4"):
+        damaged = model.checkpoint()
+        damaged.config["longest_seconds"] = bad
+        with pytest.raises(CheckpointError, match="longest_seconds"):
+            EllaV.from_checkpoint(damaged)
 
 
 def test_sampling_does_not_depend_on_the_batch():

@@ -39,6 +39,20 @@ def generate_one(model: EllaV, prompt: list[str], max_tokens: int, cap: int) -> 
     return _result(model, kept, False)
 
 
+def generate_of_lengths(model: EllaV, prompt: list[str], lengths: list[int]) -> list[int]:
+    """Greedy codec tokens of a prompt without repeats, each phone as many as `lengths` says."""
+    phones = [model.tokenizer.token_to_id_dict[name] for name in prompt]
+    first, sequence, codes = model.tokenizer.first_codec, [*phones, BOS], []
+    for phone, length in zip(phones, lengths, strict=True):
+        sequence.append(phone)
+        for _ in range(length):
+            logits = model.transformer(torch.tensor([sequence], device=model.device))[0, -1]
+            sequence.append(first + int(logits[first:].argmax()))
+            codes.append(sequence[-1] - first)
+        sequence.append(EOP)
+    return codes
+
+
 def _result(model: EllaV, kept: list[int], finished: bool) -> tuple[list[int], bool, list[int]]:
     first = model.tokenizer.first_codec
     durations = [0]

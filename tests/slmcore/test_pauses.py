@@ -69,6 +69,16 @@ def test_cuts_are_few_and_lie_in_the_longest_pauses():
     assert 2100 < cut < 3000
 
 
+def test_segments_of_unusual_length_are_made_only_to_spare_a_word():
+    wav, _ = speech(
+        [(900, 300), (900, 300), (2700, 300), (900, 300), (900, 300)], 1e-3
+    )  # ends: 1.2, 2.4, 5.4, 6.6, 7.8
+    assert len(pauses(wav, SR, 4.0)) == 2
+    cuts = pauses(wav, SR, 4.0, 2.0)
+    assert [cut // 600 for cut in cuts] == [1, 3, 8, 10]
+    assert max(b - a for a, b in pairwise([0, *cuts, 7800])) > 2700
+
+
 @pytest.mark.parametrize("floor", [0.0, 0.01])
 def test_without_a_pause_the_cut_is_in_the_quietest_place(floor):
     wav = tone(6.0) + floor * noise(96000)

@@ -94,6 +94,18 @@ def test_resynth_repeats_with_a_seed_and_names_never_collide(capsys, clip, tmp_p
         assert Path(a["wavs"][0]).read_bytes() == Path(b["wavs"][0]).read_bytes()
 
 
+def test_speech_that_lost_a_part_is_told_with_both_lengths(capsys, clip, tmp_path):
+    common = ("resynth", clip, "--zoo", "tiny", "--out", tmp_path, "--top-p", 0)
+    status, (row,), err = run(capsys, *common, "--max-codec-tokens-per-phone", 0)
+    assert (status, row["finished"]) == (0, [False])
+    (line,) = err.splitlines()
+    assert row["wav_seconds"][0] < 0.8 * row["seconds"]
+    assert f"clip.wav: lasts {row['wav_seconds'][0]:.1f} s, but its units last {row['seconds']:.1f} s" in line
+    status, (row,), err = run(capsys, *common, "--max-codec-tokens-per-phone", 0, "--keep-durations")
+    assert (row["finished"], err) == ([True], "")
+    assert row["wav_seconds"][0] == pytest.approx(row["seconds"], abs=0.03)
+
+
 def test_continue(capsys, clip, tmp_path):
     common = ("--zoo", "tiny", "--max-new-units", 8, "--seed", 1, "--out", tmp_path)
     status, (row,), _ = run(capsys, "continue", clip, "--prompt-seconds", 0.5, "--num-samples", 2, *common)
@@ -125,7 +137,7 @@ def test_what_is_no_use_gets_a_line_and_the_others_come_out(capsys, clip, tmp_pa
     status, rows, err = run(capsys, *arguments)
     assert status == 1
     assert [row["file"] for row in rows] == [str(clip)]
-    lines = err.splitlines()
+    lines = [line for line in err.splitlines() if "its units last" not in line]  # random weights keep no lengths
     assert len(lines) == len(bad)
     for path in bad.values():
         assert sum(str(path) in line for line in lines) == 1

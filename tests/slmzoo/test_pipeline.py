@@ -7,7 +7,7 @@ import torch
 
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
-from slmzoo.pipeline import Pipeline, Synthesizer, cut
+from slmzoo.pipeline import Pipeline, Synthesizer
 from tests.reference import tiny_zoo
 
 
@@ -48,7 +48,8 @@ def test_resynthesis_is_units_then_ellav_then_codec(pipeline, speech):
     codes, finished = pipeline.synthesizer.ellav.generate([names], 5000, 10, temperature=0)
     wav, rate = pipeline.synthesizer.codec.decode(codes[0][None, None])
     assert torch.equal(spoken.codes, codes[0])
-    assert (spoken.finished, spoken.sample_rate) == (finished[0], rate)
+    assert finished[0]
+    assert spoken.sample_rate == rate
     torch.testing.assert_close(spoken.wav, wav)
     assert spoken.seconds == pytest.approx(len(codes[0]) / 40)
 
@@ -61,26 +62,6 @@ def test_samples_differ_and_a_seed_repeats_them(pipeline, speech):
     assert all(torch.equal(a.codes, b.codes) for a, b in zip(again, three, strict=False))
     with pytest.raises(ValueError, match="num_samples"):
         pipeline.resynthesize(wav, sr, 0)
-
-
-def test_long_speech_is_spoken_in_pieces(pipeline, speech, monkeypatch):
-    monkeypatch.setattr("slmzoo.pipeline.LONGEST_PIECE", 2.0)
-    spoken_to: list[int] = []
-    generate = pipeline.synthesizer.ellav.generate
-    monkeypatch.setattr(
-        pipeline.synthesizer.ellav, "generate", lambda p, *a, **k: spoken_to.extend(map(len, p)) or generate(p, *a, **k)
-    )
-    (spoken,) = pipeline.resynthesize(*speech, temperature=0)
-    assert len(spoken_to) >= 2
-    assert sum(spoken_to) == len(pipeline.units(*speech))
-    assert spoken.wav.shape[1] == len(spoken.codes) * 600
-
-
-def test_cut_gives_each_unit_to_one_piece():
-    units = Units(torch.tensor([5, 6, 7, 8]), torch.tensor([10, 10, 20, 5]), 50.0)
-    assert [p.tolist() for p in cut(units, [])] == [[5, 6, 7, 8]]
-    assert [p.tolist() for p in cut(units, [0.3])] == [[5, 6], [7, 8]]
-    assert [p.tolist() for p in cut(units, [0.2, 0.21, 0.5])] == [[5], [6], [7], [8]]
 
 
 def test_running_out_of_steps_is_told(pipeline, speech):
@@ -194,24 +175,6 @@ def test_continuation_refuses(pipeline, speech):
         pipeline.continue_speech(*speech, -1)
     with pytest.raises(ValueError, match="max_new_units"):
         pipeline.continue_speech(*speech, 1.0, max_new_units=0)
-
-
-def test_samples_of_long_speech_keep_their_own_segments(pipeline):
-    """Two segments, two samples: sample i holds the i-th rendering of the first segment and of the second."""
-    sr = 16000
-    wav = 0.1 * torch.randn(1, 45 * sr, generator=torch.Generator().manual_seed(0))
-    wav[:, 20 * sr : 21 * sr] = 0
-    units = Units(torch.tensor([3, 7, 5, 1]), torch.tensor([500, 540, 580, 630]), 50.0)
-    segments = [["u3", "u7"], ["u5", "u1"]]
-    codes, _, durations = pipeline.synthesizer.ellav.generate(
-        segments * 2, 1000, 10, 1.0, 0.8, seed=6, return_durations=True
-    )
-    made = pipeline.resynthesize(wav, sr, 2, units=units, seed=6)
-    for i, spoken in enumerate(made):
-        assert torch.equal(spoken.codes, torch.cat(codes[2 * i : 2 * i + 2]))
-        assert torch.equal(spoken.durations, torch.cat(durations[2 * i : 2 * i + 2]))
-        assert spoken.wav.shape[1] == 600 * len(spoken.codes)
-    assert not torch.equal(made[0].codes, made[1].codes)
 
 
 @pytest.fixture

@@ -95,8 +95,11 @@ class ResynthOptions(SpeechOptions):
 
     The demo knows four flite voices and understands little else; for other speech take the published models.
 
-    A JSON line holds: file, wavs, wav_seconds, finished (whether every unit was spoken) and clipped_samples (a value
-    for each wav), figure, loglikelihood (nats), and what `units` gives.
+    Speech that is longer than what the acoustic model was trained on is cut at pauses and spoken segment by segment.
+
+    A JSON line holds: file, wavs, wav_seconds, finished (whether every unit was spoken, and each segment lasts as long
+    as its units, to 20 %) and clipped_samples (a value for each wav), figure, loglikelihood (nats), and what `units`
+    gives.
     """
 
     examples: ClassVar[tuple[str, ...]] = (
@@ -110,6 +113,9 @@ class ResynthOptions(SpeechOptions):
     """Probability mass to sample from; 0 always takes the likeliest token."""
     max_codec_tokens_per_phone: int = 10
     """Longest duration of a unit, in codec tokens."""
+    keep_durations: bool | None = flag(None)
+    """Let each unit last as long as it does in the input, instead of as long as the acoustic model finds; by default
+    where the input is spoken in several segments."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ from tqdm import tqdm
 from dpdp import DPDPQuantizer, sweep
 from slmcore import audio
 from slmcore.files.digests import write_atomically
-from slmcore.pauses import pauses
 from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.report.results import flat, from_flat
 from slmzoo.evaluation.report.statistics import Bootstrap
@@ -25,7 +24,7 @@ from slmzoo.evaluation.units.feature_store import blocks
 from slmzoo.evaluation.units.textgrid import Phone
 from slmzoo.evaluation.units.unit_scores import Found, cost, discriminability, joined, phonetic
 from slmzoo.pipeline import Synthesizer
-from slmzoo.pipeline import cut as cut_units
+from slmzoo.segments import cut as cut_units
 
 __all__ = ["Known", "keep", "kept", "scores_at", "spoken", "units_at"]
 
@@ -91,12 +90,12 @@ def scores_at(
 def spoken(
     units: Mapping[str, Units], files: Mapping[str, Path], synthesizer: Synthesizer, listen: Recogniser
 ) -> dict[str, str]:
-    """What is heard when units are spoken greedily, by recording; speech over 30 s is spoken in pieces."""
+    """What is heard when units are spoken greedily, by recording; long speech in segments that keep their durations."""
     heard: dict[str, str] = {}
     for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
         wav, sr = audio.load(files[name])
-        pieces = cut_units(each, [sample / sr for sample in pauses(wav, sr)])
-        made = torch.cat([speech.wav.cpu() for speech in synthesizer(pieces, top_p=0)], 1)
+        segments = cut_units(each, [sample / sr for sample in synthesizer.cuts(wav, sr)])
+        made = torch.cat([s.wav.cpu() for s in synthesizer(segments, top_p=0, keep_durations=len(segments) > 1)], 1)
         rate = synthesizer.codec.sample_rate
         heard[name] = listen(made, rate) if made.shape[1] > _SHORTEST * rate else ""
     return heard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from slmzoo.training.loop.task import Figures, Moment, Part, Task
 from slmzoo.training.options.units import EllavOptions
 from wavtokenizer import WavTokenizer
 
-__all__ = ["EllavSettings", "EllavTask", "masked_loss", "train"]
+__all__ = ["EllavSettings", "EllavTask", "longest_seconds", "masked_loss", "train"]
 
 _HELD_OUT_AT_ONCE = 16384
 _DRAWN_FROM = 32
@@ -67,7 +68,8 @@ def train(settings: EllavSettings) -> dict[str, Any]:
         settings = replace(settings, resume=True, overwrite=False)
     learnt, held_out = (utterances(said[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
     torch.manual_seed(settings.seed)
-    model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point)
+    longest = longest_seconds(learnt, rate)
+    model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point, longest)
     start_from(settings.init, model)
     run, task = Run.open(settings), EllavTask(model, learnt, held_out, settings)
     fit(task, settings, run)
@@ -75,6 +77,15 @@ def train(settings: EllavSettings) -> dict[str, Any]:
     made = provenance(settings, "train ellav", utterances=len(learnt), **reached)
     publish(settings, model.checkpoint(made), variant="units", frame_rate=rate)
     return {"zoo": settings.zoo, "kind": "ellav", "k": k, "lmbda": point.lmbda, **reached}
+
+
+def longest_seconds(utterances: Sequence[Utterance], rate: float) -> float:
+    """Return the length that 99 of 100 utterances, of `rate` frames a second, do not exceed, and at least a second.
+
+    A few outliers teach a model nothing about utterances of their length.
+    """
+    frames = sorted(len(utterance.units) for utterance in utterances)
+    return max(1.0, frames[math.ceil(0.99 * len(frames)) - 1] / rate)
 
 
 def _codec(settings: EllavSettings) -> WavTokenizer | None:

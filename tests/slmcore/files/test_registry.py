@@ -185,6 +185,7 @@ def test_a_file_entry_does_not_leave_its_folder(tmp_path, file):
         (changed(rows=[{"kind": "ulm", "file": "a.pt", "k": 4, "num_neighbors": 5}]), "1 to k = 4"),
         (changed(rows=[{"kind": "ulm", "file": "a.pt", "layer": 0}]), "`layer` must be"),
         (changed(rows=[{"kind": "ulm", "file": "a.pt", "frame_rate": 0}]), "`frame_rate` must be"),
+        (changed(rows=[{"kind": "ellav", "file": "a.pt", "longest_seconds": 0.5}]), "`longest_seconds` must be"),
         (changed(rows=[{"kind": "ulm", "file": "a.pt", "sha256": "xyz"}]), "`sha256` must be"),
         (changed(rows=[{"kind": "ulm", "file": "a.pt"}] * 2), "repeats the key"),
         (changed(defaults={"sha256": "00000000"}), "`defaults` must be"),

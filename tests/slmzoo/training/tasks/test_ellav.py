@@ -18,7 +18,7 @@ from slmzoo.training.data.aligned_codes import Utterance, encoded
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.loop.task import Moment, generator
 from slmzoo.training.tasks import ellav
-from slmzoo.training.tasks.ellav import EllavSettings, EllavTask, masked_loss, with_own_tokens
+from slmzoo.training.tasks.ellav import EllavSettings, EllavTask, longest_seconds, masked_loss, with_own_tokens
 from tests.reference.units_on_disk import K, write_files, write_shards
 
 SMALL = {"dim": 16, "n_layers": 1, "head_dim": 8, "hidden_dim": 32, "n_heads": 2, "n_kv_heads": 2}
@@ -167,8 +167,20 @@ def test_a_run_from_files_ends_in_a_model_that_speaks(folder):
     assert reached["loss"] == min(losses) < 0.6 * losses[0]
     model = hub.ellav(k=K, lmbda=4, zoo="lab", registry=folder / "run" / "zoo.json")
     assert (model.tokenizer.num_codec_types, model.tokenizer.codec_token_rate) == (CODES, 40)
+    longest = max(len(np.load(file)) for file in (folder / "train").rglob("*.npy")) / 50
+    assert model.longest_seconds == max(1.0, longest)
     codes, _ = model.generate([["u1", "u2", "u4"]], max_tokens=60, max_codec_tokens_per_phone=5, top_p=0.0)
     assert len(codes[0]) > 0
+
+
+def test_the_longest_segment_leaves_out_the_longest_utterance_of_a_hundred():
+    def of_seconds(*seconds: float) -> list[Utterance]:
+        return [Utterance("x", torch.zeros(round(50 * s), dtype=torch.int64), torch.zeros(1)) for s in seconds]
+
+    assert longest_seconds(of_seconds(*[3.0] * 98, 4.0, 60.0), 50.0) == 4.0
+    assert longest_seconds(of_seconds(*[3.0] * 97, 4.0, 60.0), 50.0) == 60.0  # of 99 none is left out
+    assert longest_seconds(of_seconds(3.0, 4.5), 50.0) == 4.5
+    assert longest_seconds(of_seconds(0.3), 50.0) == 1.0
 
 
 def test_shards_and_their_files_train_alike(folder):

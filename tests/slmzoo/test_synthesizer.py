@@ -1,0 +1,157 @@
+"""Long speech keeps its length, and speech that was lost is told."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from slmcore.files.checkpoint import save
+from slmcore.files.zoofile import add_row
+from slmcore.units import Units
+from slmzoo import hub
+from slmzoo.segments import codec_tokens
+from slmzoo.synthesizer import joined
+
+
+@pytest.fixture
+def impatient(registry):
+    """A pipeline whose acoustic model has learnt from two seconds at most."""
+    made = hub.pipeline(zoo="tiny", registry=registry)
+    made.synthesizer.ellav.longest_seconds = 2.0
+    return made
+
+
+def of_durations(*durations: int) -> Units:
+    return Units(torch.arange(len(durations)) + 3, torch.tensor(durations), 50.0)
+
+
+def test_the_longest_segment_is_the_acoustic_models(pipeline, impatient, speech):
+    assert pipeline.synthesizer.ellav.longest_seconds is None
+    assert (pipeline.synthesizer.longest_seconds, impatient.synthesizer.longest_seconds) == (30.0, 2.0)
+    assert pipeline.synthesizer.cuts(*speech) == []
+    cuts = impatient.synthesizer.cuts(*speech)
+    lengths = [b - a for a, b in pairwise([0, *cuts, speech[0].shape[1]])]
+    assert len(cuts) >= 1
+    assert max(lengths) <= 2 * speech[1]
+
+
+def test_short_speech_is_one_segment_with_the_durations_that_the_model_finds(pipeline, speech):
+    (units,) = pipeline.segments(*speech)
+    assert torch.equal(units.framewise(), pipeline.units(*speech).framewise())
+    names = [f"u{unit}" for unit in units.units.tolist()]
+    codes, _ = pipeline.synthesizer.ellav.generate([names], 5000, 10, temperature=0)
+    assert torch.equal(pipeline.resynthesize(*speech, temperature=0)[0].codes, codes[0])
+
+
+def test_long_speech_is_encoded_and_spoken_segment_by_segment(impatient, speech):
+    wav, sr = speech
+    segments = impatient.segments(wav, sr)
+    assert len(segments) >= 2
+    edges = [0, *impatient.synthesizer.cuts(wav, sr), wav.shape[1]]
+    for units, (a, b) in zip(segments, pairwise(edges), strict=True):
+        assert torch.equal(units.framewise(), impatient.units(wav[:, a:b], sr).framewise())
+    (spoken,) = impatient.resynthesize(wav, sr, temperature=0)
+    wanted = torch.cat([codec_tokens(units, 40.0) for units in segments])
+    assert torch.equal(spoken.durations, wanted)
+    assert spoken.finished
+    assert spoken.wav.shape[1] == 600 * len(spoken.codes) == 600 * int(wanted.sum())
+    assert spoken.wanted_seconds == pytest.approx(sum(units.seconds for units in segments))
+    assert spoken.seconds == pytest.approx(wav.shape[1] / sr, rel=0.02)
+
+
+def test_units_that_are_known_are_cut_or_spoken_as_the_segments_they_are(impatient, speech):
+    whole = impatient.units(*speech)
+    (cut_up,) = impatient.resynthesize(*speech, units=whole, temperature=0)
+    assert cut_up.wanted_seconds == pytest.approx(whole.seconds)
+    segments = impatient.segments(*speech)
+    given = impatient.resynthesize(*speech, units=segments, temperature=0)[0]
+    assert torch.equal(given.codes, impatient.resynthesize(*speech, temperature=0)[0].codes)
+    assert not torch.equal(given.codes, cut_up.codes)
+
+
+def test_samples_of_long_speech_keep_their_own_segments(pipeline):
+    """Two segments, two samples: sample i holds the i-th rendering of the first segment and of the second."""
+    sr = 16000
+    wav = 0.1 * torch.randn(1, 45 * sr, generator=torch.Generator().manual_seed(0))
+    wav[:, 20 * sr : 21 * sr] = 0
+    units = Units(torch.tensor([3, 7, 5, 1]), torch.tensor([500, 525, 600, 625]), 50.0)  # the second ends at 20.5 s
+    codes, _, durations = pipeline.synthesizer.ellav.generate(
+        [["u3", "u7"], ["u5", "u1"]] * 2,
+        3000,
+        10,
+        1.0,
+        0.8,
+        seed=6,
+        durations=[[400, 420], [480, 500]] * 2,
+        return_durations=True,
+    )
+    made = pipeline.resynthesize(wav, sr, 2, units=units, seed=6)
+    for i, spoken in enumerate(made):
+        assert torch.equal(spoken.codes, torch.cat(codes[2 * i : 2 * i + 2]))
+        assert torch.equal(spoken.durations, torch.cat(durations[2 * i : 2 * i + 2]))
+        assert spoken.wav.shape[1] == 600 * len(spoken.codes)
+    assert not torch.equal(made[0].codes, made[1].codes)
+
+
+def test_durations_can_be_kept_in_short_speech_and_left_to_the_model_in_long(pipeline, impatient, speech):
+    (kept,) = pipeline.resynthesize(*speech, temperature=0, keep_durations=True)
+    assert torch.equal(kept.durations, codec_tokens(pipeline.units(*speech), 40.0))
+    free = impatient.resynthesize(*speech, temperature=0, keep_durations=False)[0]
+    assert not torch.equal(free.durations, impatient.resynthesize(*speech, temperature=0)[0].durations)
+    with pytest.raises(ValueError, match="durations"):
+        pipeline.synthesizer([torch.tensor([1, 2])], keep_durations=True)
+
+
+def test_a_pause_may_last_longer_than_the_cap(pipeline):
+    units = of_durations(20, 150, 20)  # three seconds in one unit
+    (spoken,) = pipeline.synthesizer([units], temperature=0, keep_durations=True)
+    assert spoken.durations.tolist() == [16, 120, 16]
+    assert spoken.finished
+
+
+@pytest.mark.parametrize(
+    ("made", "wanted", "finished"),
+    [
+        (100, 104, False),  # 2.5 s for 2.08 s
+        (100, 105, True),
+        (100, 156, True),
+        (100, 157, False),  # 2.5 s for 3.14 s
+        (5, 11, True),  # 0.125 s for 0.22 s
+        (5, 12, False),
+    ],
+)
+def test_speech_is_finished_only_if_it_lasts_as_long_as_its_units(pipeline, monkeypatch, made, wanted, finished):
+    """Within 20 % of the units' time or 0.1 s; `made` in codec tokens of 25 ms, `wanted` in frames of 20 ms."""
+    codes, durations = torch.zeros(made, dtype=torch.int64), torch.tensor([made - 1, 1])
+    monkeypatch.setattr(pipeline.synthesizer.ellav, "generate", lambda *_, **__: ([codes], [True], [durations]))
+    (spoken,) = pipeline.synthesizer([of_durations(wanted - 1, 1)])
+    assert (spoken.seconds, spoken.wanted_seconds) == (made / 40, wanted / 50)
+    assert spoken.finished == finished
+    (unknown,) = pipeline.synthesizer([torch.tensor([3, 4])])
+    assert (unknown.finished, unknown.wanted_seconds) == (True, None)
+
+
+def test_a_lost_segment_is_told_of_the_whole(pipeline):
+    fine = pipeline.synthesizer([of_durations(20, 30), of_durations(20, 30)], keep_durations=True)
+    assert joined(fine).finished
+    short = pipeline.synthesizer([of_durations(20, 500)], temperature=0)  # a cap of 11 tokens, not 400
+    assert not short[0].finished
+    together = joined([*fine, *short])
+    assert not together.finished
+    assert together.wanted_seconds == pytest.approx(12.4)
+    assert joined([*fine, *pipeline.synthesizer([torch.tensor([3])])]).wanted_seconds is None
+
+
+def test_what_the_file_says_of_its_longest_segment_counts_before_the_row(registry, tmp_path):
+    model = hub.ellav(zoo="tiny", registry=registry)
+    assert model.longest_seconds is None
+    row = {"kind": "ellav", "variant": "units", "k": 20, "lmbda": 4, "longest_seconds": 9}
+    for says, loaded in ((None, 9), (2.5, 2.5)):
+        model.longest_seconds = says
+        save(tmp_path / "ellav.safetensors", model.checkpoint())
+        (tmp_path / "zoo.json").unlink(missing_ok=True)
+        add_row(tmp_path / "zoo.json", "tiny", {**row, "file": "ellav.safetensors"})
+        assert hub.ellav(zoo="tiny", registry=tmp_path / "zoo.json").longest_seconds == loaded
+    assert hub.ellav(zoo="demo").longest_seconds == 4.9
