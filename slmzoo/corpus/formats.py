@@ -27,7 +27,7 @@ from typing import Any
 
 from slmcore import shards
 from slmcore.errors import must
-from slmcore.files import atomic
+from slmcore.files import atomic, folders
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.corpus import codings
@@ -166,7 +166,7 @@ def _filled(target: Path, suffix: str) -> Iterator[Path]:
     """A folder whose files move into `target` when all are there; of a conversion that fails nothing stays."""
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(f"{target} is a file. Name a folder.")
-    if next(_inside(target, suffix), None) is not None:
+    if target.is_dir() and next(_inside(target, suffix), None) is not None:
         what = "shards" if suffix == ".parquet" else f"{suffix} files"
         raise ValueError(f"{target} holds {what} already. Use another folder.")
     new, part = not target.exists(), target / f".{secrets.token_hex(4)}.part"
@@ -188,9 +188,9 @@ def _filled(target: Path, suffix: str) -> Iterator[Path]:
 
 
 def _inside(folder: Path, suffix: str) -> Iterator[Path]:
-    """Files below a folder, those of a conversion that is not finished left out."""
-    for file in folder.rglob(f"*{suffix}"):
-        if not file.is_dir() and not any(_is_part(name) for name in file.relative_to(folder).parts[:-1]):
+    """Files below a folder, linked folders too, those of a conversion that is not finished left out."""
+    for file in folders.walk(folder):
+        if file.name.endswith(suffix) and not any(_is_part(name) for name in file.relative_to(folder).parts[:-1]):
             yield file
 
 

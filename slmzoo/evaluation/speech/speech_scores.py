@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from slmcore import audio
+from slmcore.files import folders
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
@@ -34,7 +35,7 @@ def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]
     Also problems: ids that stand there twice, which are left out, and ids without words.
     """
     path = Path(path)
-    files = sorted(p for p in path.rglob("*") if p.suffix in (".txt", ".tsv")) if path.is_dir() else [path]
+    files = sorted(p for p in folders.walk(path) if p.suffix in (".txt", ".tsv")) if path.is_dir() else [path]
     lines = [line.split(maxsplit=1) for file in files for line in file.read_text(encoding="utf-8-sig").splitlines()]
     said: dict[str, str] = {}
     twice: set[str] = set()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from slmcore import shards
 from slmcore.errors import must
+from slmcore.files import folders
 from slmcore.units import OperatingPoint
 
 __all__ = ["Spoken", "UnitSource", "all_or_complain", "arrays_in", "each_or_complain", "load_array", "operating_point"]
@@ -84,8 +85,8 @@ class UnitSource:
 
 
 def arrays_in(folder: Path) -> list[Path]:
-    """The files below a folder that `load_array` reads, sorted."""
-    return sorted(file for file in folder.rglob("*") if file.suffix in _READERS)
+    """The files below a folder that `load_array` reads, sorted; linked folders are entered."""
+    return sorted(file for file in folders.walk(folder) if file.suffix in _READERS)
 
 
 def load_array(file: Path, below: int, what: str) -> Tensor:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 
 import numpy as np
@@ -16,6 +15,7 @@ from slmcore.units import OperatingPoint, Units
 from slmzoo.cli import main
 from slmzoo.corpus.formats import FORMATS, convert
 from slmzoo.training.data.unit_files import UnitSource
+from tests.reference.named_units import names_in
 
 utterances = st.lists(st.lists(st.integers(0, 999), min_size=1, max_size=30), min_size=1, max_size=5)
 
@@ -181,86 +181,6 @@ def test_the_command(tmp_path, capsys):
     assert "gone" in capsys.readouterr().err
 
 
-paths = st.lists(st.text("ab%2F.é ", min_size=1, max_size=4).filter(lambda t: t not in ("..", ".")), min_size=1,
-                 max_size=3).map("/".join)  # fmt: skip
-called = st.tuples(paths, st.none() | paths, st.none() | paths)
-
-
-def names_in(folder) -> list[tuple]:
-    found = [(r.id, r.chapter, r.speaker, r.units.framewise().tolist()) for r in shards.read(folder)]
-    return sorted(found, key=str)
-
-
-def of_names(folder, names):
-    """Shards of utterances that are called (id, chapter, speaker), each of its own units."""
-    folder.mkdir()
-    units = [Units.from_framewise(torch.tensor([i, i, 9]), 50.0) for i in range(len(names))]
-    records = [Record(n, u, 960, 16000, s, c) for (n, c, s), u in zip(names, units, strict=True)]
-    shards.write(folder / "a.parquet", records, {})
-    shards.write_index(folder)
-    return folder
-
-
-@pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=15, deadline=None)
-@given(names=st.lists(called, min_size=1, max_size=4, unique_by=lambda row: row[0].casefold()))
-def test_ids_chapters_and_speakers_come_back(tmp_path_factory, name, names):
-    folder = tmp_path_factory.mktemp("names")
-    source = of_names(folder / "shards", names)
-    try:
-        convert(source, folder / "other", read_as="shards", write_as=name)
-    except ValueError as error:
-        assert "would share the file" in str(error)
-        assert not (folder / "other").exists()
-        return
-    convert(folder / "other", folder / "back", read_as=name, write_as="shards")
-    assert names_in(folder / "back") == names_in(source)
-
-
-NAMES = [
-    ("s1/a", "train/s1", None),
-    ("seg1", None, "S1"),
-    ("x", "c", "s"),
-    ("50%2Foff", None, None),
-    ("c/y", "c", None),
-]
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_the_names_of_corpora_come_back(tmp_path, name):
-    source = of_names(tmp_path / "shards", NAMES)
-    convert(source, tmp_path / "other", read_as="shards", write_as=name)
-    convert(tmp_path / "other", tmp_path / "back", read_as=name, write_as="shards")
-    assert names_in(tmp_path / "back") == names_in(source)
-
-
-def test_without_the_file_of_names_a_path_says_what_it_can(tmp_path):
-    convert(of_names(tmp_path / "shards", NAMES[:2]), tmp_path / "npy", read_as="shards", write_as="npy")
-    (tmp_path / "npy" / "names.jsonl").unlink()
-    convert(tmp_path / "npy", tmp_path / "back", read_as="npy", write_as="shards")
-    assert [row[:3] for row in names_in(tmp_path / "back")] == [("S1/seg1", "S1", None), ("s1/a", "train/s1", None)]
-
-
-def test_names_that_a_path_tells_need_no_file(tmp_path):
-    for name, file in (("npy", "npy/names.jsonl"), ("slamkit", "slamkit.names.jsonl")):
-        for source, kept in (("plain", False), ("named", True), ("plain", False)):
-            names = [("c/y", "c", None)] if source == "plain" else NAMES
-            if not (tmp_path / source).exists():
-                of_names(tmp_path / source, names)
-            if name == "npy":
-                shutil.rmtree(tmp_path / "npy", ignore_errors=True)
-            convert(tmp_path / source, tmp_path / name, read_as="shards", write_as=name)
-            assert (tmp_path / file).exists() == kept
-
-
-def test_a_damaged_file_of_names_is_named(tmp_path):
-    convert(of_names(tmp_path / "shards", NAMES), tmp_path / "npy", read_as="shards", write_as="npy")
-    with (tmp_path / "npy" / "names.jsonl").open("a") as file:
-        file.write('{"name": "x"}\n')
-    with pytest.raises(ValueError, match=r"names\.jsonl, line 4 is damaged"):
-        convert(tmp_path / "npy", tmp_path / "back", read_as="npy", write_as="shards")
-
-
 @pytest.mark.parametrize(("name", "write_as"), [("npy", "npy"), ("zerosyl", "zerosyl"), ("shards", "shards")])
 def test_a_folder_that_holds_such_units_is_refused_and_stays_as_it_is(tmp_path, name, write_as):
     first = written(tmp_path / "first", [[1], [2]], ["a", "b"])
@@ -270,6 +190,15 @@ def test_a_folder_that_holds_such_units_is_refused_and_stays_as_it_is(tmp_path, 
     with pytest.raises(ValueError, match=r"already\. Use another folder"):
         convert(second, tmp_path / "out", read_as="shards", write_as=write_as)
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_linked_folders_are_entered(tmp_path):
+    source = written(tmp_path / "shards", [[1], [2]], ["s/a", "t/b"])
+    convert(source, tmp_path / "npy", read_as="shards", write_as="npy")
+    (tmp_path / "npy" / "t").rename(tmp_path / "elsewhere")
+    (tmp_path / "npy" / "t").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert convert(tmp_path / "npy", tmp_path / "back", read_as="npy", write_as="shards") == 2
+    assert [spoken.name for spoken in UnitSource(tmp_path / "npy").read(9)] == ["s/a", "t/b"]
 
 
 def test_folders_may_hold_other_things_and_several_formats(tmp_path):
@@ -316,10 +245,3 @@ def test_an_id_that_comes_again_is_named_with_both_lines_and_nothing_stays(tmp_p
     with pytest.raises(ValueError, match=rf"in, line {number}: the id '0' is taken, by .*in, line 1\."):
         convert(tmp_path / "in", tmp_path / "out", read_as="slamkit", write_as=write_as)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-def test_two_utterances_never_share_a_file(tmp_path):
-    source = of_names(tmp_path / "shards", [("c/x", "c", None), ("x", "c", None)])
-    with pytest.raises(ValueError, match=r"'x' and another utterance would share the file x\.npy"):
-        convert(source, tmp_path / "npy", read_as="shards", write_as="npy")
-    assert not (tmp_path / "npy").exists()
