@@ -82,6 +82,10 @@ def _guard() -> None:
         paths = [_Path(path).resolve() for path in getattr(package, "__path__", [])]
         if package is None or here in [path.parent for path in paths]:
             continue
+        if here in paths and getattr(package, "__file__", None) is None:
+            # Imported from the folder above: Python took this clone for a package, an empty one of the same name.
+            del _sys.modules[name]
+            continue
         if not paths or version(paths[0].parent) != version(here):
             where = paths[0] if paths else getattr(package, "__file__", "unknown place")
             raise ImportError(

@@ -19,6 +19,7 @@ REQUIRED = [
     "filelock>=3.12",
     "tqdm>=4.65",
     "simple-parsing>=0.1.6",
+    "pyyaml>=6.0",
     "matplotlib>=3.8",
 ]
 FAST = ["numba>=0.60"]
@@ -65,4 +66,7 @@ setup(
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["slmzoo = slmzoo.cli:main"]},
+    # An editable install that is a place on the path: by the default one, `import slmzoo` from the folder above a clone
+    # named slmzoo would give that folder as an empty namespace package.
+    options={"editable_wheel": {"mode": "compat"}},
 )

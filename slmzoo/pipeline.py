@@ -37,6 +37,10 @@ class Continuation:
     finished: bool
     """Whether the language model ended the utterance itself."""
 
+    def __repr__(self) -> str:
+        end = "ended" if self.finished else "not ended"
+        return f"Continuation({len(self.prompt)} units continued by {len(self.units)}, {end}: {self.speech!r})"
+
 
 class Pipeline(nn.Module):
     """Encoder, quantiser, unit language model with its tokenizer, and synthesiser that belong together.

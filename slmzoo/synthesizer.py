@@ -43,6 +43,10 @@ class Speech:
     wanted_seconds: float | None = None
     """How long the units last in the speech that they were found in; None for units without durations."""
 
+    def __repr__(self) -> str:
+        whole = "" if self.finished else ", not finished"
+        return f"Speech({self.seconds:.2f} s at {self.sample_rate} Hz, {len(self.codes)} codec tokens{whole})"
+
     @property
     def seconds(self) -> float:
         """How long it lasts."""

@@ -30,6 +30,7 @@ from slmzoo.commands.options.common import (
     ZooOptions,
 )
 from slmzoo.commands.results import ResultsCommand
+from slmzoo.commands.waiting import is_quiet, waiting
 from slmzoo.pipeline import Pipeline
 
 __all__ = [
@@ -79,7 +80,8 @@ class ModelCommand(ModelOptions, PreciseCommand):
 
     def pipeline(self, **parts: bool) -> Pipeline:
         """The models of this command's operating point, on its device."""
-        return hub.pipeline(self.k, self.lmbda, **{**self._loading(), **parts}).to(self.chosen_device())
+        with waiting(f"loading models of the zoo {self.zoo}"):
+            return hub.pipeline(self.k, self.lmbda, **{**self._loading(), **parts}).to(self.chosen_device())
 
     def _loading(self) -> dict[str, Any]:
         return {"zoo": self.zoo, "registry": self.registry, "dtype": getattr(torch, self.dtype)}
@@ -116,7 +118,7 @@ class AudioCommand(AudioOptions, ModelCommand):
         well, 1 otherwise.
         """
         files, failed = self._files()
-        progress = tqdm(total=len(files), unit="file", disable=None if len(files) > 1 else True)
+        progress = tqdm(total=len(files), unit="file", disable=None if len(files) > 1 and not is_quiet() else True)
         with self.results() as write, progress, one_unless_worth(torch.device(self.chosen_device())):
             for first in range(0, len(files), batch):
                 made: dict[Path, Made] = {}

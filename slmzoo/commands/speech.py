@@ -13,6 +13,7 @@ from slmcore import audio
 from slmcore.units import Units
 from slmzoo.commands.common import AudioCommand, DecodingCommand, complain, describe, point_of
 from slmzoo.commands.options.speech import ContinueOptions, ResynthOptions, ScoreOptions, SpeechOptions
+from slmzoo.commands.waiting import waiting
 from slmzoo.figures import units_figure
 from slmzoo.pipeline import Pipeline, Speech
 
@@ -53,7 +54,12 @@ class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
         """As `for_each`, with a name for the files of each input in place of its path."""
         self.out.mkdir(parents=True, exist_ok=True)
         taken: set[str] = set()
-        return self.for_each(lambda path, wav, rate: work(_free(path.stem, taken), wav, rate))
+
+        def one(path: Path, wav: Tensor, rate: int) -> dict[str, Any]:
+            with waiting(f"synthesising {path.name} ({wav.shape[-1] / rate:.0f} s)"):
+                return work(_free(path.stem, taken), wav, rate)
+
+        return self.for_each(one)
 
     def write(self, stem: str, spoken: list[Speech]) -> dict[str, Any]:
         """Write the wavs: their names, seconds, and what is to be known of each."""

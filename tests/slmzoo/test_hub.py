@@ -260,6 +260,17 @@ def test_an_installed_slmzoo_of_the_same_version_is_fine(registry, tmp_path):
     assert "already imported" in done.stderr
 
 
+def test_a_clone_that_was_imported_from_the_folder_above_is_loaded_all_the_same(registry, tmp_path):
+    copied(tmp_path / "slmzoo")
+    snippet = SNIPPET.format(root="slmzoo", file=str(registry.parent / "codebook.pt"))
+    code = (
+        f"import slmzoo; assert not hasattr(slmzoo, '__version__'); {snippet}; import slmzoo; print(slmzoo.__version__)"
+    )
+    done = run_python(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["0.1.0"]
+
+
 def test_everything_needed_is_imported_when_an_entry_returns(registry, tmp_path):
     """torch.hub takes the repository off sys.path once an entry point has returned."""
     repo = copied(tmp_path / "repo")

@@ -7,7 +7,8 @@ import torch
 
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
-from slmzoo.pipeline import Pipeline, Synthesizer
+from slmzoo.pipeline import Continuation, Pipeline, Synthesizer
+from slmzoo.synthesizer import Speech
 from tests.reference import tiny_zoo
 
 
@@ -225,3 +226,13 @@ def test_what_is_returned_can_be_trained_on(pipeline, speech):
     tensors = [units.units, units.durations, *made.units, *made.log_probs, per_token, spoken.codes, spoken.durations]
     assert not any(tensor.is_inference() for tensor in [*tensors, spoken.wav])
     torch.nn.Embedding(20, 3)(units.units).sum().backward()
+
+
+def test_speech_is_shown_in_a_line_without_its_samples():
+    spoken = Speech(torch.zeros(1, 36000), 24000, torch.zeros(60, dtype=torch.int64), True, torch.ones(20))
+    assert repr(spoken) == "Speech(1.50 s at 24000 Hz, 60 codec tokens)"
+    cut = replace(spoken, wav=spoken.wav[:, :6000], finished=False)
+    assert repr(cut) == "Speech(0.25 s at 24000 Hz, 60 codec tokens, not finished)"
+    more = Continuation(spoken, torch.ones(20), torch.ones(7), torch.zeros(7), finished=True)
+    assert repr(more) == f"Continuation(20 units continued by 7, ended: {spoken!r})"
+    assert "not ended" in repr(replace(more, finished=False))
