@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.seanet import SEANetConfig
 
@@ -29,8 +30,7 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(must(name, "a whole number >= 1", value))
+            object.__setattr__(self, name, whole(name, value, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,7 @@ class SoundStreamConfig:
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "codebook_size", "num_codebooks", "downsample"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(must(name, "a whole number >= 1", value))
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
         if self.codebook_size < 2:
             raise ValueError(must("codebook_size", "at least 2", self.codebook_size))
         if self.hop > self.sample_rate:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from slmcore import audio
 from slmcore.batching import by_length
+from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read, save
 from slmcore.files.pretrained import SAVED_NAME, weights_file
@@ -26,6 +27,9 @@ from soundstream.streaming import Stream
 from soundstream.transformer import Transformer
 
 __all__ = ["Reconstruction", "SoundStream", "load"]
+
+_SEGMENT_SECONDS = 10.0
+"""Longer audio is coded and decoded in segments."""
 
 
 class Reconstruction(NamedTuple):
@@ -148,8 +152,15 @@ class SoundStream(nn.Module):
     @torch.no_grad()
     def encode_latents(self, wav: Tensor, sr: int) -> Tensor:
         """Encode waveforms (B, samples) at `sr` Hz to latents (B, dimension, frames), not quantised."""
-        wavs = _checked(wav, sr).to(self.device, torch.float32 if wav.itemsize < 4 else wav.dtype)
-        return self.heard(self._filled(audio.resample(wavs, sr, self.sample_rate).to(self.dtype)))
+        sr = whole("sr", sr, 1, "a whole number of samples per second > 0")
+        wavs = _checked(wav).to(self.device, torch.float32 if wav.itemsize < 4 else wav.dtype)
+        filled = self._filled(audio.resample(wavs, sr, self.sample_rate).to(self.dtype))
+        if self.config.seanet.streamable:
+            state = State()
+            chunks = filled.split(self._segment * self.hop, 1)
+            return torch.cat([self.heard(chunk, state) for chunk in chunks], 2)
+        frames = self.encoder.in_segments(filled, self._segment * self.config.downsample)
+        return self.downsample(self.encoder_transformer(frames))
 
     @torch.no_grad()
     def decode_latents(self, latents: Tensor, samples: int | None = None) -> Tensor:
@@ -160,7 +171,14 @@ class SoundStream(nn.Module):
         longest = latents.shape[2] * self.hop
         if samples is not None and not 0 <= samples <= longest:
             raise ValueError(must("samples", f"from 0 to {longest}, what the frames have", samples))
-        return self.spoken(latents.to(self.device, self.dtype))[:, :samples].float()
+        latents = latents.to(self.device, self.dtype)
+        if self.config.seanet.streamable or not longest:
+            state = State()
+            wav = torch.cat([self.spoken(chunk, state) for chunk in latents.split(self._segment, 2)], 1)
+        else:
+            frames = self.decoder_transformer(self.upsample(latents))
+            wav = self.decoder.in_segments(frames, self._segment * self.config.downsample)
+        return wav[:, :samples].float()
 
     @torch.no_grad()
     def quantize(self, latents: Tensor, bandwidth: float | None = None) -> Tensor:
@@ -235,6 +253,10 @@ class SoundStream(nn.Module):
         latents = [self.dequantize(sequence.codes[None])[0] for sequence in codes]
         return by_length(latents, lambda stacked: self.decode_latents(stacked).unsqueeze(1))
 
+    @property
+    def _segment(self) -> int:
+        return max(1, int(_SEGMENT_SECONDS * self.frame_rate))
+
     def _levels(self, bandwidth: float | None) -> int:
         return self.num_codebooks if bandwidth is None else self.config.levels_of(bandwidth)
 
@@ -244,9 +266,7 @@ class SoundStream(nn.Module):
         return nn.functional.pad(wav, (0, missing)) if missing and self.config.seanet.causal else wav
 
 
-def _checked(wav: Tensor, sr: int) -> Tensor:
-    if not isinstance(sr, int) or isinstance(sr, bool) or sr <= 0:
-        raise ValueError(must("sr", "a whole number of samples per second > 0", sr))
+def _checked(wav: Tensor) -> Tensor:
     if not isinstance(wav, Tensor) or not wav.is_floating_point() or wav.ndim != 2 or not wav.shape[1]:
         found = f"a {wav.dtype} tensor of {tuple(wav.shape)}" if isinstance(wav, Tensor) else wav
         raise ValueError(must("wav", "a float tensor (B, samples), samples >= 1", found))

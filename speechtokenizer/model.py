@@ -23,13 +23,17 @@ from speechtokenizer.published import config_beside, published
 
 __all__ = ["SpeechTokenizer", "load"]
 
+_SEGMENT_SECONDS = 10.0
+"""Longer audio passes the convolutions in segments."""
+
 
 class SpeechTokenizer(nn.Module):
     """SEANet encoder and decoder around residual codebooks; level 1 holds content, the others timbre and the rest.
 
     Two sets of verbs: the published ones (`encode`, `decode`, `forward_feature`, `forward`) take and give batches of
     the model's rate, those of every codec (`encode_wav`, `decode_codes`) one utterance at any rate. Codes are int64 on
-    the CPU. Codebooks and distances stay in float32 under `.half()` and `.to(torch.bfloat16)`.
+    the CPU. Of long audio only what lies at the frame rate is held as a whole. Codebooks and distances stay in float32
+    under `.half()` and `.to(torch.bfloat16)`.
     """
 
     operating_point: OperatingPoint | None = None
@@ -193,6 +197,10 @@ class SpeechTokenizer(nn.Module):
         return self.decode_codes(Codes(mixed, content.frame_rate, content.codebook_size))
 
     @property
+    def _segment(self) -> int:
+        return max(1, int(_SEGMENT_SECONDS * self.frame_rate))
+
+    @property
     def _dtype(self) -> torch.dtype:
         return next(self.encoder.parameters()).dtype
 
@@ -200,7 +208,8 @@ class SpeechTokenizer(nn.Module):
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 3 or x.shape[1] != 1 or not x.shape[2]:
             found = f"a {x.dtype} tensor of {tuple(x.shape)}" if isinstance(x, Tensor) else x
             raise ValueError(must("x", "a float tensor (B, 1, samples), samples >= 1", found))
-        return self.encoder(x.squeeze(1).to(self.device, self._dtype))
+        wav = x.squeeze(1).to(self.device, self._dtype)
+        return self.encoder(wav) if torch.is_grad_enabled() else self.encoder.in_segments(wav, self._segment)
 
     def _levels(self, n_q: int | None, st: int | None) -> tuple[int, int]:
         first, last = st or 0, n_q or self.num_codebooks
@@ -216,7 +225,7 @@ class SpeechTokenizer(nn.Module):
     def _wav_of(self, vectors: Tensor) -> Tensor:
         if not vectors.shape[-1]:
             return torch.zeros(len(vectors), 1, 0, device=self.device)
-        return self.decoder(vectors.to(self._dtype)).float().unsqueeze(1)
+        return self.decoder.in_segments(vectors.to(self._dtype), self._segment).float().unsqueeze(1)
 
 
 def load(path: str | Path) -> SpeechTokenizer:

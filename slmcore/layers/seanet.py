@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from slmcore.checks import whole
 from slmcore.errors import must
+from slmcore.layers.segments import in_segments
 from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d, ResidualLSTM, State, Stateful
 
 __all__ = ["ACTIVATIONS", "SEANetConfig", "SEANetDecoder", "SEANetEncoder", "Snake"]
@@ -134,6 +135,15 @@ class SEANetEncoder(Stateful):
         """
         return self.model(wav.unsqueeze(1), state)
 
+    def in_segments(self, wav: Tensor, frames: int) -> Tensor:
+        """Return what `forward` does, with the convolutions before the LSTM applied to `frames` frames at a time.
+
+        They hold most of the memory; what grows with the length is one vector of `widest` for each frame.
+        """
+        # LSTM, activation and convolution come last.
+        convs, rest = _parted(self.model, len(self.model) - (3 if self.config.lstm_layers else 0))
+        return rest(in_segments(convs, wav.unsqueeze(1), self.config.hop, 1, frames))
+
 
 class SEANetDecoder(Stateful):
     """Latents to waveform, the encoder's mirror image with transposed convolutions."""
@@ -146,6 +156,17 @@ class SEANetDecoder(Stateful):
     def forward(self, latents: Tensor, state: State | None = None) -> Tensor:
         """Latents (B, dimension, T), T >= 1, to waveforms (B, T * hop)."""
         return self.model(latents, state).squeeze(1)
+
+    def in_segments(self, latents: Tensor, frames: int) -> Tensor:
+        """Return what `forward` does, with the convolutions behind the LSTM applied to `frames` frames at a time."""
+        # Convolution and LSTM come first.
+        head, convs = _parted(self.model, 2 if self.config.lstm_layers else 0)
+        return in_segments(convs, head(latents), 1, self.config.hop, frames).squeeze(1)
+
+
+def _parted(model: Chain, at: int) -> tuple[Chain, Chain]:
+    layers = list(model)
+    return Chain(*layers[:at]), Chain(*layers[at:])
 
 
 def _encoder_layers(config: SEANetConfig) -> Iterator[nn.Module]:

@@ -230,3 +230,15 @@ def test_files_of_another_kind_and_needless_facts_are_refused(tmp_path: Path):
     for needless in ({"heads": 4}, {"colour": 1}):
         with pytest.raises(CheckpointError, match=f"do not want {next(iter(needless))} to be told"):
             load(tmp_path / "right.pt", **needless)
+
+
+@every
+def test_long_audio_is_what_it_is_as_a_whole(name: str):
+    """25 s, and so in three segments."""
+    model = copy.deepcopy(MODELS[name]).double()
+    wav = noise(1, 15_007).double()
+    missing = -15_007 % model.hop if name != "plain" else 0
+    with torch.no_grad():
+        latents = model.heard(torch.nn.functional.pad(wav, (0, missing)))
+        assert torch.allclose(model.encode_latents(wav, 600), latents, atol=1e-9)
+        assert torch.allclose(model.decode_latents(latents), model.spoken(latents).float(), atol=1e-6)

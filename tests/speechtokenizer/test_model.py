@@ -243,3 +243,16 @@ def test_codes_of_another_codec_are_named():
 def test_a_config_that_describes_no_codec_is_refused(change, message):
     with pytest.raises(CheckpointError, match=message):
         SpeechTokenizerConfig.from_dict(CONFIG.to_dict() | change)
+
+
+def test_long_audio_is_what_it_is_as_a_whole():
+    """25 s, and so in three segments."""
+    model = copy.deepcopy(MODEL).double()
+    model.config = dataclasses.replace(CONFIG, sample_rate=400)
+    x = noise(1, 1, 10_007).double()
+    with torch.no_grad():
+        latents = model.encoder(x[:, 0])
+        codes = model.encode(x)
+        assert torch.equal(codes, model.quantizer.encode(latents))
+        whole = model.decoder(model.quantizer.decode(codes)).float()
+        assert torch.allclose(model.decode(codes)[:, 0], whole, atol=1e-6)
