@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torchaudio
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from slmcore import audio
 from slmcore.audio import resampling
@@ -62,19 +63,27 @@ def test_what_lies_above_the_new_nyquist_frequency_is_taken_out():
     assert audio.resample(high, 44101, 16000)[:, 400:-400].abs().max() < 2e-2
 
 
-def test_memory_does_not_grow_with_the_rates(monkeypatch):
-    largest = 0
-    concatenate = torch.arange
+class Largest(TorchDispatchMode):
+    """The number of elements of the largest tensor that is made."""
 
-    def watched(*args, **kwargs):
-        nonlocal largest
-        result = concatenate(*args, **kwargs)
-        largest = max(largest, result.numel())
-        return result
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
 
-    monkeypatch.setattr(torch, "arange", watched)
-    audio.resample(torch.zeros(1, 44101), 44101, 16000)
-    assert largest < 100_000
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.elements = max(self.elements, made.numel() if isinstance(made, torch.Tensor) else 0)
+        return made
+
+
+@pytest.mark.parametrize("sr", [4001, 11127])
+def test_memory_does_not_grow_with_the_rates(sr):
+    with Largest() as largest:
+        audio.resample(torch.zeros(1, 3 * sr), sr, 16000)
+    assert 48000 <= largest.elements < 2**21
+    with Largest() as usual:
+        torchaudio.functional.resample(torch.zeros(1, 320), 4001, 4000)
+    assert usual.elements > 2**23
 
 
 @pytest.mark.parametrize("samples", [0, 1, 2, 319])
