@@ -252,7 +252,7 @@ def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack
     "int8-weight-only": those of the language model and of ELLA-V as bytes, for decoding on a CPU); with_ulm and
     with_speech (False leaves the language model, or ELLA-V and the codec, out).
 
-    Example: `torch.hub.load("org/slmzoo", "pipeline", zoo="demo")`
+    Example: `torch.hub.load("slmzoo/slmzoo", "pipeline", zoo="demo")`
     """
     from slmzoo import hub
 

@@ -11,6 +11,7 @@ import torch
 
 from slmcore.files.registry import rows
 from slmzoo.cli import main
+from slmzoo.recipes.demo.corpus import SAMPLE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +55,17 @@ def test_commands(workplace, capsys):
 def test_make_targets_exist():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
     assert set(re.findall(r"make (\w+)", README)) <= targets
+
+
+def test_make_demo_installs_no_more_than_it_needs_and_tells_what_was_said_and_made():
+    rules = dict(re.findall(r"^([\w./]+):[^\n]*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M))
+    assert "$(PIP) -e .\n" in rules[".venv/.demo"]
+    assert "[test]" not in rules[".venv/.demo"] + rules["demo"]
+    assert "[test]" in rules[".venv/.installed"]
+    *_, sentence, made = rules["demo"].splitlines()
+    assert SAMPLE in sentence
+    assert "demo-out/sample.wav" in made
+    assert "demo-out/sample.png" in made
 
 
 def test_links_lead_somewhere():

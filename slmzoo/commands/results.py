@@ -78,10 +78,10 @@ def on_terminal() -> bool:
 
 
 def number(value: Any) -> str:
-    """A value as a person reads it: 4 significant digits, whole numbers without a point."""
+    """A value as a person reads it: 6 significant digits, whole numbers without a point."""
     if not isinstance(value, float):
         return str(value)
-    return str(int(value)) if value.is_integer() else f"{value:.4g}"
+    return str(int(value)) if value.is_integer() else f"{value:.6g}"
 
 
 def _write(file: TextIO, row: Row) -> None:

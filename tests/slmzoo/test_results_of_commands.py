@@ -103,17 +103,17 @@ def test_list_as_rows(capsys, tmp_path):
 def test_training_for_a_person(capsys, terminal):
     row = {"zoo": "mine", "kind": "ulm", "k": 20, "lmbda": 4.0, "step": 300, "loss": 1.23456, "bits_per_second": None}
     Training(settings=None, train=lambda _: [row]).run()
-    assert capsys.readouterr().out == "ulm added to zoo mine: k 20, lmbda 4, step 300, loss 1.235\n"
+    assert capsys.readouterr().out == "ulm added to zoo mine: k 20, lmbda 4, step 300, loss 1.23456\n"
 
 
 def test_any_result_for_a_person(capsys, terminal):
     with ResultsCommand().results() as write:
-        write({"name": "x", "value": 0.123456, "nothing": None})
-    assert capsys.readouterr().out == "name x, value 0.1235\n"
+        write({"name": "x", "value": 0.12345678, "nothing": None})
+    assert capsys.readouterr().out == "name x, value 0.123457\n"
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(4500.0, "4500"), (0.00012345, "0.0001234"), (7, "7"), ("a", "a"), (-0.1, "-0.1")]
+    ("value", "text"), [(4500.0, "4500"), (0.00012345, "0.00012345"), (7, "7"), ("a", "a"), (-0.1, "-0.1")]
 )
 def test_numbers(value, text):
     assert number(value) == text
