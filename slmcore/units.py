@@ -148,7 +148,7 @@ class Codes:
 
     @property
     def num_codebooks(self) -> int:
-        """How many codes stand for a frame."""
+        """Number of codes per frame."""
         return len(self.codes)
 
     @property

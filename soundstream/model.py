@@ -14,8 +14,8 @@ from slmcore import audio
 from slmcore.batching import by_length
 from slmcore.checks import whole
 from slmcore.errors import must
-from slmcore.files.checkpoint import Checkpoint, build, read, save
-from slmcore.files.pretrained import SAVED_NAME, weights_file
+from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
 from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d, State
 from slmcore.layers.vq import Quantized, check_codes
@@ -43,7 +43,7 @@ class Reconstruction(NamedTuple):
     """(B, dimension, frames) before quantisation."""
 
 
-class SoundStream(nn.Module):
+class SoundStream(Saved):
     """SEANet encoder and decoder around residual codebooks, with transformers and a split quantiser where asked for.
 
     Codes are int64 on the CPU, (B, levels, frames). A causal codec hears silence behind the end of a sound up to a
@@ -79,11 +79,6 @@ class SoundStream(nn.Module):
         """Load a published or saved model from its file or folder; see `load`."""
         return load(path, **facts)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder, which is made, in the project's format."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        save(Path(folder) / SAVED_NAME, self.checkpoint())
-
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
         state = dict(self.state_dict())
@@ -92,13 +87,8 @@ class SoundStream(nn.Module):
         )
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-    @property
     def dtype(self) -> torch.dtype:
-        """What the convolutions compute in."""
+        """Dtype of the convolutions."""
         return next(self.encoder.parameters()).dtype
 
     @property

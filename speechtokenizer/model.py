@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from slmcore import audio
 from slmcore.batching import by_length
 from slmcore.errors import must
-from slmcore.files.checkpoint import Checkpoint, build, read, save
-from slmcore.files.pretrained import SAVED_NAME, weights_file
+from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
 from slmcore.layers.vq import ResidualVQ, check_codes
 from slmcore.units import Codes, OperatingPoint
@@ -27,7 +27,7 @@ _SEGMENT_SECONDS = 10.0
 """Longer audio passes the convolutions in segments."""
 
 
-class SpeechTokenizer(nn.Module):
+class SpeechTokenizer(Saved):
     """SEANet encoder and decoder around residual codebooks; level 1 holds content, the others timbre and the rest.
 
     Two sets of verbs: the published ones (`encode`, `decode`, `forward_feature`, `forward`) take and give batches of
@@ -62,22 +62,12 @@ class SpeechTokenizer(nn.Module):
         """
         return load(path)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder, which is made, in the project's format."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        save(Path(folder) / SAVED_NAME, self.checkpoint())
-
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
         state = dict(self.state_dict())
         return Checkpoint(
             kind="speechtokenizer", config=self.config.to_dict(), state=state, provenance=dict(provenance or {})
         )
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
 
     @property
     def sample_rate(self) -> int:

@@ -37,7 +37,7 @@ class Checkpoint:
     """The content of a model file, in the project's own terms."""
 
     kind: str
-    """"wavlm", "codebook", "ulm", "ellav" or "wavtokenizer"."""
+    """"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "speechtokenizer", "uslm" or "soundstream"."""
     config: dict[str, Any]
     """Fields of the model's config dataclass."""
     state: dict[str, Tensor]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from slmcore.errors import must
-from slmcore.files.checkpoint import Checkpoint, build, read, save
-from slmcore.files.pretrained import SAVED_NAME, weights_file
+from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.decoding import FREE, decode
 from slmcore.layers.sampling import Sampler
 from slmcore.units import Codes
@@ -27,7 +27,7 @@ _CODES_PER_TEXT_ID = 16
 """Speech is cut off after this many frames for each text id."""
 
 
-class USLM(nn.Module):
+class USLM(Saved):
     """A language model of the first level's codes, and a decoder that fills in the other levels."""
 
     def __init__(self, config: USLMConfig) -> None:
@@ -49,20 +49,10 @@ class USLM(nn.Module):
         """Load a published or saved model from its file or folder; see `load`."""
         return load(path, heads, prefix_mode)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model into a folder, which is made, in the project's format."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        save(Path(folder) / SAVED_NAME, self.checkpoint())
-
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
         state = dict(self.state_dict())
         return Checkpoint(kind="uslm", config=self.config.to_dict(), state=state, provenance=dict(provenance or {}))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.ar.output.weight.device
 
     def forward(self, texts: Sequence[Tensor], codes: Sequence[Tensor], level: int) -> list[Tensor]:
         """Return the logits of a level for each utterance, teacher-forced.
