@@ -1,6 +1,9 @@
-"""Where long speech can be cut without cutting a word."""
+"""Where long speech can be cut without cutting a word, and which stretches of it are speech."""
 
 from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -8,7 +11,7 @@ from torch import Tensor
 
 from slmcore.errors import must
 
-__all__ = ["pauses"]
+__all__ = ["pauses", "stretches"]
 
 _HOP_SECONDS, _WINDOW_HOPS = 0.01, 2
 _LEVELS_OVER_SECONDS = 20.0
@@ -18,6 +21,8 @@ _NOISE, _SPEECH = 0.1, 0.95
 _OVER_NOISE_DB, _UNDER_SPEECH_DB, _LEAST_UNDER_SPEECH_DB = 6.0, 35.0, 10.0
 _SHORTEST_PAUSE_SECONDS = 0.2
 """Closures of stops are shorter."""
+_LONG_PAUSE_SECONDS, _KEPT_SECONDS = 1.0, 0.25
+"""A pause that parts stretches, and how much of it a stretch keeps."""
 _SHORTEST_SEGMENT_SECONDS = 0.5
 _CANDIDATE_SECONDS = 0.1
 _IN_SPEECH, _LOUDEST, _UNUSUAL = 1000.0, 100.0, 100.0
@@ -39,13 +44,52 @@ def pauses(wav: Tensor, sr: int, longest_seconds: float = 30.0, usual_seconds: f
     longest = int(longest_seconds * sr)
     if wav.shape[-1] <= longest:
         return []
-    hop = max(1, int(_HOP_SECONDS * sr))
+    hop = _hop(sr)
     cost = _cost(_level(wav, hop))
     places = _cheapest_of_each(cost, max(1, int(_CANDIDATE_SECONDS / _HOP_SECONDS)))
     samples = places * hop + hop // 2
     shortest = int(min(_SHORTEST_SEGMENT_SECONDS, longest_seconds / 4) * sr)
     usual = longest if usual_seconds is None else min(longest, int(usual_seconds * sr))
     return _fewest(samples, cost[places], wav.shape[-1], (shortest, usual, longest))
+
+
+def stretches(
+    wav: Tensor, sr: int, longest_seconds: float = 30.0, usual_seconds: float | None = None
+) -> list[tuple[int, int]]:
+    """Return the stretches of speech in a wav (1, samples), none longer than `longest_seconds`: samples (start, end).
+
+    A wav that is not longer is one stretch. Others are parted at pauses of a second or more, and where that is not
+    enough as `pauses` does. A stretch keeps a quarter of a second of the pauses around it.
+    """
+    total = wav.shape[-1]
+    if total <= int(longest_seconds * sr):
+        return [(0, total)]
+    hop, kept = _hop(sr), int(_KEPT_SECONDS * sr)
+    rests = (_runs(_quiet(_level(wav, hop))) * hop).tolist()
+    long = [(a + kept, b - kept) for a, b in rests if b - a >= _LONG_PAUSE_SECONDS * sr]
+    found: list[tuple[int, int]] = []
+    for start, end in zip([0, *(b for _, b in long)], [*(a for a, _ in long), total], strict=True):
+        cuts = pauses(wav[:, start:end], sr, longest_seconds, usual_seconds)
+        edges = [start, *(start + cut for cut in cuts), end]
+        found += [_without_rests(a, b, rests, kept) for a, b in pairwise(edges)]
+    return [(a, b) for a, b in found if a < b]
+
+
+def _without_rests(start: int, end: int, rests: list[list[int]], kept: int) -> tuple[int, int]:
+    """Return a stretch without the pauses that it begins and ends in, but for `kept` samples of each."""
+    _, until = _pause_at(start, rests)
+    since, _ = _pause_at(end, rests)
+    return max(start, until - kept), min(end, since + kept)
+
+
+def _pause_at(sample: int, rests: list[list[int]]) -> tuple[int, int]:
+    """Return where the pause around a sample begins and ends, both the sample itself where there is none."""
+    begin, end = rests[max(0, bisect_right(rests, [sample, sample]) - 1)] if rests else (sample, sample)
+    return (begin, end) if begin <= sample <= end else (sample, sample)
+
+
+def _hop(sr: int) -> int:
+    return max(1, int(_HOP_SECONDS * sr))
 
 
 def _level(wav: Tensor, hop: int) -> np.ndarray:
@@ -57,12 +101,15 @@ def _level(wav: Tensor, hop: int) -> np.ndarray:
 
 def _cost(level: np.ndarray) -> np.ndarray:
     """Return what a cut costs at each hop, from its level in dB."""
-    stretch = int(_LEVELS_OVER_SECONDS / _HOP_SECONDS)
-    parts = np.array_split(level, max(1, len(level) // stretch))
-    quiet = np.concatenate([part < _threshold(part) for part in parts])
-    clearance = _clearance(quiet)
+    clearance = _clearance(_quiet(level))
     loudness = (level - level.min()) / max(float(np.ptp(level)), 1e-6)
-    return np.where(clearance > 0, 1 + 0.1 / np.maximum(clearance, 0.01), _IN_SPEECH + _LOUDEST * loudness)
+    return np.where(clearance > 0, 1 + 0.1 / np.maximum(clearance, _HOP_SECONDS), _IN_SPEECH + _LOUDEST * loudness)
+
+
+def _quiet(level: np.ndarray) -> np.ndarray:
+    """Return whether each hop's level in dB is below the threshold of its part of the recording."""
+    parts = np.array_split(level, max(1, len(level) // int(_LEVELS_OVER_SECONDS / _HOP_SECONDS)))
+    return np.concatenate([part < _threshold(part) for part in parts])
 
 
 def _threshold(level: np.ndarray) -> float:
@@ -70,14 +117,18 @@ def _threshold(level: np.ndarray) -> float:
     return float(min(max(noise + _OVER_NOISE_DB, speech - _UNDER_SPEECH_DB), speech - _LEAST_UNDER_SPEECH_DB))
 
 
+def _runs(quiet: np.ndarray) -> np.ndarray:
+    """Return the pauses, (start, end) in hops each: runs of quiet hops that are long enough."""
+    edges = np.flatnonzero(np.diff(quiet.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    return edges[(edges[:, 1] - edges[:, 0]) * _HOP_SECONDS >= _SHORTEST_PAUSE_SECONDS]
+
+
 def _clearance(quiet: np.ndarray) -> np.ndarray:
     """Return the seconds from each hop to the nearer end of the pause that it lies in; 0 outside pauses."""
-    edges = np.flatnonzero(np.diff(quiet.astype(np.int8), prepend=0, append=0))
     clearance = np.zeros(len(quiet))
-    for start, end in edges.reshape(-1, 2):
-        if (end - start) * _HOP_SECONDS >= _SHORTEST_PAUSE_SECONDS:
-            inside = np.arange(end - start)
-            clearance[start:end] = np.minimum(inside + 1, inside[::-1] + 1) * _HOP_SECONDS
+    for start, end in _runs(quiet):
+        inside = np.arange(1, end - start + 1)
+        clearance[start:end] = np.minimum(inside, inside[::-1]) * _HOP_SECONDS
     return clearance
 
 

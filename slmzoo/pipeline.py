@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -111,41 +110,33 @@ class Pipeline(nn.Module):
         max_codec_tokens_per_phone: int = 10,
         max_tokens: int | None = None,
         seed: int = 0,
-        units: Units | Sequence[Units] | None = None,
+        units: Units | None = None,
         keep_durations: bool | None = None,
     ) -> list[Speech]:
         """Speech to units and back, `num_samples` times: wav (1, samples) at `sr` Hz.
 
-        Speech that is longer than the acoustic model's longest segment is cut at pauses, and spoken segment by segment.
+        Speech that is longer than the acoustic model's longest segment is cut at pauses. Each segment is encoded as an
+        utterance of its own, since that is what the models have learnt from, and the inside of long pauses is silence.
         `top_p=0` is greedy. `max_tokens` limits the steps for a segment; None is enough for all its units. `units`:
-        those of `wav` where they are known, of all of it (then cut) or of each of its `segments`. `keep_durations` lets
-        each unit last as long as it does in `wav`, whatever `max_codec_tokens_per_phone` says; None does so where there
-        are several segments.
+        those of all of `wav` where they are known; they are then cut. `keep_durations` lets each unit last as long as
+        in `wav`, whatever `max_codec_tokens_per_phone` says; None does so for long speech.
         """
         num_samples = whole("num_samples", num_samples, 1)
         if self.synthesizer is None:
             raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
+        stretches = self.synthesizer.stretches(wav, sr)
+        long = not self.synthesizer.is_short(wav, sr)
         if units is None:
-            segments: Sequence[Units] = self.segments(wav, sr)
-        elif isinstance(units, Units):
-            segments = cut(units, [sample / sr for sample in self.synthesizer.cuts(wav, sr)])
+            segments = [self.units(wav[..., a:b], sr) for a, b in stretches]
         else:
-            segments = units
-        keep = len(segments) > 1 if keep_durations is None else keep_durations
+            segments = cut(units, [(a / sr, b / sr) for a, b in stretches]) if long else [units]
+        keep = long if keep_durations is None else keep_durations
         spoken = self.synthesizer(
-            [*segments] * num_samples, temperature, top_p, max_codec_tokens_per_phone, max_tokens, seed, keep
+            segments * num_samples, temperature, top_p, max_codec_tokens_per_phone, max_tokens, seed, keep
         )
-        return [joined(spoken[i : i + len(segments)]) for i in range(0, len(spoken), len(segments))]
-
-    def segments(self, wav: Tensor, sr: int) -> list[Units]:
-        """Units of each segment that `resynthesize` speaks, each encoded as an utterance of its own.
-
-        The models have learnt from utterances, whose first units differ from those of the same speech further on.
-        """
-        if self.synthesizer is None:
-            raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
-        edges = [0, *self.synthesizer.cuts(wav, sr), wav.shape[-1]]
-        return [self.units(wav[..., a:b], sr) for a, b in pairwise(edges)]
+        edges = [0, *(edge for stretch in stretches for edge in stretch), wav.shape[-1]]
+        silences = [(b - a) / sr for a, b in zip(edges[::2], edges[1::2], strict=True)]
+        return [joined(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
 
     def continue_speech(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor
 
+from slmcore.errors import must
 from slmcore.units import Units
 
 __all__ = ["codec_tokens", "cut"]
@@ -15,16 +15,18 @@ _SLACK = 1e-6
 """Of a codec token: what rounding may add to a time that two rates share."""
 
 
-def cut(units: Units, seconds: Sequence[float]) -> list[Units]:
-    """Return the units of each segment of speech that is cut at `seconds`, ascending; empty segments are left out.
+def cut(units: Units, seconds: Sequence[tuple[float, float]]) -> list[Units]:
+    """Return the units of each stretch of speech, (start, end) in seconds.
 
-    A unit that is cut is in both segments, in each as long as it lasts there, so that segments begin and end with the
-    pause that they were cut in.
+    A unit that is cut is in both stretches, in each as long as it lasts there, so that stretches begin and end with the
+    pause that they were cut in. Raises ValueError for a stretch without any frame of the units.
     """
     frames = units.framewise()
-    places = [min(max(round(second * units.frame_rate), 0), len(frames)) for second in seconds]
-    parts = [frames[a:b] for a, b in pairwise([0, *places, len(frames)])]
-    return [Units.from_framewise(part, units.frame_rate, units.operating_point) for part in parts if len(part)]
+    parts = [frames[round(a * units.frame_rate) : round(b * units.frame_rate)] for a, b in seconds]
+    if not all(len(part) for part in parts):
+        needed = f"those of all of the wav, whose speech ends at {seconds[-1][1]:.2f} s"
+        raise ValueError(must("units", needed, f"a sequence of {units.seconds:.2f} s"))
+    return [Units.from_framewise(part, units.frame_rate, units.operating_point) for part in parts]
 
 
 def codec_tokens(units: Units, rate: float) -> Tensor:

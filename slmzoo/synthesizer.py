@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ellav import EllaV
 from slmcore import audio
 from slmcore.errors import must
-from slmcore.pauses import pauses
+from slmcore.pauses import stretches
 from slmcore.units import Units
 from slmzoo.segments import codec_tokens
 from wavtokenizer import WavTokenizer
@@ -31,7 +31,8 @@ class Speech:
     """Speech made from units."""
 
     wav: Tensor
-    """float32 (1, samples), on the synthesiser's device; of length zero if no codec token was generated."""
+    """float32 (1, samples), on the synthesiser's device; of length zero if no codec token was generated. Between the
+    segments of long speech lie pauses, as zeros without codec tokens."""
     sample_rate: int
     codes: Tensor
     """The codec tokens behind it, int64 (n,), on the CPU."""
@@ -41,7 +42,8 @@ class Speech:
     durations: Tensor
     """Codec tokens of each unit begun, segment by segment, int64 (units,), on the CPU."""
     wanted_seconds: float | None = None
-    """How long the units last in the speech that they were found in; None for units without durations."""
+    """How long the units, and the pauses between segments, last in the speech that they were found in; None for units
+    without durations."""
 
     def __repr__(self) -> str:
         whole = "" if self.finished else ", not finished"
@@ -76,10 +78,17 @@ class Synthesizer(nn.Module):
         """Longest speech that is spoken in one segment: what the acoustic model was trained on, 30 s if unknown."""
         return self.ellav.longest_seconds or _LONGEST_SECONDS
 
-    def cuts(self, wav: Tensor, sr: int) -> list[int]:
-        """Samples at which speech (1, samples) or (channels, samples) is cut into segments; none if it is short."""
+    def is_short(self, wav: Tensor, sr: int) -> bool:
+        """Whether speech (channels, samples) is spoken in one segment."""
+        return wav.shape[-1] <= int(self.longest_seconds * sr)
+
+    def stretches(self, wav: Tensor, sr: int) -> list[tuple[int, int]]:
+        """Samples (start, end) of each stretch of speech (channels, samples) to be spoken in one segment.
+
+        Short speech is one stretch. Between those of long speech lie pauses (`slmcore.pauses.stretches`).
+        """
         longest = self.longest_seconds
-        return pauses(audio.mono(wav), sr, longest, max(1.0, _USUAL * longest))
+        return stretches(audio.mono(wav), sr, longest, max(1.0, _USUAL * longest))
 
     def forward(
         self,
@@ -128,16 +137,18 @@ class Synthesizer(nn.Module):
         return Speech(wav[None], self.codec.sample_rate, codes, finished, durations, wanted)
 
 
-def joined(segments: Sequence[Speech]) -> Speech:
-    """Return segments of speech as one."""
-    wanted = [s.wanted_seconds for s in segments if s.wanted_seconds is not None]
+def joined(segments: Sequence[Speech], silences: Sequence[float]) -> Speech:
+    """Return segments of speech as one, with `silences` in seconds before, between and behind them."""
+    first, wanted = segments[0], [s.wanted_seconds for s in segments if s.wanted_seconds is not None]
+    quiet = [first.wav.new_zeros(1, round(seconds * first.sample_rate)) for seconds in silences]
+    wavs = [part for pair in zip(quiet, [s.wav for s in segments], strict=False) for part in pair]
     return Speech(
-        torch.cat([s.wav for s in segments], 1),
-        segments[0].sample_rate,
+        torch.cat([*wavs, quiet[-1]], 1),
+        first.sample_rate,
         torch.cat([s.codes for s in segments]),
         all(s.finished for s in segments),
         torch.cat([s.durations for s in segments]),
-        sum(wanted) if len(wanted) == len(segments) else None,
+        sum(wanted) + sum(silences) if len(wanted) == len(segments) else None,
     )
 
 

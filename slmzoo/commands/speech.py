@@ -85,8 +85,8 @@ class Resynth(ResynthOptions, SpeechCommand):
         return self.each_named(lambda stem, wav, rate: self._resynthesize(pipeline, stem, wav, rate))
 
     def _resynthesize(self, pipeline: Pipeline, stem: str, wav: Tensor, rate: int) -> dict[str, Any]:
-        segments = pipeline.segments(wav, rate)
-        units = segments[0] if len(segments) == 1 else pipeline.units(wav, rate)
+        units = pipeline.units(wav, rate)
+        short = pipeline.synthesizer is not None and pipeline.synthesizer.is_short(wav, rate)
         spoken = pipeline.resynthesize(
             wav,
             rate,
@@ -95,7 +95,7 @@ class Resynth(ResynthOptions, SpeechCommand):
             top_p=self.top_p,
             max_codec_tokens_per_phone=self.max_codec_tokens_per_phone,
             seed=self.seed,
-            units=segments,
+            units=units if short else None,
             keep_durations=self.keep_durations,
         )
         figure = self.out / f"{stem}.png"

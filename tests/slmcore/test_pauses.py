@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmcore.pauses import pauses
+from slmcore.pauses import pauses, stretches
 
 SR = 1000
 
@@ -118,3 +118,36 @@ def test_a_cut_is_in_the_pause():
     assert 130000 < second < 134000
     with pytest.raises(ValueError, match="`longest_seconds` must be"):
         pauses(wav, 16000, 0)
+
+
+def test_short_speech_is_one_stretch():
+    wav, _ = speech([(1000, 1500), (1400, 0)], 1e-3)
+    assert stretches(wav, SR, 4.0) == [(0, 3900)]
+    assert len(stretches(wav, SR, 3.8)) == 2
+
+
+def test_long_pauses_belong_to_no_stretch():
+    wav, words = speech([(0, 3000), (1000, 1500), (1200, 400), (2000, 1200), (900, 2500)], 1e-3)
+    found = stretches(wav, SR, 4.5)
+    assert len(found) == 3
+    for (a, b), (first, last) in zip(found, [(1, 1), (2, 3), (4, 4)], strict=True):
+        assert words[first][0] - 250 - 30 <= a <= words[first][0] - 250 + 30
+        assert words[last][1] + 250 - 30 <= b <= words[last][1] + 250 + 30
+
+
+@given(
+    st.lists(st.tuples(st.integers(300, 3000), st.integers(250, 4000)), min_size=1, max_size=12),
+    st.sampled_from([0.0, 1e-3, 0.02]),
+    st.sampled_from([3.5, 6.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_stretches_hold_every_word_and_never_overlap(lengths, floor, longest):
+    wav, words = speech(lengths, floor)
+    found = stretches(wav, SR, longest)
+    assert all(a < b <= a + longest * SR for a, b in found)
+    assert all(before[1] <= after[0] for before, after in pairwise(found))
+    spoken = torch.zeros(wav.shape[1], dtype=torch.bool)
+    for a, b in found:
+        spoken[a:b] = True
+    for start, end in words:
+        assert bool(spoken[start + 20 : end - 20].all())

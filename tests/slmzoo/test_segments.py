@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,20 +21,28 @@ def units_of(durations: list[int], frame_rate: float = 50.0) -> Units:
     return Units(ids, torch.tensor(durations), frame_rate, POINT)
 
 
-def test_a_unit_that_is_cut_is_in_both_segments():
+def test_a_unit_that_is_cut_is_in_both_stretches():
     units = Units(torch.tensor([5, 6, 7, 8]), torch.tensor([10, 10, 20, 5]), 50.0, POINT)
-    assert [(s.units.tolist(), s.durations.tolist()) for s in cut(units, [])] == [([5, 6, 7, 8], [10, 10, 20, 5])]
-    first, second = cut(units, [0.3])
+    first, second = cut(units, [(0, 0.3), (0.3, 0.9)])
     assert (first.units.tolist(), first.durations.tolist()) == ([5, 6], [10, 5])
     assert (second.units.tolist(), second.durations.tolist()) == ([6, 7, 8], [5, 20, 5])
-    assert [s.units.tolist() for s in cut(units, [0.2, 0.4, 0.8])] == [[5], [6], [7], [8]]
+    first, second = cut(units, [(0.1, 0.3), (0.5, 0.7)])  # with pauses before, between and behind
+    assert (first.units.tolist(), first.durations.tolist()) == ([5, 6], [5, 5])
+    assert (second.units.tolist(), second.durations.tolist()) == ([7], [10])
     assert all(s.operating_point == POINT for s in (first, second))
 
 
-@given(spans, st.lists(st.floats(0, 12), max_size=5).map(sorted))
-def test_segments_hold_all_frames(durations, seconds):
+@given(spans, st.integers(1, 6))
+def test_stretches_hold_all_frames_between_their_edges(durations, parts):
     units = units_of(durations)
-    assert torch.equal(torch.cat([s.framewise() for s in cut(units, seconds)]), units.framewise())
+    places = torch.linspace(0, units.seconds, min(parts, sum(durations)) + 1, dtype=torch.float64).tolist()
+    made = cut(units, list(pairwise(places)))
+    assert torch.equal(torch.cat([s.framewise() for s in made]), units.framewise())
+
+
+def test_units_that_end_before_the_speech_are_refused():
+    with pytest.raises(ValueError, match=r"ends at 2\.00 s, but is a sequence of 0\.90 s"):
+        cut(units_of([10, 10, 20, 5]), [(0, 0.3), (1.5, 2.0)])
 
 
 @given(spans, st.sampled_from([(50.0, 40.0), (50.0, 75.0), (50.0, 50.0), (25.0, 40.0), (100.0, 16.0)]))

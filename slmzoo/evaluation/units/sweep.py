@@ -94,8 +94,10 @@ def spoken(
     heard: dict[str, str] = {}
     for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
         wav, sr = audio.load(files[name])
-        segments = cut_units(each, [sample / sr for sample in synthesizer.cuts(wav, sr)])
-        made = torch.cat([s.wav.cpu() for s in synthesizer(segments, top_p=0, keep_durations=len(segments) > 1)], 1)
+        long = not synthesizer.is_short(wav, sr)
+        stretches = [(a / sr, b / sr) for a, b in synthesizer.stretches(wav, sr)]
+        segments = cut_units(each, stretches) if long else [each]
+        made = torch.cat([s.wav.cpu() for s in synthesizer(segments, top_p=0, keep_durations=long)], 1)
         rate = synthesizer.codec.sample_rate
         heard[name] = listen(made, rate) if made.shape[1] > _SHORTEST * rate else ""
     return heard
