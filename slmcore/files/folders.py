@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
-__all__ = ["walk"]
+__all__ = ["matching", "walk"]
 
 Identity = tuple[int, int]
 
@@ -18,6 +19,19 @@ def walk(folder: str | Path) -> Iterator[Path]:
     cannot be looked into; its `filename` is that folder.
     """
     yield from _below(str(folder), frozenset({_identity(folder)}))
+
+
+def matching(pattern: str) -> list[str]:
+    """The files and folders that a pattern matches, sorted; `**` goes through linked folders, but not round in them."""
+    # `Path.glob` takes no absolute pattern
+    found = sorted(glob(pattern, recursive=True))  # noqa: PTH207
+    return [path for path in found if not _goes_round(path)] if "**" in pattern else found
+
+
+def _goes_round(path: str) -> bool:
+    whole = Path(path).absolute()
+    folders = [_identity(folder) for folder in (whole, *whole.parents) if folder.is_dir()]
+    return len(set(folders)) < len(folders)
 
 
 def _below(folder: str, above: frozenset[Identity]) -> Iterator[Path]:

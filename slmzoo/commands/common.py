@@ -17,6 +17,7 @@ from tqdm import tqdm
 from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
+from slmcore.files import places
 from slmcore.files.rows import check_k, check_lmbda
 from slmcore.threads import one_unless_worth
 from slmcore.units import Units
@@ -31,6 +32,7 @@ from slmzoo.commands.options.common import (
 )
 from slmzoo.commands.results import ResultsCommand
 from slmzoo.commands.waiting import is_quiet, waiting
+from slmzoo.corpus.sources import is_list
 from slmzoo.pipeline import Pipeline
 
 __all__ = [
@@ -117,6 +119,7 @@ class AudioCommand(AudioOptions, ModelCommand):
         `finish` turns what was made of up to `batch` inputs into their results. Returns the exit status: 0 if all went
         well, 1 otherwise.
         """
+        self.check_inputs()
         files, failed = self._files()
         progress = tqdm(total=len(files), unit="file", disable=None if len(files) > 1 and not is_quiet() else True)
         with self.results() as write, progress, one_unless_worth(torch.device(self.chosen_device())):
@@ -132,6 +135,13 @@ class AudioCommand(AudioOptions, ModelCommand):
                 for path, row in zip(made, finish(list(made.values())), strict=True):
                     write({"file": str(path), **row})
         return 1 if failed else 0
+
+    def check_inputs(self) -> None:
+        """Raise a ValueError for an input that is no audio of this machine: a URL, a list, a tar, a data set."""
+        for source in self.inputs:
+            if places.is_remote(source) or (is_list(source) and not Path(source).is_dir()):
+                remedy = "`slmzoo units` reads it with --out DIR."
+                raise ValueError(must("AUDIO", "files, folders or patterns of this machine", source, remedy))
 
     def _files(self) -> tuple[list[Path], int]:
         found = audio.search(self.inputs)

@@ -55,6 +55,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         if self.rate is None:
             pipeline = self.pipeline(with_ulm=False, with_speech=False)
         else:
+            self.check_inputs()
             files, _ = self._files()
             pipeline = self._fitted([Item(id=str(file), audio=str(file)) for file in files], self.rate)
         return self.for_each(lambda _path, wav, rate: describe(pipeline.units(wav, rate)))

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from glob import glob
 from pathlib import Path, PurePosixPath
 
 from slmcore.files import folders, places
@@ -121,8 +120,7 @@ class Corpus:
                 endings.check(source)
             yield from self._below(source)
             return
-        # `Path.glob` takes no absolute pattern
-        matches = sorted(glob(source, recursive=True))  # noqa: PTH207
+        matches = folders.matching(source)
         if not matches:
             raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
         for match in matches:

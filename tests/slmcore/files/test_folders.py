@@ -45,6 +45,15 @@ def test_linked_folders_are_entered_and_loops_are_not(linked):
     assert found == ["s1/a.wav", "s1/gone.wav", "s2/deep/x.wav", "s3/deep/x.wav"]
 
 
+def test_patterns_do_not_go_round(linked):
+    for pattern in ("**/*.wav", "*/**/*.wav", "**"):
+        found = [Path(path).relative_to(linked).as_posix() for path in folders.matching(f"{linked}/{pattern}")]
+        files = [path for path in found if path.endswith(".wav")]
+        assert files == ["s1/a.wav", "s1/gone.wav", "s2/deep/x.wav", "s3/deep/x.wav"], pattern
+    assert folders.matching(f"{linked}/s?/a.wav") == [f"{linked}/s1/a.wav"]
+    assert folders.matching(f"{linked}/none*") == []
+
+
 def test_two_folders_that_lead_to_each_other(tmp_path):
     for one, other in (("a", "b"), ("b", "a")):
         (tmp_path / one).mkdir()

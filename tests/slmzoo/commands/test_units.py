@@ -128,6 +128,25 @@ def test_a_corpus_in_a_line_for_a_person():
     assert some == "o: 0 units of 0 recordings, 0 h, 12.3 per second; left out, as no audio: 2 .txt, 1 .xyz"
 
 
+NO_FILES = ["s3://bucket/a.wav", "file:///a.wav", "l.csv", "0.tar", "l.jsonl.gz", "huggingface:a:b"]
+
+
+@pytest.mark.parametrize("command", ["units", "score"])
+@pytest.mark.parametrize("source", NO_FILES)
+def test_what_only_a_corpus_may_be_says_so(capsys, command, source):
+    status = main([command, source, "--zoo", "tiny"])
+    err = capsys.readouterr().err
+    assert status == 2
+    assert f"`AUDIO` must be files, folders or patterns of this machine, but is '{source}'." in err
+    assert "`slmzoo units` reads it with --out DIR" in err
+
+
+def test_a_folder_may_be_called_as_a_list(capsys, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "l.csv")
+    status, rows, _ = run(capsys, tmp_path / "l.csv")
+    assert (status, len(rows)) == (0, 4)
+
+
 def test_several_points(capsys, folder, tmp_path):
     _, rows, _ = run(capsys, folder, "--out", tmp_path / "o", "--points", "20:4", "20:100.5")
     assert [(row["k"], row["lmbda"]) for row in rows] == [(20, 4.0), (20, 100.5)]
