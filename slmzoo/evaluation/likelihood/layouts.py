@@ -85,7 +85,7 @@ def csv_of_pairs(path: Path, audio: Path | None = None, by: Sequence[str] = ()) 
     whose name is that of a result's.
     """
     root = audio or path.parent
-    with path.open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.DictReader(lines))
     named = list(rows[0]) if rows else []
     _check_columns(path, named, by)

@@ -85,7 +85,7 @@ def read_scores(path: Path) -> tuple[dict[str, float], dict[str, list[str]]]:
     Raises ValueError for a line of another form.
     """
     found: dict[str, list[str]] = defaultdict(list)
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         parts = line.split()
         if len(parts) not in (0, 2):
             raise ValueError(must(f"line {number} of {path}", "a recording and its score, one space between", line))
@@ -121,7 +121,7 @@ def _benchmark(name: str, task: str, folder: Path, by: tuple[str, ...]) -> Bench
 
 
 def _rows(path: Path, task: str) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
         lacking = [name for name in _COLUMNS[task] if name not in (reader.fieldnames or ())]
         if lacking:

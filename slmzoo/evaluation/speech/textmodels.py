@@ -31,7 +31,7 @@ def text_model(name: str, device: str = "cpu") -> TextModel:
     ImportError where transformers is missing.
     """
     if name.startswith("ngram:"):
-        lines = Path(name.removeprefix("ngram:")).read_text(encoding="utf-8").splitlines()
+        lines = Path(name.removeprefix("ngram:")).read_text(encoding="utf-8-sig").splitlines()
         return NGram(line.split() for line in lines)
     transformers = need("transformers", f"The text model {name}", "pip install 'slmzoo[transformers]'")
     tokenizer = transformers.AutoTokenizer.from_pretrained(name)

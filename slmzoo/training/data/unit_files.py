@@ -107,7 +107,8 @@ def _of_tensor(file: Path) -> Any:
 
 
 def _of_text(file: Path) -> Any:
-    return np.array([int(word.removeprefix("u")) for word in file.read_text(encoding="utf-8").split()], dtype=np.int64)
+    words = file.read_text(encoding="utf-8-sig").split()
+    return np.array([int(word.removeprefix("u")) for word in words], dtype=np.int64)
 
 
 _READERS: dict[str, Callable[[Path], Any]] = {
