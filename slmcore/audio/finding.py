@@ -7,10 +7,10 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from glob import glob
 from pathlib import Path
 
 from slmcore.audio import ffmpeg
+from slmcore.files import folders
 
 __all__ = ["EXTENSIONS", "FFMPEG_EXTENSIONS", "Found", "find", "search"]
 
@@ -101,9 +101,7 @@ def _named(source: str | Path) -> list[Path]:
         return [Path(source)]
     if Path(source).is_symlink():
         raise _dead(Path(source))
-    # `Path.glob` takes no absolute pattern
-    matches = [Path(match) for match in glob(str(source), recursive=True)]  # noqa: PTH207
-    matches = [match for match in matches if not ("**" in str(source) and _goes_round(match))]
+    matches = [Path(match) for match in folders.matching(str(source))]
     if not matches:
         raise FileNotFoundError(f"{source} is no file, folder or pattern that matches a file.")
     return matches
@@ -111,7 +109,7 @@ def _named(source: str | Path) -> list[Path]:
 
 def _audio_in(folder: Path, left_out: dict[str, str], found: Found) -> Iterator[Path]:
     taken = {*EXTENSIONS, *(FFMPEG_EXTENSIONS if ffmpeg.installed() else ())}
-    for file in _files_in(folder, found, ()):
+    for file in folders.walk(folder, found.problems.append):
         ending = file.suffix.lower()
         if ending not in taken:
             left_out[_identity(file)] = ending
@@ -123,42 +121,10 @@ def _audio_in(folder: Path, left_out: dict[str, str], found: Found) -> Iterator[
             found.problems.append(FileNotFoundError(f"{file} is a device or a pipe. Name it itself to read it."))
 
 
-def _files_in(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    """All but folders below a folder; `above`: the inodes of the folders that it lies in."""
-    try:
-        inode = _inode(folder)
-        if inode in above:
-            return
-        with os.scandir(folder) as inside:
-            entries = [(entry.name, entry.is_dir()) for entry in inside]
-    except OSError as error:
-        found.problems.append(type(error)(f"{folder} cannot be listed: {error.strerror or error}."))
-        return
-    for name, is_folder in sorted(entries):
-        if is_folder:
-            yield from _files_in(folder / name, found, (*above, inode))
-        else:
-            yield folder / name
-
-
-def _goes_round(match: Path) -> bool:
-    """Whether a path passes one folder twice: with `**`, a link that leads upwards matches again and again."""
-    try:
-        inodes = [_inode(folder) for folder in match.absolute().parents]
-    except OSError:
-        return False
-    return len(set(inodes)) < len(inodes)
-
-
 def _identity(file: Path) -> str:
     """One text for all spellings of a path; `..` is undone only where no link gives it another meaning."""
     plain = Path(os.path.abspath(file))  # noqa: PTH100
     return str(plain if ".." not in file.parts or plain.resolve() == file.resolve() else file.absolute())
-
-
-def _inode(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
 
 
 def _dead(link: Path) -> FileNotFoundError:

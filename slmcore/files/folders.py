@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from glob import glob
 from pathlib import Path
 
@@ -12,13 +12,13 @@ __all__ = ["matching", "walk"]
 Identity = tuple[int, int]
 
 
-def walk(folder: str | Path) -> Iterator[Path]:
+def walk(folder: str | Path, failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
     """All below `folder` that is no folder, sorted by the parts of its path: files, and links that lead nowhere.
 
-    Linked folders are entered, but for those that lead back to a folder they lie in. Raises OSError for a folder that
-    cannot be looked into; its `filename` is that folder.
+    Linked folders are entered, but for those that lead back to a folder they lie in. A folder that cannot be listed is
+    named by an OSError, which goes to `failed`, or is raised without it.
     """
-    yield from _below(str(folder), frozenset({_identity(folder)}))
+    yield from _below(str(folder), frozenset(), failed or _raise)
 
 
 def matching(pattern: str) -> list[str]:
@@ -34,14 +34,25 @@ def _goes_round(path: str) -> bool:
     return len(set(folders)) < len(folders)
 
 
-def _below(folder: str, above: frozenset[Identity]) -> Iterator[Path]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if not entry.is_dir():
-            yield Path(entry.path)
-        elif (identity := _identity(entry.path)) not in above:
-            yield from _below(entry.path, above | {identity})
+def _below(folder: str, above: frozenset[Identity], failed: Callable[[OSError], None]) -> Iterator[Path]:
+    try:
+        identity = _identity(folder)
+        if identity in above:
+            return
+        with os.scandir(folder) as found:
+            entries = sorted((entry.name, entry.path, entry.is_dir()) for entry in found)
+    except OSError as error:
+        failed(type(error)(f"{folder} cannot be listed: {error.strerror or error}."))
+        return
+    for _, path, is_folder in entries:
+        if is_folder:
+            yield from _below(path, above | {identity}, failed)
+        else:
+            yield Path(path)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _identity(folder: str | Path) -> Identity:

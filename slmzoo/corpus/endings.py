@@ -34,8 +34,11 @@ _OTHERS = tuple(ending for endings in _REMEDIES for ending in endings)
 
 
 def is_audio(name: str) -> bool:
-    """Whether a file in a folder or tar is taken for audio."""
-    return name.lower().endswith(audio.EXTENSIONS)
+    """Whether a file in a folder or tar is taken for audio.
+
+    What only ffmpeg reads is so on machines without it too, where it fails by name, to be tried again with it.
+    """
+    return name.lower().endswith((*audio.EXTENSIONS, *audio.FFMPEG_EXTENSIONS))
 
 
 def is_other(name: str) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from torch import Tensor
@@ -82,9 +82,9 @@ def load(item: Item) -> tuple[Tensor, int]:
         if not 0 <= item.channel < len(wav):
             raise ValueError(f"{item.name} has {len(wav)} channels and none with the number {item.channel}.")
         wav = wav[item.channel : item.channel + 1]
-    wav = audio.mono(wav)
+    wav = audio.mono(wav, item.name)
     audio.check(wav, sr, item.name)
-    audio.check_audible(wav, item.name)
+    audio.check_audible(wav, item.name, sr)
     return wav, sr
 
 
@@ -132,7 +132,9 @@ def probable_length(place: str) -> float:
     try:
         return round(soundfile.info(place).duration, 2)
     except (OSError, RuntimeError, ValueError):  # why it cannot be read is told when it is its turn
-        return 0.0
+        file = Path(place)
+        compressed = file.suffix.lower() in audio.FFMPEG_EXTENSIONS and file.is_file()
+        return probable_seconds(place, file.stat().st_size) if compressed else 0.0
 
 
 @lru_cache(maxsize=4)

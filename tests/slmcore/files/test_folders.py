@@ -72,5 +72,8 @@ def test_a_folder_that_cannot_be_looked_into_is_named(linked, monkeypatch):
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    with pytest.raises(PermissionError, match=r"Permission denied: .*corpus/s2"):
+    with pytest.raises(PermissionError, match=r"corpus/s2 cannot be listed: Permission denied"):
         list(folders.walk(linked))
+    problems: list[OSError] = []
+    assert [path.name for path in folders.walk(linked, problems.append)] == ["a.wav", "gone.wav", "x.wav"]
+    assert [type(problem) for problem in problems] == [PermissionError]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import threading
 import uuid
 import zipfile
@@ -167,6 +169,32 @@ def test_names_of_a_tar_say_which_file_they_are(tmp_path):
     assert [item.id for item in again] == ["a.1", "b", "a.2"]
     with pytest.raises(ValueError, match=r"1\.tar: a\.1\.wav has 1 channels"):
         items.load(Item(**{**again[0].__dict__, "channel": 3}))
+
+
+def m4a_in(folder: Path) -> bytes:
+    """Half a second as m4a, made by ffmpeg."""
+    folder.mkdir(exist_ok=True)
+    (folder / "x.wav").write_bytes(wav_bytes(0.5, 16000))
+    command = ["ffmpeg", "-v", "error", "-i", str(folder / "x.wav"), str(folder / "x.m4a")]
+    subprocess.run(command, check=True)
+    return (folder / "x.m4a").read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="m4a is made and decoded by ffmpeg, which is not here")
+def test_what_ffmpeg_reads_is_audio_in_folders_lists_and_tars(tmp_path, monkeypatch):
+    content = m4a_in(tmp_path / "in")
+    (tmp_path / "in" / "x.wav").unlink()
+    tar = tar_of(tmp_path / "0.tar", {"x.m4a": content, "x.json": b"{}"})
+    (tmp_path / "l.csv").write_text("path\nin/x.m4a\n")
+    for source in (tmp_path / "in", tmp_path / "in" / "*", tar, tmp_path / "l.csv"):
+        (item,) = named(source)
+        assert item.probable == pytest.approx(len(content) / 8000, abs=0.01)
+        wav, sr = items.load(item)
+        assert (sr, wav.shape[1] / sr) == (16000, pytest.approx(0.5, abs=0.1))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (item,) = named(tar)
+    with pytest.raises(ValueError, match=r"0\.tar: x\.m4a .*install ffmpeg"):
+        items.load(item)
 
 
 @pytest.fixture
