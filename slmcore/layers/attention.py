@@ -1,10 +1,11 @@
-"""Causal self-attention with rotary positions and grouped-query heads, and the choice of its kernel."""
+"""Causal self-attention with grouped-query heads, rotary angles, and the choice of the kernel."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -75,20 +76,24 @@ class Attention(nn.Module):
 
     read_alike = ("wq", "wk", "wv")
 
-    def __init__(self, dim: int, n_heads: int, n_kv_heads: int, head_dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, n_heads: int, n_kv_heads: int, head_dim: int, dropout: float, bias: bool) -> None:
         super().__init__()
         self.head_dim, self.dropout = head_dim, dropout
-        self.wq = nn.Linear(dim, n_heads * head_dim, bias=False)
-        self.wk = nn.Linear(dim, n_kv_heads * head_dim, bias=False)
-        self.wv = nn.Linear(dim, n_kv_heads * head_dim, bias=False)
-        self.wo = nn.Linear(n_heads * head_dim, dim, bias=False)
+        self.wq = nn.Linear(dim, n_heads * head_dim, bias=bias)
+        self.wk = nn.Linear(dim, n_kv_heads * head_dim, bias=bias)
+        self.wv = nn.Linear(dim, n_kv_heads * head_dim, bias=bias)
+        self.wo = nn.Linear(n_heads * head_dim, dim, bias=bias)
 
-    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], slots: Slots | None, layer: int) -> Tensor:
-        """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to."""
+    def forward(
+        self, x: Tensor, turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], slots: Slots | None, layer: int
+    ) -> Tensor:
+        """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to.
+
+        `turn` gives queries and keys, (B, heads, T, head_dim) each, their positions (`slmcore.layers.positions`).
+        """
         heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(self, x))
         q, k, v = (y.transpose(1, 2) for y in heads)
-        # Turned as one: for a single token, calling the kernels costs more than their work.
-        q, k = rotate(torch.cat([q, k], 1), angles).split([q.shape[1], k.shape[1]], 1)
+        q, k = turn(q, k)
         mask = None
         if slots is not None:
             k, v, mask = *slots.extend(layer, k, v), slots.mask

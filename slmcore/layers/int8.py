@@ -36,17 +36,18 @@ def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
     for parent in list(module.modules()):
         alike = getattr(parent, "read_alike", ())
         if alike:
-            weights: list[Tensor] = [parent.get_parameter(f"{name}.weight") for name in alike]
-            product = made(torch.cat(weights), None)
+            layers: list[Any] = [parent.get_submodule(name) for name in alike]
+            bias = None if layers[0].bias is None else torch.cat([layer.bias for layer in layers])
+            product = made(torch.cat([layer.weight for layer in layers]), bias)
             for index, name in enumerate(alike):
-                setattr(parent, name, Part(product, [len(weight) for weight in weights], index))
+                setattr(parent, name, Part(product, [len(layer.weight) for layer in layers], index))
         for name, child in parent.named_children():
             if isinstance(child, nn.Linear):
                 setattr(parent, name, made(child.weight, child.bias))
 
 
 class ReadsAlike(Protocol):
-    """A module some of whose linear layers, without bias, read the same vectors."""
+    """A module some of whose linear layers, all with biases or all without, read the same vectors."""
 
     @property
     def read_alike(self) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def together(parent: ReadsAlike, x: Tensor) -> Sequence[Tensor]:
 
 
 class Part(nn.Module):
-    """One of several linear layers without bias whose weights lie in one product."""
+    """One of several linear layers whose weights lie in one product."""
 
     def __init__(self, product: nn.Module, sizes: list[int], index: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""The decoder-only transformer of the unit language model and of ELLA-V."""
+"""The decoder-only transformer of language models: Mistral's, and the forms that others have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,12 +12,13 @@ from torch.nn.functional import dropout, silu
 
 from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
-from slmcore.layers.attention import Attention, rotary
+from slmcore.layers.attention import Attention
 from slmcore.layers.cache import KVCache, Slots
 from slmcore.layers.int8 import together
+from slmcore.layers.positions import Positions, Rotary, Turn
 from slmcore.layers.precision import RMSNorm
 
-__all__ = ["Transformer", "TransformerConfig"]
+__all__ = ["MISTRAL", "FeedForward", "Form", "Perceptron", "Transformer", "TransformerConfig"]
 
 # In some published files and without meaning.
 _IGNORED = {"max_batch_size"}
@@ -80,21 +81,58 @@ class FeedForward(nn.Module):
         return self.w2(silu(gate) * value)
 
 
+class Perceptron(nn.Module):
+    """Two linear layers with biases around an activation: w2(activation(w1 x))."""
+
+    def __init__(self, dim: int, hidden_dim: int, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.activation = activation
+        self.w1 = nn.Linear(dim, hidden_dim)
+        self.w2 = nn.Linear(hidden_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., dim) to (..., dim)."""
+        return self.w2(self.activation(self.w1(x)))
+
+
+def _rotary(config: TransformerConfig) -> Positions:
+    return Rotary(config.head_dim, config.rope_theta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The parts that a pre-norm transformer is put together from; the defaults are Mistral's."""
+
+    norm: Callable[[int, float], nn.Module] = RMSNorm
+    """Norm before each part of a layer, from a width and an epsilon."""
+    final_norm: Callable[[int, float], nn.Module] = RMSNorm
+    """Norm after the last layer, made alike."""
+    feed_forward: Callable[[int, int], nn.Module] = FeedForward
+    """Feed-forward part of a layer, from the widths outside and inside."""
+    positions: Callable[[TransformerConfig], Positions] = _rotary
+    attention_bias: bool = False
+    """Whether the linear layers of attention have biases."""
+
+
+MISTRAL = Form()
+"""RMS norm, SwiGLU, rotary positions and no biases (Jiang et al. 2023, arXiv 2310.06825)."""
+
+
 class Block(nn.Module):
     """One pre-norm layer."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, form: Form) -> None:
         super().__init__()
         c = config
         self.dropout = c.dropout
-        self.attention = Attention(c.dim, c.n_heads, c.n_kv_heads, c.head_dim, c.dropout)
-        self.feed_forward = FeedForward(c.dim, c.hidden_dim)
-        self.attention_norm = RMSNorm(c.dim, c.norm_eps)
-        self.ffn_norm = RMSNorm(c.dim, c.norm_eps)
+        self.attention = Attention(c.dim, c.n_heads, c.n_kv_heads, c.head_dim, c.dropout, form.attention_bias)
+        self.feed_forward = form.feed_forward(c.dim, c.hidden_dim)
+        self.attention_norm = form.norm(c.dim, c.norm_eps)
+        self.ffn_norm = form.norm(c.dim, c.norm_eps)
 
-    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], slots: Slots | None, layer: int) -> Tensor:
+    def forward(self, x: Tensor, turn: Turn, slots: Slots | None, layer: int) -> Tensor:
         """(B, T, dim) to (B, T, dim)."""
-        x = x + self._drop(self.attention(self.attention_norm(x), angles, slots, layer))
+        x = x + self._drop(self.attention(self.attention_norm(x), turn, slots, layer))
         return x + self._drop(self.feed_forward(self.ffn_norm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -104,12 +142,13 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Token ids to logits. Works on right-padded batches: what follows a sequence's end never reaches it."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, form: Form = MISTRAL) -> None:
         super().__init__()
         self.config = config
+        self._positions = form.positions(config)
         self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
-        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.layers = nn.ModuleList(Block(config, form) for _ in range(config.n_layers))
+        self.norm = form.final_norm(config.dim, config.norm_eps)
         self.output = nn.Linear(config.dim, config.vocab_size, bias=config.output_bias)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -126,11 +165,11 @@ class Transformer(nn.Module):
         """
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
-        x = self.tok_embeddings(ids)
-        angles = rotary(positions, self.config.head_dim, self.config.rope_theta, self.norm.weight.dtype)
+        x = self._positions.embedded(self.tok_embeddings(ids), positions)
+        turn = self._positions.turn(positions, torch.promote_types(x.dtype, torch.float32))
         slots = None if cache is None else cache.at(positions, limit or cache.capacity)
         for index, layer in enumerate(self.layers):
-            x = layer(x, angles, slots, index)
+            x = layer(x, turn, slots, index)
         return self.norm(x)
 
     def cache(self, batch: int, capacity: int) -> KVCache:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from slmcore.layers.int8 import Scheme, quantize_linears, together
-from slmcore.layers.transformer import Transformer, TransformerConfig
+from slmcore.layers.transformer import Form, Transformer, TransformerConfig
 
 SCHEMES: tuple[Scheme, ...] = ("int8", "int8-weight-only")
 CONFIG = TransformerConfig(
@@ -85,10 +85,12 @@ def test_a_transformer_stays_close_to_itself(scheme: Scheme) -> None:
     assert 0 < error < 0.03
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_layers_that_read_alike_are_one_product_with_the_same_results(scheme: Scheme) -> None:
+def test_layers_that_read_alike_are_one_product_with_the_same_results(scheme: Scheme, bias: bool) -> None:
     torch.manual_seed(0)
-    attention, x = Transformer(CONFIG).layers[0].attention, torch.randn(2, 3, 64)
+    model = Transformer(CONFIG, Form(attention_bias=bias))
+    attention, x = model.layers[0].attention, torch.randn(2, 3, 64)
     names = ("wq", "wk", "wv")
     apart = [quantized(attention.get_submodule(name), scheme) for name in names]
     quantize_linears(attention, scheme)

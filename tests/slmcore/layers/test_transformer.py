@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,22 +11,32 @@ from hypothesis import strategies as st
 
 from slmcore.errors import CheckpointError
 from slmcore.layers.attention import attend, rotary, rotate, xformers_works
-from slmcore.layers.transformer import Transformer, TransformerConfig
+from slmcore.layers.positions import Sinusoidal
+from slmcore.layers.precision import LayerNorm32
+from slmcore.layers.transformer import MISTRAL, Form, Perceptron, Transformer, TransformerConfig
 
 SIZES = {"dim": 32, "n_layers": 2, "head_dim": 8, "hidden_dim": 48, "n_heads": 4, "vocab_size": 23}
+CLASSIC = Form(
+    norm=LayerNorm32,
+    final_norm=LayerNorm32,
+    feed_forward=partial(Perceptron, activation=torch.relu),
+    positions=lambda config: Sinusoidal(config.dim**0.5, 2),
+    attention_bias=True,
+)
+"""Layer norm, ReLU, biases, and positions added to the embeddings (Vaswani et al. 2017)."""
 
 
-def tiny(n_kv_heads: int = 2, dtype: torch.dtype = torch.float64) -> Transformer:
+def tiny(n_kv_heads: int = 2, dtype: torch.dtype = torch.float64, form: Form = MISTRAL) -> Transformer:
     torch.manual_seed(0)
-    return Transformer(TransformerConfig(n_kv_heads=n_kv_heads, **SIZES)).to(dtype).eval()
+    return Transformer(TransformerConfig(n_kv_heads=n_kv_heads, **SIZES), form).to(dtype).eval()
 
 
-@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+@pytest.mark.parametrize(("n_kv_heads", "form"), [(1, MISTRAL), (2, MISTRAL), (4, MISTRAL), (4, CLASSIC), (2, CLASSIC)])
 @given(chunks=st.lists(st.integers(1, 6), min_size=1, max_size=5))
 @settings(max_examples=15, deadline=None)
 @torch.no_grad()
-def test_cached_in_any_chunks_equals_uncached(n_kv_heads, chunks):
-    model = tiny(n_kv_heads)
+def test_cached_in_any_chunks_equals_uncached(n_kv_heads, form, chunks):
+    model = tiny(n_kv_heads, form=form)
     ids = torch.randint(0, 23, (3, sum(chunks)))
     cache = model.cache(3, sum(chunks) + 2)
     start, parts = 0, []
@@ -75,6 +88,38 @@ def test_rotary_is_a_complex_product():
     torch.testing.assert_close(got, torch.view_as_real(expected).flatten(-2))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sinusoidal_positions_are_added_to_scaled_embeddings(dtype):
+    x = torch.randn(2, 3, 6, dtype=dtype)
+    found = Sinusoidal(2.0, 5).embedded(x, torch.tensor([[0, 1, 2], [3000, 3001, 3002]]))
+    for row, start in enumerate((5, 3005)):
+        for step in range(3):
+            rates = [1.0, 10000**-0.5, 1 / 10000]
+            vector = [f((start + step) * rate) for f in (math.sin, math.cos) for rate in rates]
+            expected = 2 * x[row, step] + torch.tensor(vector, dtype=dtype)
+            torch.testing.assert_close(
+                found[row, step], expected, atol=3e-4 if dtype == torch.float32 else 1e-12, rtol=0
+            )
+
+
+@torch.no_grad()
+def test_a_layer_of_the_classic_form_is_that_of_torch():
+    model = tiny(4, form=CLASSIC)
+    block, x = model.layers[0], torch.randn(2, 5, 32, dtype=torch.float64)
+    layer = torch.nn.TransformerEncoderLayer(32, 4, 48, 0.0, norm_first=True, batch_first=True, dtype=torch.float64)
+    qkv = [block.attention.get_submodule(name) for name in ("wq", "wk", "wv")]
+    theirs, ours = layer.self_attn, block.attention
+    theirs.in_proj_weight.copy_(torch.cat([each.weight for each in qkv]))
+    theirs.in_proj_bias.copy_(torch.cat([each.bias for each in qkv]))
+    parts = ((theirs.out_proj, ours.wo), (layer.linear1, block.feed_forward.w1), (layer.linear2, block.feed_forward.w2))
+    for to, of in parts:
+        to.load_state_dict(of.state_dict())
+    layer.norm1.eps = layer.norm2.eps = 1e-6
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(5, dtype=torch.float64)
+    turn = Sinusoidal(1.0, 0).turn(torch.arange(5)[None], torch.float64)
+    torch.testing.assert_close(block(x, turn, None, 0), layer.eval()(x, mask, is_causal=True))
+
+
 def test_attention_is_softmax_of_scaled_products():
     q, k, v = torch.randn(1, 4, 5, 8), torch.randn(1, 2, 5, 8), torch.randn(1, 2, 5, 8)
     k4, v4 = k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)
@@ -82,10 +127,11 @@ def test_attention_is_softmax_of_scaled_products():
     torch.testing.assert_close(attend(q, k, v, None), scores.softmax(-1) @ v4)
 
 
+@pytest.mark.parametrize("form", [MISTRAL, CLASSIC])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @torch.no_grad()
-def test_half_precision_keeps_the_norms(dtype):
-    model = tiny(dtype=torch.float32)
+def test_half_precision_keeps_the_norms(dtype, form):
+    model = tiny(dtype=torch.float32, form=form)
     ids = torch.randint(0, 23, (2, 12))
     exact = model(ids)
     model = model.to(dtype)

@@ -1,0 +1,80 @@
+"""Positions of tokens in a transformer: turned into queries and keys, or added to the embeddings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from slmcore.layers.attention import rotary, rotate
+
+__all__ = ["Positions", "Rotary", "Sinusoidal", "Turn"]
+
+Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Queries and keys, (B, heads, T, head_dim) each, to what attention compares at the positions of one forward pass."""
+
+
+class Positions(Protocol):
+    """How a transformer tells one position from another."""
+
+    def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Return what the first layer reads: token embeddings x (B, T, dim) at `positions` (B, T), int64."""
+        ...
+
+    def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
+        """Return what attention does to queries and keys at `positions` (B, T), for all layers of a forward pass."""
+        ...
+
+
+class Rotary:
+    """Rotary positions over adjacent pairs (Su et al. 2021, arXiv 2104.09864, equation 34)."""
+
+    def __init__(self, head_dim: int, theta: float) -> None:
+        self.head_dim, self.theta = head_dim, theta
+
+    def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Return the embeddings x (B, T, dim) as they are."""
+        return x
+
+    def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
+        """Return the rotation of queries and keys; its angles are computed in `dtype`."""
+        return partial(_turn_pairs, rotary(positions, self.head_dim, self.theta, dtype))
+
+
+class Sinusoidal:
+    """Sines in the first half of the columns and cosines in the second, added to scaled embeddings.
+
+    Frequencies fall from 1 to 1/10000 over the columns of a half, both ends included, as in tensor2tensor and fairseq.
+    Vaswani et al. 2017 (arXiv 1706.03762), section 3.5, interleave the columns and stop one step before the end.
+    """
+
+    def __init__(self, scale: float, first: int) -> None:
+        """`scale` multiplies the embeddings; `first` is the row of the table that position 0 takes."""
+        self.scale, self.first = scale, first
+
+    def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Return x (B, T, dim), scaled, plus the vectors of `positions` (B, T)."""
+        wide = torch.promote_types(x.dtype, torch.float32)
+        half = x.shape[-1] // 2
+        columns = torch.arange(half, device=x.device, dtype=wide)
+        rates = torch.exp(columns * (-math.log(10000.0) / max(1, half - 1)))
+        angles = (positions + self.first).unsqueeze(-1).to(wide) * rates
+        return x * self.scale + torch.cat([angles.sin(), angles.cos()], -1).to(x.dtype)
+
+    def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
+        """Return what leaves queries and keys as they are."""
+        return _unturned
+
+
+def _turn_pairs(angles: tuple[Tensor, Tensor], q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    # Turned as one: for a single token, calling the kernels costs more than their work.
+    q, k = rotate(torch.cat([q, k], 1), angles).split([q.shape[1], k.shape[1]], 1)
+    return q, k
+
+
+def _unturned(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    return q, k
