@@ -212,5 +212,5 @@ class Pairs(PairsOptions, PairsEvaluation):
 
 def _plain(name: str) -> str:
     """The id of a recording as shards of `slmzoo units` have it, without an extension."""
-    path = Path(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in audio.EXTENSIONS else name
+    path, endings = Path(name), (*audio.EXTENSIONS, *audio.FFMPEG_EXTENSIONS)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in endings else name
