@@ -1,4 +1,4 @@
-"""What lies in a folder of this machine, to the bottom, with linked folders and in an order that is always the same."""
+"""Files of this machine below a folder or matching a pattern, through links, always in the same order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Identity = tuple[int, int]
 
 
 def walk(folder: str | Path, failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-    """All below `folder` that is no folder, sorted by the parts of its path: files, and links that lead nowhere.
+    """Walk all below `folder` that is no folder, sorted by the parts of its path: files, and links that lead nowhere.
 
     Linked folders are entered, but for those that lead back to a folder they lie in. A folder that cannot be listed is
     named by an OSError, which goes to `failed`, or is raised without it.
@@ -22,7 +22,7 @@ def walk(folder: str | Path, failed: Callable[[OSError], None] | None = None) ->
 
 
 def matching(pattern: str) -> list[str]:
-    """The files and folders that a pattern matches, sorted; `**` goes through linked folders, but not round in them."""
+    """Return the files and folders that a pattern matches, sorted; `**` follows linked folders, but in no circle."""
     # `Path.glob` takes no absolute pattern
     found = sorted(glob(pattern, recursive=True))  # noqa: PTH207
     return [path for path in found if not _goes_round(path)] if "**" in pattern else found

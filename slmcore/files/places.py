@@ -57,7 +57,7 @@ def plain(place: str) -> str:
 
 
 def path_in(place: Place) -> str:
-    """The path in a place, which says its name and kind: of a URL without its protocol and query, with escapes decoded.
+    """Return the path in a place, which says its name and kind: of a URL without protocol, query and escapes.
 
     Of a chained URL it is the path in the archive; of others it begins with the bucket or host.
     """
@@ -81,7 +81,7 @@ def join(folder: Place, name: str) -> Place:
 
 
 def parent(place: Place) -> Place:
-    """The folder that a place lies in, of the place's kind."""
+    """Return the folder that a place lies in, of the place's kind."""
     if not is_remote(place):
         return Path(place).parent
     head, path, tail = _split(place)
@@ -134,7 +134,7 @@ def sizes(folder: Place) -> dict[str, int]:
 
 
 def walk(url: str) -> Iterator[tuple[str, int, str]]:
-    """The files below a URL, sorted: their names from there, bytes, and stamps. A file has itself, named ""."""
+    """Walk the files below a URL, sorted: their names from there, bytes, and stamps. A file has itself, named ""."""
     store, path = _store(url)
     with _reaching(url):
         found = store.find(path, detail=True)
@@ -143,7 +143,10 @@ def walk(url: str) -> Iterator[tuple[str, int, str]]:
 
 
 def stamp(place: Place) -> str:
-    """What differs once a file was replaced: its bytes and, where known, when it was written. Raises OSError."""
+    """Return a text that differs once a file was replaced: its bytes and, where known, when it was written.
+
+    Raises OSError.
+    """
     if not is_remote(place):
         stat = Path(place).stat()
         return f"{stat.st_size}:{stat.st_mtime_ns}"
@@ -235,7 +238,7 @@ def _store(place: Place) -> tuple[Any, str]:
 
 @lru_cache(maxsize=8)
 def _archive(url: str) -> Any:
-    """What lies in an archive. It is kept, as files in it can only be read while it is open, and its list is long."""
+    """Open an archive. It is kept, as files in it can only be read while it is open, and its list is long."""
     import fsspec
 
     return fsspec.core.url_to_fs(url)[0]

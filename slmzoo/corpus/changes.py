@@ -1,4 +1,4 @@
-"""What became of a corpus since its job began: files that were added, removed or replaced."""
+"""Changes of a corpus since its job began: files that were added, removed or replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Changes:
-    """How many files, or utterances, are other ones."""
+    """Numbers of files, or of utterances."""
 
     added: int = 0
     removed: int = 0
@@ -44,7 +44,7 @@ class Merged:
 
 
 def seen(corpus: Corpus, items: Iterable[Item], lists: dict[str, str | None] | None) -> Changes:
-    """What changed among the files of this machine, without opening one: by their sizes and times.
+    """Count the files of this machine that changed, by their sizes and times; none is opened.
 
     `items` are those of the manifest, `lists` the stamps of the lists and tars that it was made of; None for a job that
     did not keep stamps, of which only the sizes of single files are known.
@@ -60,7 +60,7 @@ def seen(corpus: Corpus, items: Iterable[Item], lists: dict[str, str | None] | N
 
 
 def merged(corpus: Corpus, manifest: Iterable[Item], lists: dict[str, str | None] | None) -> Merged:
-    """The manifest with what `corpus` holds now; all of it is looked through. Raises as `Corpus.items`.
+    """Bring the manifest up to date with what `corpus` holds now, all of which is listed. Raises as `Corpus.items`.
 
     An utterance is the same if it is the same part of a file of the same path, and replaced if that file, its speaker
     or its chapter is another one. It keeps its name. Of data sets, and of files in object stores that a list names, no
@@ -96,14 +96,14 @@ def _is_text(place: str) -> bool:
 
 
 def _new(added: Iterable[Item], entries: list[Item]) -> Iterator[Item]:
-    """What was added, under names that no other utterance has, as one update of the manifest."""
+    """Give what was added names that no other utterance has, and the number of this update."""
     number = 1 + max((item.update for item in entries), default=0)
     taken = {item.id for item in entries if not item.removed}
     return (replace(item, update=number) for item in named_apart(added, taken))
 
 
 def _key(item: Item, stamped: bool) -> Key:
-    """What makes an utterance the same; jobs without stamps know of their tars only the offsets."""
+    """Return what makes an utterance the same; jobs without stamps know of their tars only the offsets."""
     place = huggingface.absolute(item.audio) if item.row is not None else sources.absolute(item.audio)
     return place, item.row, item.member if stamped else item.offset, item.start, item.seconds, item.channel
 

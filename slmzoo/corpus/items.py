@@ -40,7 +40,7 @@ class Item:
     row: int | None = None
     """Row of a dataset."""
     stamp: str | None = None
-    """What `places.stamp` told of the file when it was listed; another one tells that the file was replaced."""
+    """Size and time of the file when it was listed, as of `places.stamp`; others tell that it was replaced."""
     start: float = 0.0
     """Where the utterance begins in the audio, seconds."""
     seconds: float | None = None
@@ -57,7 +57,7 @@ class Item:
 
     @property
     def name(self) -> str:
-        """What messages call its audio."""
+        """Name of its audio in messages."""
         return f"{self.audio}: {self.member}" if self.member else self.audio
 
     def to_json(self) -> str:

@@ -8,11 +8,11 @@
 
 A shard is done when its file says as much as was planned: records and failures together are its items.
 
-Places in them are absolute, so that the job is the same from whichever folder it is gone on with.
+Places in them are absolute, so that a job can be resumed from any folder.
 
-An update adds to the manifest what is new in the corpus, as shards of its own, and takes away the shards with what was
-removed or replaced, which are made anew without it or with what is there now. All other shards stay what they are, to
-the byte. It may be interrupted at any moment: shards go before the manifest changes, so no old record outlives it.
+An update adds to the manifest what is new in the corpus, as shards of its own, and deletes the shards that hold removed
+or replaced utterances, which are encoded again without them or as they are now. All other shards stay the same to the
+byte. An update may be interrupted at any moment: shards go before the manifest changes, so no old record outlives it.
 """
 
 from __future__ import annotations
@@ -127,36 +127,39 @@ def begin(
     Raises ValueError if another job was begun there, or the folder holds shards of none.
     """
     looked = Corpus(corpus)
-    wish: dict[str, Any] = {
-        "format": _FORMAT,
-        "corpus": looked.named,
-        "provenance": [dict(made) for made in provenance],
-        "shard_seconds": shard_seconds,
-        "rate": rate,
-        "batch_seconds": batch_seconds,
-    }
-    folders = _folders(out, provenance)
-    target = Target(folders=folders, provenance=tuple(wish["provenance"]), failures=str(places.join(out, _FAILURES)))
-    manifest, kept = places.join(out, _MANIFEST), begun(out)
-    if kept:
-        _check_same(out, kept, wish)
-        if update:
-            kept = _updated(out, looked, {**kept, **wish}, target)
-        else:
-            _tell_changes(out, looked, kept)
-    else:
-        if any(name.endswith(".parquet") for name in places.names(out)):
-            raise ValueError(f"{out} holds shards, but no {_JOB} says what they are. Use another --out.")
-        plan.write_manifest(manifest, named_apart(looked.items()))
-        kept = _kept(out, looked, wish)
+    wish = {"format": _FORMAT, "corpus": looked.named, "provenance": [dict(made) for made in provenance]}
+    wish |= {"shard_seconds": shard_seconds, "rate": rate, "batch_seconds": batch_seconds}
+    failures = str(places.join(out, _FAILURES))
+    target = Target(folders=_folders(out, provenance), provenance=tuple(wish["provenance"]), failures=failures)
+    earlier = begun(out)
+    kept = _resumed(out, looked, earlier, wish, target, update) if earlier else _new(out, looked, wish)
     _make_ready(target)
     return Job(
         out=out,
         target=target,
         roots=tuple(kept["roots"]),
-        shards=tuple(plan.cut(manifest, shard_seconds)),
+        shards=tuple(plan.cut(places.join(out, _MANIFEST), shard_seconds)),
         left_out=kept.get("left_out", {}),
     )
+
+
+def _new(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
+    """List the corpus in a manifest; returns what is kept of the job. ValueError where shards of none lie."""
+    if any(name.endswith(".parquet") for name in places.names(out)):
+        raise ValueError(f"{out} holds shards, but no {_JOB} says what they are. Use another --out.")
+    plan.write_manifest(places.join(out, _MANIFEST), named_apart(looked.items()))
+    return _kept(out, looked, wish)
+
+
+def _resumed(
+    out: str, looked: Corpus, earlier: dict[str, Any], wish: dict[str, Any], target: Target, update: bool
+) -> dict[str, Any]:
+    """Return what is kept of a job that was begun `earlier`, brought up to date if asked for."""
+    _check_same(out, earlier, wish)
+    if update:
+        return _updated(out, looked, {**earlier, **wish}, target)
+    _tell_changes(out, looked, earlier)
+    return earlier
 
 
 def _kept(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +180,7 @@ def _updated(out: str, looked: Corpus, kept: dict[str, Any], target: Target) -> 
     log.info("%s: %s.", out, found.changes)
     if found.changes:
         for folder in target.folders:
-            places.remove(places.join(folder, shards.INDEX))
+            places.remove(places.join(folder, shards.INDEX))  # no reader is to take half of an update for all
         for shard in plan.cut(manifest, kept["shard_seconds"]):
             if any(item.id in found.stale for item in plan.items_of(manifest, shard)):
                 for place in (*target.shards(shard.name), target.list_of_failures(shard.name)):

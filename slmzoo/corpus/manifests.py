@@ -33,7 +33,7 @@ _MISTAKEN = {
 
 
 class _WantedError(ValueError):
-    """What a line must be; its reader says which line it is."""
+    """A requirement that a line does not meet; its reader adds which line it is."""
 
 
 def fairseq(place: Place) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""A whole job: begun or gone on with, run by an engine, finished with indices, and told about on the way."""
+"""A whole job: begun or resumed, run by an engine, finished with indices, and told about on the way."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def encode_corpus(
     retry_failed: bool = False,
     update: bool = False,
 ) -> Outcome:
-    """Encode what of the corpus is not yet in `out`, a folder or URL; interrupted, the same call goes on.
+    """Encode what of the corpus is not yet in `out`, a folder or URL; interrupted, the same call resumes.
 
     `rate` is only kept with the job; `shard_seconds` is speech in a shard, None by the corpus's size. `update` takes
-    what was added to the corpus, removed or replaced since: new shards for what is new, while those that hold what was
-    removed or replaced are made anew and all others stay. Raises ValueError for a folder with other content, OSError
+    what was added to the corpus, removed or replaced since: new utterances go to new shards, shards with removed or
+    replaced ones are encoded again, and all others stay. Raises ValueError for a folder with other content, OSError
     if the inputs are gone, the disk is full or a worker died.
     """
     out = places.plain(out)

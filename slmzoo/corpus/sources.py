@@ -31,7 +31,7 @@ _LISTS: dict[str, Callable[[Place], Iterator[Item]]] = {
 
 
 def items(corpus: Iterable[str]) -> Iterator[Item]:
-    """The utterances that `corpus` names, each with a unique name. Raises as `Corpus.items`."""
+    """Return the utterances that `corpus` names, each with a unique name. Raises as `Corpus.items`."""
     return named_apart(Corpus(corpus).items())
 
 
@@ -45,11 +45,11 @@ class File:
     size: int = 0
     """Bytes, or 0 if unknown."""
     stamp: str | None = None
-    """What `places.stamp` tells; None for a link that leads nowhere."""
+    """Size and time, as of `places.stamp`; None for a link that leads nowhere."""
 
 
 class Corpus:
-    """What is named as a corpus, and what is met while its items are looked for.
+    """Sources of utterances, and what is met while these are listed.
 
     Its places are absolute, so it is the same from whichever folder it is looked at.
     """
@@ -66,7 +66,7 @@ class Corpus:
         """Lists and tars of this machine that were read, with their stamps."""
 
     def items(self) -> Iterator[Item]:
-        """The utterances; several may have one name.
+        """List the utterances; several may have one name.
 
         A file of a folder is named after its path inside that folder, without the extension. Its chapter is the path of
         the folder it lies in, from the one that all folders, patterns and files of the corpus share; its speaker the
@@ -84,7 +84,7 @@ class Corpus:
                 raise FileNotFoundError(f"{source} holds no audio.{self._hint(source)}")
 
     def files(self) -> Iterator[File]:
-        """The files of this machine: audio, and lists and tars, which are not opened.
+        """List the files of this machine: audio, and lists and tars, which are not opened.
 
         What is gone, or cannot be looked into, is passed over.
         """
@@ -176,7 +176,7 @@ class Corpus:
         return wanted
 
     def _hint(self, source: str) -> str:
-        """What to name instead of a folder without audio: lists and tars in it are taken only where they are meant."""
+        """Say what to name in place of a folder without audio: lists and tars are only taken where they are named."""
         hints = []
         if not is_list(source) and (held := [name for name in places.names(source) if is_list(name)]):
             ending = next(ending for ending in (_TAR, *_LISTS) if ending in held[0].lower())
@@ -187,7 +187,7 @@ class Corpus:
 
 
 def absolute(source: str) -> str:
-    """A source, or the place of an item, as it is called from any folder; URLs and names of data sets are that."""
+    """Return a source, or the place of an item, as named from any folder; URLs and names of data sets already are."""
     if source.startswith(huggingface.PREFIX):
         return huggingface.PREFIX + huggingface.absolute(source.removeprefix(huggingface.PREFIX))
     source = places.plain(source)
@@ -222,7 +222,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def look(path: str, name: str = "") -> File:
-    """A file of this machine with its size and stamp, or without them if it cannot be looked at."""
+    """Return a file of this machine with its size and stamp, or without them if it cannot be reached."""
     try:
         return File(path, name, Path(path).stat().st_size, places.stamp(path))
     except OSError:  # why it cannot be read is told when it is its turn
@@ -248,7 +248,7 @@ def _stamp(place: str) -> str | None:
 
 
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
-    """What reads a list; None for what is none."""
+    """Return the function that reads a list; None for what is none."""
     path = places.path_in(source).lower().removesuffix(".gz")
     return next((reader for ending, reader in _LISTS.items() if path.endswith(ending)), None)
 
