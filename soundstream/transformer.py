@@ -37,7 +37,7 @@ class Attention(Stateful):
         if self in state:
             k, v = (torch.cat(pair, 2) for pair in zip(state[self], (k, v), strict=True))
         kept = max(0, k.shape[2] - self.context + 1)
-        state[self] = (k[:, :, kept:], v[:, :, kept:])
+        state[self] = (k[:, :, kept:].clone(), v[:, :, kept:].clone())
         places = torch.arange(k.shape[2], device=x.device)
         cos, sin = rotary(places[None], q.shape[-1], _THETA, torch.promote_types(x.dtype, torch.float32))
         before = k.shape[2] - q.shape[2]

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from slmcore.errors import must
 
-__all__ = ["PAD_MODES", "Chain", "Conv1d", "ConvTranspose1d", "ResidualLSTM", "State", "Stateful", "pad"]
+__all__ = ["Chain", "Conv1d", "ConvTranspose1d", "ResidualLSTM", "State", "Stateful", "pad"]
 
 State = dict[nn.Module, Any]
 """One entry for each stateful module that has seen a chunk: samples, output to be completed, or hidden vectors."""
-PAD_MODES = ("reflect", "constant", "replicate")
 
 
 def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
@@ -71,12 +70,13 @@ class Conv1d(nn.Conv1d, Stateful):
         return super().forward(pad(input, self.context - right, right + fill, self.pad_mode))
 
     def _after_context(self, chunk: Tensor, state: State) -> Tensor:
-        check_streamable(self, self.pad_mode)
+        _check_streamable(self, self.pad_mode)
         if chunk.shape[-1] % self.stride[0]:
             raise ValueError(must("chunk", f"a multiple of {self.stride[0]} samples long", chunk.shape[-1]))
         before = state[self] if self in state else pad(chunk, self.context, 0, self.pad_mode)[..., : self.context]
         extended = torch.cat([before, chunk], -1)
-        state[self] = extended[..., extended.shape[-1] - self.context :]
+        # A copy: a view would keep the whole chunk alive.
+        state[self] = extended[..., extended.shape[-1] - self.context :].clone()
         return extended
 
 
@@ -107,12 +107,12 @@ class ConvTranspose1d(nn.ConvTranspose1d, Stateful):
         return out.narrow(-1, self.overlap - right, samples)
 
     def _completed(self, out: Tensor, samples: int, state: State) -> Tensor:
-        check_streamable(self, "constant")
+        _check_streamable(self, "constant")
         if self in state:
             head = out[..., : self.overlap] + state[self]
             out = torch.cat([head, out[..., self.overlap :]], -1)
         tail = out[..., samples:]
-        state[self] = tail if self.bias is None else tail - self.bias[:, None]
+        state[self] = tail.clone() if self.bias is None else tail - self.bias[:, None]
         return out[..., :samples]
 
 
@@ -129,7 +129,7 @@ class ResidualLSTM(Stateful):
         if state is None:
             out = self.lstm(x.mT)[0].mT
         else:
-            check_streamable(self, "constant")
+            _check_streamable(self, "constant")
             out, state[self] = self.lstm(x.mT, state.get(self))
             out = out.mT
         return (x if self.causal else torch.cat([x, x], 1)) + out
@@ -145,7 +145,7 @@ class Chain(nn.Sequential, Stateful):
         return input
 
 
-def check_streamable(module: Conv1d | ConvTranspose1d | ResidualLSTM, pad_mode: str) -> None:
+def _check_streamable(module: Conv1d | ConvTranspose1d | ResidualLSTM, pad_mode: str) -> None:
     """Raise a ValueError unless the module depends on the past alone."""
     if not module.causal or pad_mode == "reflect":
         found = f"a {pad_mode}-padded, {'causal' if module.causal else 'not causal'} {type(module).__name__}"

@@ -68,7 +68,6 @@ class ResidualVQ(nn.Module):
 
     def __init__(self, levels: int, size: int, dimension: int) -> None:
         super().__init__()
-        self.size = size
         self.layers = nn.ModuleList(EuclideanCodebook(size, dimension) for _ in range(levels))
 
     @property

@@ -161,6 +161,7 @@ def test_feature_and_commitment_of_each_level_train_the_encoder(level: int):
     model, x = small().train(), noise(1, 1, 200)
     encoder = list(model.encoder.parameters())
     _, _, feature = model(x, layers=[2, level])
+    assert torch.equal(feature, model(x, layers=[level])[2])
     assert any(g.abs().sum() > 0 for g in torch.autograd.grad(feature.sum(), encoder))
     ways = [torch.autograd.grad(model(x, n_q=n)[1] * n, encoder[0])[0] for n in (level + 1, level)[: level + 1]]
     assert not torch.equal(ways[0], ways[-1] if level else torch.zeros_like(ways[0]))

@@ -86,6 +86,16 @@ def test_samples_follow_the_seed():
     assert torch.equal(nucleus, model.generate(TEXT, prompt(), top_k=1).codes)
 
 
+def test_a_likeliest_end_ends_speech_whatever_is_sampled():
+    model, given, stopped = small(0.9), prompt().codes, 0
+    for seed in range(30):
+        made = model.generate(TEXT, prompt(), seed=seed, temperature=2.0).codes[:1]
+        best = model([TEXT], [torch.cat([given[:1], made], 1)], 0)[0][given.shape[1] - 1 :].argmax(-1)
+        assert not (best[:-1] == model.config.end).any()
+        stopped += int(best[-1]) == model.config.end
+    assert stopped > 3
+
+
 @pytest.mark.parametrize("mode", [2, 4])
 def test_some_modes_want_the_length_of_the_prompts_text(mode: int):
     model = small(prefix_mode=mode)
