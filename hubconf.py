@@ -105,9 +105,9 @@ def wavlm_large(**options: Unpack[_Options]) -> tuple[WavLM, Callable[..., Tenso
     block whose output is wanted (the codebooks use 11), None the last one, normed. `model.features` does the same.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.wavlm(**options)
+    return dp_slm.wavlm(**options)
 
 
 def codebook(layer: int | None = None, k: int | None = None, **options: Unpack[_Options]) -> Tensor:
@@ -116,9 +116,9 @@ def codebook(layer: int | None = None, k: int | None = None, **options: Unpack[_
     dp-slm: layer 11 and k in 100, 200, 500 (default), 1000, 2000; dim 1024.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.load_codebook(layer=layer, k=k, **options).codes
+    return dp_slm.load_codebook(layer=layer, k=k, **options).codes
 
 
 def dpdp_quantizer(
@@ -128,9 +128,9 @@ def dpdp_quantizer(
 
     `lmbda` >= 0 weighs the duration penalty; `num_neighbors` limits a frame to its nearest codes (None: all).
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.empty_quantizer(codebook_size, codebook_dim, lmbda, num_neighbors)
+    return dp_slm.empty_quantizer(codebook_size, codebook_dim, lmbda, num_neighbors)
 
 
 def dpdp_quantizer_from_codebook(
@@ -150,9 +150,9 @@ def dpdp_quantizer_from_codebook(
     `k=` what the downstream models were trained with: 5 % of k.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.quantizer(codebook, lmbda, num_neighbors, k=k, layer=layer, **options)
+    return dp_slm.quantizer(codebook, lmbda, num_neighbors, k=k, layer=layer, **options)
 
 
 def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
@@ -164,9 +164,9 @@ def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
     over deduplicated units, in nats; `ulm.generate` continues units.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.ulm("hours_1k_steps_10k", k=k, lmbda=lmbda, **options)
+    return dp_slm.ulm("hours_1k_steps_10k", k=k, lmbda=lmbda, **options)
 
 
 def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
@@ -177,9 +177,9 @@ def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
     Returns `(ulm, tokenizer)`, as `ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k` does.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.ulm("hours_60k_steps_200k", k=k, lmbda=lmbda, **options)
+    return dp_slm.ulm("hours_60k_steps_200k", k=k, lmbda=lmbda, **options)
 
 
 def plm_us_arpa_hours_1k_steps_10k(
@@ -190,9 +190,9 @@ def plm_us_arpa_hours_1k_steps_10k(
     Returns `(plm, tokenizer)`. With `checkpoint=` also give `tokenizer=`, the JSON with its phonemes.
     Options: zoo, checkpoint, tokenizer, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.plm(**options)
+    return dp_slm.plm(**options)
 
 
 def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]) -> EllaV:
@@ -202,9 +202,9 @@ def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None
     of names such as ["u17", "u3"] and gives `(list of int64 tensors, list of bool)`.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.ellav("units", k=k, lmbda=lmbda, **options)
+    return dp_slm.ellav("units", k=k, lmbda=lmbda, **options)
 
 
 def ellav_phones_to_wavtokenizer(**options: Unpack[_Options]) -> EllaV:
@@ -212,9 +212,9 @@ def ellav_phones_to_wavtokenizer(**options: Unpack[_Options]) -> EllaV:
 
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.ellav("phones", **options)
+    return dp_slm.ellav("phones", **options)
 
 
 def small_600_24k_4096(
@@ -226,9 +226,9 @@ def small_600_24k_4096(
     `decode(model, codes)` gives `(wav (1, frames * 600), 24000)`. `pretrained=False` leaves the weights random.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.codec_with_verbs("small_600_24k_4096", pretrained=pretrained, **options)
+    return dp_slm.codec_with_verbs("small_600_24k_4096", pretrained=pretrained, **options)
 
 
 def small_320_24k_4096(
@@ -238,9 +238,9 @@ def small_320_24k_4096(
 
     Options: zoo, checkpoint, map_location, progress, registry.
     """
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
-    return hub.codec_with_verbs("small_320_24k_4096", pretrained=pretrained, **options)
+    return dp_slm.codec_with_verbs("small_320_24k_4096", pretrained=pretrained, **options)
 
 
 def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack[_PipelineOptions]) -> Pipeline:

@@ -161,13 +161,13 @@ def waiting(delays: tuple[int, ...]) -> dict[str, Any]:
     `excess`: how far the objective rises above the optimum, relative to the sum of the distances plus lambda x repeats.
     """
     from slmcore import audio
-    from slmzoo import hub
+    from slmzoo.systems import dp_slm
 
     wav, sr = audio.read(Path(__file__).parents[1] / "examples" / "sample.wav")
-    codebook = hub.load_codebook(zoo="demo")
+    codebook = dp_slm.load_codebook(zoo="demo")
     layer = codebook.operating_point.layer if codebook.operating_point else None
     with torch.inference_mode():
-        x = hub.wavlm(zoo="demo")[0].features(audio.mono(wav), sr, layer)
+        x = dp_slm.wavlm(zoo="demo")[0].features(audio.mono(wav), sr, layer)
     n = len(codebook.codes) // 5
     lmbda = fit_lmbda(x, codebook.codes, 12.5, num_neighbors=n)
     distances = squared_distances(x, codebook.codes)

@@ -25,11 +25,11 @@ from benchmarks.common import interleaved, write
 from mistral_ulm import UnitLM, UnitTokenizer
 from mistral_ulm.scoring import TOKENS_AT_ONCE
 from slmcore.batching import batches
-from slmzoo import hub
 from slmzoo.evaluation.likelihood.conventions import PRESETS, loglikelihoods
 from slmzoo.evaluation.likelihood.pairs import Pair, accuracy
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.units.abx import Item, cells, error_rate, tables
+from slmzoo.systems import dp_slm
 from tests.reference import abx_slow
 
 UNITS, PAIRS, QUICK_PAIRS = 40, 10_000, 500
@@ -57,14 +57,14 @@ def bare(ulm: UnitLM, stacks: Sequence[torch.Tensor]) -> None:
 
 def scored(ulm: UnitLM, tokenizer: UnitTokenizer, units: Sequence[torch.Tensor], pairs: Sequence[Pair]) -> float | None:
     """Accuracy of pairs of units, with its interval."""
-    values = loglikelihoods(ulm, tokenizer, units, PRESETS["dpslm"])
+    values = loglikelihoods(ulm, units, PRESETS["dpslm"])
     rows = accuracy(pairs, {str(i): value for i, value in enumerate(values)})
     return score_items("accuracy", rows)[0].interval.value
 
 
 def pairs_by_likelihood(count: int, runs: int) -> dict[str, Any]:
     """Seconds of both, and their ratio."""
-    ulm, tokenizer = hub.ulm(zoo="demo")
+    ulm, tokenizer = dp_slm.ulm(zoo="demo")
     units = sequences(2 * count, ulm.config.vocab_size - 1)
     pairs = [Pair(item=str(i), positive=str(2 * i), negative=str(2 * i + 1)) for i in range(count)]
     ids = [tokenizer.encode(u) for u in units]

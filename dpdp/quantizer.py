@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
+import torch
 from torch import Tensor, nn
 
 from dpdp.batch import is_single, utterances
 from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors, shown
+from dpdp.lmbda import sweep
 from dpdp.segments import segments
 from dpdp.viterbi import decode
 from slmcore.errors import must
@@ -54,6 +56,21 @@ class DPDPQuantizer(nn.Module):
         self.register_buffer("codebook", codebook.detach().float().clone())
         self._codes: tuple[Tensor, int, Codes] | None = None
 
+    @property
+    def k(self) -> int:
+        """Number of codes."""
+        return self.codebook.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """Width of the features."""
+        return self.codebook.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the codebook."""
+        return self.codebook.device
+
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Quantise one utterance, `features` (T, D).
 
@@ -88,6 +105,13 @@ class DPDPQuantizer(nn.Module):
         framewise = self._framewise(batch)
         found = segments(framewise, [len(x) for x in batch], self.frame_rate, self.operating_point)
         return found[0] if is_single(features) else found
+
+    def sweep(self, features: Sequence[Tensor], lmbdas: Sequence[float]) -> list[list[Units]]:
+        """Units of many utterances (T_i, D) at several lambdas: for each lambda, for each utterance.
+
+        Distances are computed once for all lambdas (see `dpdp.lmbda.sweep`); the units carry no operating point.
+        """
+        return sweep(features, self.codebook, lmbdas, self.num_neighbors, frame_rate=self.frame_rate)
 
     def extra_repr(self) -> str:
         """What `print` shows of the module."""

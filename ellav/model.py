@@ -16,6 +16,7 @@ from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.decoding import Decoded, Rule, decode
+from slmcore.layers.int8 import Scheme, quantize_linears
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig
 from slmcore.units import OperatingPoint
@@ -70,6 +71,10 @@ class EllaV(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.transformer.tok_embeddings.weight.device
+
+    def quantize(self, scheme: Scheme) -> None:
+        """Round the weights to int8, for decoding on a CPU."""
+        quantize_linears(self.transformer, scheme)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits (B, T, vocab) of training sequences (B, T) int64, right-padded."""

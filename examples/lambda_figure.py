@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dpdp import fit_lmbda, sweep
 from slmcore import audio
 from slmcore.units import Units
-from slmzoo import hub
 from slmzoo.figures import spectrogram
+from slmzoo.systems import dp_slm
 
 ROOT = Path(__file__).parents[1]
 RATES = (20.0, 15.0, 12.5, 9.0)
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument("--png", type=Path, default=ROOT / "docs" / "lambda.png", help="where the picture goes")
     options = parser.parse_args()
     wav, sr = audio.read(options.wav)
-    encoder, _ = hub.wavlm(zoo="demo")
-    codebook = hub.load_codebook(zoo="demo")
+    encoder, _ = dp_slm.wavlm(zoo="demo")
+    codebook = dp_slm.load_codebook(zoo="demo")
     layer = codebook.operating_point.layer if codebook.operating_point else None
     with torch.inference_mode():
         features = encoder.features(audio.mono(wav), sr, layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -18,25 +18,15 @@ from slmcore.checks import as_int, whole
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.layers.decoding import decode
+from slmcore.layers.int8 import Scheme, quantize_linears
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig
+from slmcore.roles import Generated, UnitSequence
 from slmcore.units import OperatingPoint, Units
 
 __all__ = ["Generated", "UnitLM", "load", "published"]
 
 _MOST_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Generated:
-    """What `UnitLM.generate` returns: one entry for each prompt and sample, samples of a prompt side by side."""
-
-    units: list[Tensor]
-    """The new units of each sequence, int64 (n_i,), on the CPU."""
-    log_probs: list[Tensor]
-    """Natural log-probability of each new unit under the model, float32 (n_i,)."""
-    finished: list[bool]
-    """Whether the model ended the utterance itself."""
 
 
 class UnitLM(nn.Module):
@@ -62,6 +52,16 @@ class UnitLM(nn.Module):
             operating_point=self.operating_point,
             provenance=dict(provenance or {}),
         )
+
+    @property
+    def k(self) -> int:
+        """Number of units; the vocabulary also has BOS."""
+        return self.config.vocab_size - 1
+
+    @property
+    def tokenizer(self) -> UnitTokenizer:
+        """Tokenizer of its units."""
+        return UnitTokenizer(self.k)
 
     @property
     def device(self) -> torch.device:
@@ -111,6 +111,22 @@ class UnitLM(nn.Module):
         totals = (float(x.sum(dtype=torch.float64)) / (len(x) if reduction == "mean" else 1) for x in logprobs)
         return list(totals)
 
+    @torch.no_grad()
+    def logprobs(
+        self, sequences: Sequence[UnitSequence], *, bos: bool = True, eos: bool = False, progress: bool = False
+    ) -> list[Tensor]:
+        """Natural log-probability of each scored token of sequences of units (n_i,): float32, on the CPU.
+
+        `bos` conditions the first unit on BOS, so that it is scored too; `eos` scores the end, which for this model is
+        the BOS of a next utterance. Raises ValueError for a sequence of which nothing is scored.
+        """
+        ids = [_framed(self.tokenizer.encode(_plain(units)), bos, eos).to(self.device) for units in sequences]
+        return sequence_logprobs(self.transformer, ids, progress)
+
+    def quantize(self, scheme: Scheme) -> None:
+        """Round the weights to int8, for decoding on a CPU."""
+        quantize_linears(self.transformer, scheme)
+
     def generate(
         self,
         prompts: Sequence[Sequence[int] | Tensor | Units],
@@ -150,10 +166,10 @@ class UnitLM(nn.Module):
         )
 
     def _prompt(self, units: Sequence[int] | Tensor | Units) -> Tensor:
-        units = units.units if isinstance(units, Units) else units
+        units = _plain(units)
         if not len(units):
             return torch.tensor([BOS], device=self.device)
-        return UnitTokenizer(self.config.vocab_size - 1).encode(units).to(self.device)
+        return self.tokenizer.encode(units).to(self.device)
 
     def _check(self, ids: Tensor) -> Tensor:
         if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
@@ -167,6 +183,19 @@ class UnitLM(nn.Module):
         if int(ids.min()) < 0 or int(ids.max()) >= self.config.vocab_size:
             raise ValueError(must("ids", f"in 0..{self.config.vocab_size - 1}", [int(ids.min()), int(ids.max())]))
         return ids.to(self.device)
+
+
+def _plain(units: UnitSequence) -> Sequence[int] | Tensor:
+    return units.units if isinstance(units, Units) else units
+
+
+def _framed(ids: Tensor, bos: bool, eos: bool) -> Tensor:
+    """Ids (n,), BOS first, as they are read: all but the first are scored."""
+    framed = torch.cat([ids, ids[:1]]) if eos else ids
+    framed = framed if bos else framed[1:]
+    if len(framed) < 2:
+        raise ValueError(must("units", "at least two without BOS", f"a sequence of {len(ids) - 1}", "Score BOS."))
+    return framed
 
 
 def published(obj: Any) -> Checkpoint:

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ellav
-import mistral_ulm
-import wavtokenizer
-from slmcore.clustering import codebook
 from slmcore.errors import CheckpointError, must
 from slmcore.files import registry
 from slmcore.files.checkpoint import BARE_WEIGHTS, Checkpoint, is_state_dict, read, save
 from slmcore.files.content import is_safetensors
 from slmcore.files.digests import sha256_of
-from wavlm_codebooks import wavlm
+from slmzoo.kinds import Kind
+from slmzoo.systems import kinds
 
 __all__ = ["convert", "published"]
 
 _MOST_SHOWN = 5
-# kind, the keys at the top of a published file of this kind, what translates it
-_FORMATS: dict[str, tuple[frozenset[str], Callable[[Any], Checkpoint]]] = {
-    "wavlm": (frozenset({"cfg", "model"}), wavlm.published),
-    "codebook": (frozenset({"codebook"}), codebook.published),
-    "ulm": (frozenset({"model_args", "model_state_dict"}), mistral_ulm.published),
-    "ellav": (frozenset({"model_args", "tokenizer", "model_state"}), ellav.published),
-    "wavtokenizer": (frozenset({"state_dict"}), wavtokenizer.published),
-}
 
 
 def convert(source: str | Path, target: str | Path, kind: str | None = None) -> str:
@@ -39,15 +28,16 @@ def convert(source: str | Path, target: str | Path, kind: str | None = None) -> 
     exists. Raises ValueError for wrong names, CheckpointError (a ValueError too) for a file of no known format.
     """
     source, target = Path(source), Path(target)
-    if kind is not None and kind not in _FORMATS:
-        raise ValueError(must("kind", f"one of {', '.join(_FORMATS)}", kind))
+    known = _published_kinds()
+    if kind is not None and kind not in known:
+        raise ValueError(must("kind", f"one of {', '.join(known)}", kind))
     if source.suffix.lower() == ".safetensors" or (source.is_file() and is_safetensors(source)):
         if source.is_file():
             read(source, kind, published)  # bare weights are refused with the way to save them
         raise ValueError(must("source", "a published .pt or .ckpt file", str(source), "It is safetensors already."))
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise ValueError(must("target", "a .safetensors file in an existing folder", str(target)))
-    found = read(source, kind, published if kind is None else _FORMATS[kind][1])
+    found = read(source, kind, published if kind is None else known[kind].translate)
     save(target, _with_origin(found, source))
     return found.kind
 
@@ -55,16 +45,22 @@ def convert(source: str | Path, target: str | Path, kind: str | None = None) -> 
 def published(obj: Any) -> Checkpoint:
     """Translate what any of the published files holds; CheckpointError if it is none of them."""
     keys = set(obj) if isinstance(obj, Mapping) else set()
-    for needed, translate in _FORMATS.values():
-        if needed <= keys:
-            return translate(obj)
+    kinds_known = _published_kinds().values()
+    for kind in kinds_known:
+        if kind.keys <= keys:
+            return kind.translate(obj)
     if is_state_dict(obj):
         raise CheckpointError(f"This file cannot be converted: {BARE_WEIGHTS}")
-    known = "; ".join(f"{kind}: {', '.join(sorted(needed))}" for kind, (needed, _) in _FORMATS.items())
+    known = "; ".join(f"{kind.name}: {', '.join(sorted(kind.keys))}" for kind in kinds_known)
     held = f"{sorted(map(str, keys))[:_MOST_SHOWN]}" + (
         f" and {len(keys) - _MOST_SHOWN} more" if len(keys) > _MOST_SHOWN else ""
     )
     raise CheckpointError(f"This file holds {held}, but a published one has the keys of {known}.")
+
+
+def _published_kinds() -> dict[str, Kind]:
+    """The kinds with a published format of their own."""
+    return {name: kind for name, kind in kinds().items() if kind.translator is not None}
 
 
 def _with_origin(found: Checkpoint, source: Path) -> Checkpoint:

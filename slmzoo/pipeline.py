@@ -2,70 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from dpdp import DPDPQuantizer
-from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.checks import whole
 from slmcore.errors import must
+from slmcore.files.rows import Row
+from slmcore.roles import (
+    Codec,
+    Continuation,
+    Encoder,
+    Quantizer,
+    Speech,
+    Synthesizer,
+    UnitLanguageModel,
+    UnitSequence,
+    point_of,
+)
 from slmcore.units import OperatingPoint, Units
-from slmzoo.segments import cut
-from slmzoo.synthesizer import Speech, Synthesizer, joined
-from wavlm_codebooks import WavLM
+from slmzoo.segments import cut, is_short, segments_of
+from slmzoo.segments import joined as joined_segments
 
-__all__ = ["Continuation", "Pipeline", "Speech", "Synthesizer"]
-
-
-@dataclass(frozen=True, eq=False)
-class Continuation:
-    """Speech that goes on from a prompt, or from nothing."""
-
-    speech: Speech
-    """What was asked for: the continuation alone, or the prompt's resynthesis and the continuation."""
-    prompt: Tensor
-    """Units of the prompt, int64 (n,), on the CPU; empty without one."""
-    units: Tensor
-    """The new units, int64 (m,), on the CPU."""
-    log_probs: Tensor
-    """Natural log-probability of each new unit, float32 (m,)."""
-    finished: bool
-    """Whether the language model ended the utterance itself."""
-
-    def __repr__(self) -> str:
-        end = "ended" if self.finished else "not ended"
-        return f"Continuation({len(self.prompt)} units continued by {len(self.units)}, {end}: {self.speech!r})"
+__all__ = ["Continuation", "Pipeline", "Speech"]
 
 
 class Pipeline(nn.Module):
-    """Encoder, quantiser, unit language model with its tokenizer, and synthesiser that belong together.
+    """Encoder, quantiser, unit language model, synthesiser and codec that belong together (`slmcore.roles`).
 
-    The last three may be missing; what needs them then raises a ValueError. All are put in evaluation mode.
-    A ValueError says which parts do not: by their sizes and rates, and by their operating points as far as known.
+    The last three may be missing; a verb that needs them then raises a ValueError. All are put in evaluation mode.
+    Parts that do not belong together are refused: by their sizes and rates, and by their operating points as far as
+    known. `sources` keeps the registry rows of the parts, by kind.
+
+    Example: `Pipeline(wavlm, quantizer, ulm).loglikelihood(wav=wav, sr=16000)`
     """
 
     def __init__(
         self,
-        encoder: WavLM,
-        quantizer: DPDPQuantizer,
-        ulm: UnitLM | None = None,
-        tokenizer: UnitTokenizer | None = None,
+        encoder: Encoder,
+        quantizer: Quantizer,
+        ulm: UnitLanguageModel | None = None,
+        tokenizer: Any = None,
         synthesizer: Synthesizer | None = None,
+        codec: Codec | None = None,
+        *,
+        sources: Mapping[str, Row] | None = None,
     ) -> None:
         super().__init__()
         _check_fit(encoder, quantizer, ulm, synthesizer)
         self.encoder, self.quantizer, self.ulm = encoder, quantizer, ulm
-        self.tokenizer, self.synthesizer = tokenizer, synthesizer
+        self.tokenizer = getattr(ulm, "tokenizer", None) if tokenizer is None else tokenizer
+        self.synthesizer, self._codec = synthesizer, codec
+        self.sources = dict(sources or {})
         self.eval()
 
     @property
     def operating_point(self) -> OperatingPoint | None:
-        """Where the units lie."""
-        return self.quantizer.operating_point
+        """Operating point of the units."""
+        return point_of(self.quantizer)
+
+    @property
+    def codec(self) -> Codec | None:
+        """The codec: its own, or that of the synthesiser."""
+        return getattr(self.synthesizer, "codec", None) if self._codec is None else self._codec
+
+    @property
+    def k(self) -> int:
+        """Number of units."""
+        return self.quantizer.k
+
+    @property
+    def frame_rate(self) -> float:
+        """Feature frames per second, those of the units' durations."""
+        return self.encoder.frame_rate
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the waveforms that the encoder reads; others are resampled."""
+        return self.encoder.sample_rate
 
     @torch.no_grad()
     def units(self, wav: Tensor, sr: int) -> Units:
@@ -84,20 +102,17 @@ class Pipeline(nn.Module):
             raise ValueError("Give either `units`, or `wav` and `sr`.")
         if wav is not None and sr is not None:
             units = self.units(wav, sr)
-        if self.ulm is None or self.tokenizer is None or units is None:
-            raise ValueError("This pipeline was made without a language model. Load it with one.")
-        return self.ulm.loglikelihood(self.tokenizer.encode(_plain(units)))
+        return self.loglikelihoods([cast("UnitSequence", units)])[0]
 
-    def loglikelihoods(
-        self, sequences: Sequence[Units | Sequence[int] | Tensor], reduction: str = "sum"
-    ) -> list[float]:
+    def loglikelihoods(self, sequences: Sequence[UnitSequence], reduction: str = "sum") -> list[float]:
         """Log-likelihood of each of many sequences of units, in nats; "mean" divides by their number of units.
 
         A sequence is what `loglikelihood` takes.
         """
-        if self.ulm is None or self.tokenizer is None:
-            raise ValueError("This pipeline was made without a language model. Load it with one.")
-        return self.ulm.loglikelihoods([self.tokenizer.encode(_plain(units)) for units in sequences], reduction)
+        if reduction not in ("sum", "mean"):
+            raise ValueError(must("reduction", "'sum' or 'mean'", reduction))
+        logprobs = self._language_model().logprobs(sequences)
+        return [float(x.sum(dtype=torch.float64)) / (len(x) if reduction == "mean" else 1) for x in logprobs]
 
     def resynthesize(
         self,
@@ -105,9 +120,9 @@ class Pipeline(nn.Module):
         sr: int,
         num_samples: int = 1,
         *,
-        temperature: float = 1.0,
-        top_p: float = 0.8,
-        max_codec_tokens_per_phone: int = 10,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_codec_tokens_per_phone: int | None = None,
         max_tokens: int | None = None,
         seed: int = 0,
         units: Units | None = None,
@@ -115,28 +130,51 @@ class Pipeline(nn.Module):
     ) -> list[Speech]:
         """Speech to units and back, `num_samples` times: wav (1, samples) at `sr` Hz.
 
-        Speech that is longer than the acoustic model's longest segment is cut at pauses. Each segment is encoded as an
+        Speech that is longer than the synthesiser's longest segment is cut at pauses. Each segment is encoded as an
         utterance of its own, since that is what the models have learnt from, and the inside of long pauses is silence.
-        `top_p=0` is greedy. `max_tokens` limits the steps for a segment; None is enough for all its units. `units`:
-        those of all of `wav` where they are known; they are then cut. `keep_durations` lets each unit last as long as
-        in `wav`, whatever `max_codec_tokens_per_phone` says; None does so for long speech.
+        Options left out are the synthesiser's own; for ELLA-V `top_p=0` is greedy, and `max_tokens` limits the steps of
+        a segment. `units`: those of all of `wav` where they are known; they are then cut. `keep_durations` lets each
+        unit last as long as in `wav`, whatever `max_codec_tokens_per_phone` says; None does so for long speech. A
+        system that is only a codec gives copies through it.
         """
         num_samples = whole("num_samples", num_samples, 1)
         if self.synthesizer is None:
-            raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
-        stretches = self.synthesizer.stretches(wav, sr)
-        long = not self.synthesizer.is_short(wav, sr)
+            return [self.copy(wav, sr)] * num_samples
+        stretches, long = segments_of(wav, sr, self.synthesizer.longest_segment), not self.is_short(wav, sr)
         if units is None:
             segments = [self.units(wav[..., a:b], sr) for a, b in stretches]
         else:
             segments = cut(units, [(a / sr, b / sr) for a, b in stretches]) if long else [units]
-        keep = long if keep_durations is None else keep_durations
-        spoken = self.synthesizer(
-            segments * num_samples, temperature, top_p, max_codec_tokens_per_phone, max_tokens, seed, keep
+        options = _given(
+            temperature=temperature,
+            top_p=top_p,
+            max_codec_tokens_per_phone=max_codec_tokens_per_phone,
+            max_tokens=max_tokens,
+            keep_durations=self._keep(keep_durations, long),
         )
+        spoken = self.synthesizer.speak(segments * num_samples, seed=seed, **options)
         edges = [0, *(edge for stretch in stretches for edge in stretch), wav.shape[-1]]
         silences = [(b - a) / sr for a, b in zip(edges[::2], edges[1::2], strict=True)]
-        return [joined(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
+        return [joined_segments(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
+
+    def is_short(self, wav: Tensor, sr: int) -> bool:
+        """Whether `resynthesize` speaks speech (channels, samples) in one segment."""
+        return is_short(wav, sr, self._synthesizer().longest_segment)
+
+    def _keep(self, asked: bool | None, long: bool) -> bool | None:
+        """Whether units keep their durations; None leaves it to a synthesiser that has no choice."""
+        if asked is None and not getattr(self.synthesizer, "keeps_durations", False):
+            return None
+        return long if asked is None else asked
+
+    @torch.no_grad()
+    def copy(self, wav: Tensor, sr: int) -> Speech:
+        """Speech through the codec and back: wav (1, samples) at `sr` Hz. `codes` are those of the first codebook."""
+        if self.codec is None:
+            raise ValueError("This pipeline was made without a synthesiser or codec. Load it with one.")
+        codes = self.codec.encode_wav(audio.mono(wav), sr)
+        first, rate = codes.codes[0].cpu(), self.codec.frame_rate
+        return Speech(self.codec.decode_codes(codes), self.codec.sample_rate, first, True, torch.ones_like(first), rate)
 
     def continue_speech(
         self,
@@ -150,41 +188,41 @@ class Pipeline(nn.Module):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float = 1.0,
-        speech_temperature: float = 1.0,
-        speech_top_p: float = 0.8,
-        max_codec_tokens_per_phone: int = 10,
+        speech_temperature: float | None = None,
+        speech_top_p: float | None = None,
+        max_codec_tokens_per_phone: int | None = None,
         seed: int = 0,
     ) -> list[Continuation]:
-        """Let the language model go on from the first `prompt_seconds` of speech (0: all of it), or from nothing.
+        """Continue the first `prompt_seconds` of speech (0: all of it) with the language model, or begin from nothing.
 
         wav (1, samples) at `sr` Hz, or neither. Units are drawn with `temperature`, `top_k` and `top_p`, and spoken by
-        ELLA-V with `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the
+        the synthesiser with `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the
         continuation in one; otherwise the prompt, which is spoken all the same, is cut off.
         """
-        if self.ulm is None or self.synthesizer is None:
-            raise ValueError("This pipeline was made without a language model or synthesiser. Load it with both.")
+        ulm, synthesizer = self._language_model(), self._synthesizer()
         prompt = self._prompt(wav, sr, prompt_seconds)
-        new = self.ulm.generate(
-            [prompt],
-            max_new_units,
-            temperature,
-            top_k,
-            top_p,
-            0 if len(prompt) else 1,
-            num_samples=num_samples,
-            seed=seed,
+        drawing = _given(top_k=top_k, temperature=temperature, top_p=top_p, min_new_units=0 if len(prompt) else 1)
+        new = ulm.generate([prompt], max_new_units, num_samples=num_samples, seed=seed, **drawing)
+        speaking = _given(
+            temperature=speech_temperature,
+            top_p=speech_top_p,
+            max_codec_tokens_per_phone=max_codec_tokens_per_phone,
         )
-        spoken = self.synthesizer(
-            [torch.cat([prompt, units]) for units in new.units],
-            speech_temperature,
-            speech_top_p,
-            max_codec_tokens_per_phone,
-            seed=seed,
-        )
+        spoken = synthesizer.speak([torch.cat([prompt, units]) for units in new.units], seed=seed, **speaking)
         if not joined:
-            spoken = [_without_start(speech, len(prompt), self.synthesizer.codec.hop) for speech in spoken]
+            spoken = [_without_start(speech, len(prompt)) for speech in spoken]
         rows = zip(spoken, new.units, new.log_probs, new.finished, strict=True)
-        return [Continuation(speech, prompt, *rest) for speech, *rest in rows]
+        return [Continuation(speech, prompt, units, probs, done) for speech, units, probs, done in rows]
+
+    def _language_model(self) -> UnitLanguageModel:
+        if self.ulm is None:
+            raise ValueError("This pipeline was made without a language model. Load it with one.")
+        return self.ulm
+
+    def _synthesizer(self) -> Synthesizer:
+        if self.synthesizer is None:
+            raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
+        return self.synthesizer
 
     def _prompt(self, wav: Tensor | None, sr: int | None, seconds: float) -> Tensor:
         if (wav is None) != (sr is None):
@@ -196,35 +234,36 @@ class Pipeline(nn.Module):
         return self.units(wav[..., : round(seconds * sr)] if seconds else wav, sr).units.cpu()
 
 
-def _plain(units: Units | Sequence[int] | Tensor) -> Sequence[int] | Tensor:
-    return units.units if isinstance(units, Units) else units
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def _without_start(speech: Speech, units: int, hop: int) -> Speech:
+def _without_start(speech: Speech, units: int) -> Speech:
     """Speech without its first units."""
-    codes = int(speech.durations[:units].sum())
-    wav, rest = speech.wav[:, codes * hop :], speech.durations[units:]
-    return Speech(wav, speech.sample_rate, speech.codes[codes:], speech.finished, rest)
+    wav, codes = speech.wav[:, speech.samples_of(units) :], speech.codes[speech.frames_of(units) :]
+    return replace(speech, wav=wav, codes=codes, durations=speech.durations[units:])
 
 
-def _check_fit(encoder: WavLM, quantizer: DPDPQuantizer, ulm: UnitLM | None, synthesizer: Synthesizer | None) -> None:
-    k, dim = quantizer.codebook.shape
+def _check_fit(
+    encoder: Encoder, quantizer: Quantizer, ulm: UnitLanguageModel | None, synthesizer: Synthesizer | None
+) -> None:
     sizes: list[tuple[str, str, float, str, float]] = [
-        ("feature width", "the encoder", encoder.dim, "the codebook", dim)
+        ("feature width", "the encoder", encoder.dim, "the codebook", quantizer.dim)
     ]
-    points = {"encoder": encoder.operating_point, "quantizer": quantizer.operating_point}
+    parts: dict[str, object] = {"encoder": encoder, "quantizer": quantizer}
     if ulm is not None:
-        sizes.append(("number of units", "the codebook", k, "the language model", ulm.config.vocab_size - 1))
-        points["language model"] = ulm.operating_point
+        sizes.append(("number of units", "the codebook", quantizer.k, "the language model", ulm.k))
+        parts["language model"] = ulm
     if synthesizer is not None:
-        speaker = synthesizer.ellav.tokenizer
-        sizes.append(("number of units", "the codebook", k, "ELLA-V", speaker.num_phone_types))
-        sizes.append(("frames a second", "the encoder", encoder.frame_rate, "ELLA-V", speaker.phone_token_rate))
-        points["ELLA-V"] = synthesizer.ellav.operating_point
+        name = type(synthesizer).__name__
+        sizes.append(("number of units", "the codebook", quantizer.k, name, synthesizer.k))
+        sizes.append(("frames per second", "the encoder", encoder.frame_rate, name, synthesizer.frame_rate))
+        parts["synthesizer"] = synthesizer
     for what, one, a, other, b in sizes:
         if a != b:
             raise ValueError(f"These parts do not belong together: {what} is {a} for {one}, but {b} for {other}.")
-    known = [(name, point) for name, point in points.items() if point is not None]
+    known = [(name, point) for name, part in parts.items() if (point := point_of(part)) is not None]
     for i, (name, point) in enumerate(known):
         for other, theirs in known[i + 1 :]:
             point.check_compatible(theirs, f"{name} and {other}")

@@ -1,18 +1,38 @@
-"""Units of long speech as segments, and their durations in codec tokens."""
+"""Segments of long speech: where it is cut, their units and durations, and their speech as one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
+from slmcore import audio
 from slmcore.errors import must
+from slmcore.pauses import stretches
+from slmcore.roles import Speech
 from slmcore.units import Units
 
-__all__ = ["codec_tokens", "cut"]
+__all__ = ["codec_tokens", "cut", "is_short", "joined", "segments_of"]
 
+_USUAL = 0.8
+"""Usual length of a segment beside the longest, since the longest utterances are rare in training."""
 _SLACK = 1e-6
 """Of a codec token: what rounding may add to a time that two rates share."""
+
+
+def is_short(wav: Tensor, sr: int, longest: float) -> bool:
+    """Whether speech (channels, samples) is spoken in one segment, of at most `longest` seconds."""
+    return wav.shape[-1] <= int(longest * sr)
+
+
+def segments_of(wav: Tensor, sr: int, longest: float) -> list[tuple[int, int]]:
+    """Samples (start, end) of each stretch of speech (channels, samples) that is spoken in one segment.
+
+    `longest`: seconds of the longest. Short speech is one stretch; between those of long speech lie pauses.
+    """
+    return stretches(audio.mono(wav), sr, longest, max(1.0, _USUAL * longest))
 
 
 def cut(units: Units, seconds: Sequence[tuple[float, float]]) -> list[Units]:
@@ -36,3 +56,18 @@ def codec_tokens(units: Units, rate: float) -> Tensor:
     """
     edges = (units.boundaries() * rate - _SLACK).ceil().long().clamp(min=0)
     return edges.diff()
+
+
+def joined(segments: Sequence[Speech], silences: Sequence[float]) -> Speech:
+    """Return segments of speech as one, with `silences` in seconds before, between and behind them."""
+    first, wanted = segments[0], [s.wanted_seconds for s in segments if s.wanted_seconds is not None]
+    quiet = [first.wav.new_zeros(1, round(seconds * first.sample_rate)) for seconds in silences]
+    wavs = [part for pair in zip(quiet, [s.wav for s in segments], strict=False) for part in pair]
+    return replace(
+        first,
+        wav=torch.cat([*wavs, quiet[-1]], 1),
+        codes=torch.cat([s.codes for s in segments]),
+        finished=all(s.finished for s in segments),
+        durations=torch.cat([s.durations for s in segments]),
+        wanted_seconds=sum(wanted) + sum(silences) if len(wanted) == len(segments) else None,
+    )

@@ -117,6 +117,10 @@ class WavLM(nn.Module):
         """Width of the features."""
         return self.config.dim
 
+    def keep_layers(self, count: int) -> None:
+        """Drop the blocks above the first `count`, for use where no higher layer is wanted."""
+        del self.blocks[count:]
+
     @torch.no_grad()
     def features(self, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
         """Features of one utterance: `wav` (1, samples) in -1..1 at `sr` Hz -> float32 (frames, dim).
@@ -138,7 +142,7 @@ class WavLM(nn.Module):
         """
         self._check_layer(layer)
         with for_linears(self, 1):
-            return self._features_of([prepare(w, sr, self.sample_rate).to(self._device) for w in wavs], layer, seconds)
+            return self._features_of([prepare(w, sr, self.sample_rate).to(self.device) for w in wavs], layer, seconds)
 
     def _features_of(self, ready: Sequence[Tensor], layer: int | None, seconds: float) -> list[Tensor]:
         long = {i for i, wav in enumerate(ready) if len(wav) > self.windows.whole * self.sample_rate}
@@ -206,7 +210,8 @@ class WavLM(nn.Module):
         return (self.config.field - self.hop) // 2
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Device of the weights."""
         return self.mask_embedding.device
 
     def _pad(self, wav: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.files import places
-from slmcore.files.rows import check_k, check_lmbda
+from slmcore.files.rows import Row, check_k, check_lmbda
+from slmcore.roles import UnitLanguageModel
 from slmcore.threads import one_unless_worth
 from slmcore.units import Units
 from slmzoo import hub
@@ -98,10 +98,12 @@ class DecodingCommand(DecodingOptions, ModelCommand):
         """Precision of the models, as results state it."""
         return {"dtype": self.dtype, "weights": self.weights}
 
-    def language_model(self) -> tuple[UnitLM, UnitTokenizer]:
-        """The language model of this command's operating point alone, on its device, and its tokenizer."""
-        model, tokenizer = hub.language_model(self.k, self.lmbda, **self._loading())
-        return model.to(self.chosen_device()), tokenizer
+    def language_model(self) -> tuple[UnitLanguageModel, Mapping[str, Row]]:
+        """The language model of this command's operating point alone, on its device, and its row by kind."""
+        loading = self._loading()
+        where = hub.Source(zoo=loading.pop("zoo"), registry=loading.pop("registry"))
+        model: Any = hub.language_model(k=self.k, lmbda=self.lmbda, where=where, **loading)
+        return model.to(self.chosen_device()), where.found
 
     def _loading(self) -> dict[str, Any]:
         if self.chosen_device() == "cuda" and self.weights != "float":

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from slmcore.files.fetch import verify
-from slmcore.files.registry import Row, find
-from slmcore.units import OperatingPoint
+from slmcore.files.registry import Row
 from slmzoo import invocation
 from slmzoo.commands.common import ModelCommand
 from slmzoo.commands.options.evaluation import CompareOptions, ReportOptions
@@ -18,7 +17,9 @@ from slmzoo.commands.results import ResultsCommand
 from slmzoo.evaluation.report.compare import Difference, cautions, compare_results
 from slmzoo.evaluation.report.results import Problems, Result, Score, insist, read, table
 from slmzoo.evaluation.report.statistics import Bootstrap
+from slmzoo.kinds import Role
 from slmzoo.pipeline import Pipeline
+from slmzoo.systems import kinds
 from slmzoo.tables import columns
 
 __all__ = ["Compare", "Evaluation", "Findings", "Report"]
@@ -80,15 +81,10 @@ class Report(ReportOptions, ResultsCommand):
 class Evaluation(ModelCommand, Report):
     """An evaluation with models of a zoo."""
 
-    def models(self, point: OperatingPoint | None, *kinds: str) -> dict[str, Any]:
-        """Name and SHA-256 of the files of kinds such as "wavlm", "codebook", "ulm" at an operating point."""
-        return {kind: self.described(row) for kind, row in self.rows(point, *kinds).items()}
-
-    def rows(self, point: OperatingPoint | None, *kinds: str) -> dict[str, Row]:
-        """The checkpoints of these kinds at an operating point; a ValueError says what there is."""
-        k, lmbda = (point.k, point.lmbda) if point is not None else (self.k, self.lmbda)
-        keys = {"codebook": {"k": k}, "ulm": {"k": k, "lmbda": lmbda}, "ellav": {"k": k, "lmbda": lmbda}}
-        return {kind: find(kind, zoo=self.zoo, registry=self.registry, **keys.get(kind, {})) for kind in kinds}
+    def models(self, sources: Mapping[str, Row], *roles: Role) -> dict[str, Any]:
+        """Name and SHA-256 of the files of models, by kind; only those of `roles` if any are named."""
+        known = kinds()
+        return {kind: self.described(row) for kind, row in sources.items() if not roles or known[kind].role in roles}
 
     def described(self, row: Row) -> dict[str, Any]:
         """Name, SHA-256 and precision of a checkpoint that is here."""
@@ -97,7 +93,8 @@ class Evaluation(ModelCommand, Report):
     def identity(self, pipeline: Pipeline, models: Mapping[str, Any]) -> dict[str, str]:
         """What tells units that were made by these models (of `models`) from others, for `units_of`."""
         point = pipeline.operating_point
-        made = {name: models[name] for name in ("wavlm", "codebook")}
+        known = kinds()
+        made = {name: models[name] for name in pipeline.sources if known[name].role in ("encoder", "codebook")}
         return {"models": json.dumps(made), "operating_point": point.to_json() if point is not None else "null"}
 
 

@@ -39,7 +39,7 @@ class Generation(GenerationOptions, DecodingCommand, Evaluation):
         prompts = self._prompts()
         model = text_model(self.text_model, self.chosen_device())
         pipeline = self.pipeline()
-        models = self.models(pipeline.operating_point, "wavlm", "codebook", "ulm", "ellav", "wavtokenizer")
+        models = self.models(pipeline.sources)
         self._settle({"prompts": [str(path) for path in prompts], "models": models})
         wavs = list(self._generated(pipeline, prompts))
         wavs += [(ORIGINAL, path.stem, path) for path in prompts]

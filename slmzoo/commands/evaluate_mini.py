@@ -84,7 +84,7 @@ class RunMini(MiniOptions, DecodingCommand, Evaluation):
         """The same sentence in the other voice against another sentence in it."""
         files = {path.stem: path for path in sorted(made.sentences.glob("*.wav"))}
         pipeline = self.pipeline(with_ulm=False, with_speech=False)
-        models = self.models(pipeline.operating_point, "wavlm", "codebook")
+        models = self.models(pipeline.sources)
         part = self._part(Evaluation, "same")
         units, failed = units_of(pipeline, files, part.out / "units", self.identity(pipeline, models))
         rows = mini.same_sentence(units)

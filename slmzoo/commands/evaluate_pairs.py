@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore import audio
 from slmcore.errors import must
+from slmcore.roles import UnitLanguageModel
 from slmcore.units import Units
 from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate import Evaluation, Findings
@@ -51,7 +51,7 @@ class _Material:
     """Units of recordings, and what scores them."""
 
     units: Mapping[str, Units]
-    scorer: tuple[UnitLM, UnitTokenizer]
+    scorer: UnitLanguageModel
     there: Collection[str]
     """Recordings that were found, whether or not they have units."""
     failed: list[str]
@@ -109,7 +109,7 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
         made = [name for name in benchmark.ids if name in units]
         wanted = [name for name in made if self.chosen.scores(len(units[name]))]
         sequences = [units[name] for name in wanted]
-        values = loglikelihoods(*material.scorer, sequences, self.chosen, progress=sys.stderr.isatty())
+        values = loglikelihoods(material.scorer, sequences, self.chosen, progress=sys.stderr.isatty())
         return _Scored(
             scores=dict(zip(wanted, values, strict=True)),
             there=material.there,
@@ -120,22 +120,22 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
 
     def _of_audio(self, benchmark: Benchmark) -> _Material:
         pipeline = self.pipeline(with_speech=False)
-        models = self.models(pipeline.operating_point, "wavlm", "codebook", "ulm")
+        models = self.models(pipeline.sources)
         files = {name: benchmark.files[name] for name in benchmark.ids if name in benchmark.files}
         units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
-        scorer = cast("UnitLM", pipeline.ulm), cast("UnitTokenizer", pipeline.tokenizer)
+        scorer = cast("UnitLanguageModel", pipeline.ulm)
         return _Material(units, scorer, {*benchmark.files, *failed}, list(failed), models)
 
     def _of_shards(self, benchmark: Benchmark, shards: Path) -> _Material:
         called = {_plain(name): name for name in benchmark.ids} | {name: name for name in benchmark.ids}
         units = {called.get(name, name): each for name, each in units_in(shards).items()}
-        ulm, tokenizer = self.language_model()
+        ulm, sources = self.language_model()
         point = ulm.operating_point
         for of in units.values():
             if point is not None:
                 point.check_compatible(of.operating_point, f"{shards} and the language model")
-        models = {**self.models(point, "ulm"), "units": described(shards)}
-        return _Material(units, (ulm, tokenizer), units.keys(), [], models)
+        models = {**self.models(sources), "units": described(shards)}
+        return _Material(units, ulm, units.keys(), [], models)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from dpdp import DPDPQuantizer
 from slmcore.files.fetch import resolve
+from slmcore.roles import Quantizer
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.commands.common import parse_point
@@ -31,9 +31,14 @@ from slmzoo.evaluation.units.feature_store import features_of, lengths
 from slmzoo.evaluation.units.sweep import Known, keep, kept, scores_at, spoken, units_at
 from slmzoo.evaluation.units.unit_scores import Found
 from slmzoo.evaluation.units.unit_store import fingerprint
-from slmzoo.pipeline import Synthesizer
+from slmzoo.kinds import Role
+from slmzoo.systems import rows_of
 
 __all__ = ["Sweep"]
+
+
+_FRONT: tuple[Role, ...] = ("encoder",)
+_VOICE: tuple[Role, ...] = ("codec",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +49,18 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         """Measure all points."""
         points = self._points()
         models = self._asked(points)
-        quantizers = {k: hub.quantizer(k=k, lmbda=lmbdas[0], **self._source) for k, lmbdas in points.items()}
-        layers = {_point(quantizer).layer for quantizer in quantizers.values()}
+        quantizers = {
+            k: {lmbda: hub.quantizer(k=k, lmbda=lmbda, **self._placed) for lmbda in lmbdas}
+            for k, lmbdas in points.items()
+        }
+        layers = {_point(of_k).layer for of_k in quantizers.values()}
         material, problems = self._material(layers, models)
         self.insist("sweep", problems)
         scores: list[Score] = []
         tables: dict[str, list[Row]] = {}
         with tqdm(total=sum(map(len, points.values())), desc="operating points", disable=None) as progress:
-            for k, quantizer in quantizers.items():
-                for some, rows in self._of_codebook(quantizer, points[k], material):
+            for of_k in quantizers.values():
+                for some, rows in self._of_codebook(of_k, material):
                     scores += some
                     for metric, of_point in rows.items():
                         tables.setdefault(metric, []).extend(of_point)
@@ -65,7 +73,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
             "on": "units",
         }
         conventions |= {"asr": self.asr, "resynthesis": "greedy"} if material.known.said else {}
-        conventions |= {f"num_neighbors, k = {k}": quantizer.num_neighbors for k, quantizer in quantizers.items()}
+        conventions |= {f"num_neighbors, k = {k}": _point(of_k).num_neighbors for k, of_k in quantizers.items()}
         found = Findings(scores=scores, tables=tables, conventions=conventions, models=models, problems=problems)
         return self.finish("sweep", found)
 
@@ -81,11 +89,14 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
     def _asked(self, points: Mapping[int, Sequence[float]]) -> dict[str, dict[str, Any]]:
         """What each model of the sweep is; all are looked up and brought here, so that no work is lost for one."""
         speaks = self.transcripts is not None
-        rows = self.rows(None, "wavlm", *(["wavtokenizer"] if speaks else []))
+        where = hub.Source(**self._source)
+        rows = rows_of(where, hub.Choice(), *_FRONT, *(_VOICE if speaks else ()))
         for k, lmbdas in points.items():
-            rows[f"codebook, k = {k}"] = self.rows(OperatingPoint(zoo=self.zoo, k=k), "codebook")["codebook"]
+            for kind, row in rows_of(where, hub.Choice(k=k), "codebook").items():
+                rows[f"{kind}, k = {k}"] = row
             for lmbda in lmbdas if speaks else []:
-                rows[_ellav(k, lmbda)] = self.rows(OperatingPoint(zoo=self.zoo, k=k, lmbda=lmbda), "ellav")["ellav"]
+                for kind, row in rows_of(where, hub.Choice(k=k, lmbda=lmbda), "acoustic model").items():
+                    rows[_at(kind, k, lmbda)] = row
         for row in rows.values():
             resolve(row)
         asr = {"asr": outside(self.asr)} if speaks else {}
@@ -98,8 +109,9 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         if len(layers) > 1:
             raise ValueError(f"These codebooks are of several layers ({layers}). Sweep those of one layer at a time.")
         files, problems = found_in(self.data)
-        encoder = hub.wavlm(**self._source)[0].to(self.chosen_device(), getattr(torch, self.dtype))
-        about = {"wavlm": json.dumps(models["wavlm"])}
+        encoder: Any = hub.encoder(**self._placed)
+        encoder.to(getattr(torch, self.dtype))
+        about = {name: json.dumps(model) for name, model in models.items() if "," not in name}
         features, failed = features_of(encoder, layers.pop(), files, self.out / "features", about)
         readable = {name: path for name, path in files.items() if name not in failed}
         if not readable:
@@ -108,22 +120,26 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         material = _Material(files=readable, features=features, known=known, models=models)
         return material, {**problems, "unreadable": sorted(failed), **wrong}
 
-    def _of_codebook(self, quantizer: DPDPQuantizer, lmbdas: Sequence[float], material: _Material) -> Iterator[Found]:
+    def _of_codebook(self, quantizers: Mapping[float, Quantizer], material: _Material) -> Iterator[Found]:
         """The scores at each lambda, made or kept from an earlier run."""
-        point = _point(quantizer)
+        point = _point(quantizers)
         units: dict[float, dict[str, Units]] = {}
         folder = self.out / "points"
         folder.mkdir(parents=True, exist_ok=True)
-        for lmbda in lmbdas:
+        for lmbda in quantizers:
             path = folder / f"k{point.k}-lmbda{lmbda:g}.json"
             key = self._made_of(material, replace(point, lmbda=lmbda))
             found = kept(path, key)
             if found is None:
-                units = units or units_at(material.features, quantizer.to(self.chosen_device()), point, lmbdas)
+                units = units or units_at(material.features, quantizers, point, self.chosen_device())
                 heard = self._heard(point.k, lmbda, units[lmbda], material)
                 found = scores_at(units[lmbda], material.known, heard, self.bootstrap, seed=self.seed)
                 keep(path, key, found)
             yield found
+
+    @property
+    def _placed(self) -> dict[str, Any]:
+        return {**self._source, "map_location": self.chosen_device()}
 
     @property
     def _source(self) -> dict[str, Any]:
@@ -158,16 +174,16 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         said = material.known.said
         if not said:
             return {}
-        synthesizer = Synthesizer(hub.ellav(k=k, lmbda=lmbda, **self._source), hub.codec(**self._source))
-        synthesizer = synthesizer.to(self.chosen_device(), getattr(torch, self.dtype))
+        synthesizer: Any = hub.synthesizer(k=k, lmbda=lmbda, **self._placed)
+        synthesizer = synthesizer.to(getattr(torch, self.dtype))
         listen = recogniser(self.asr, self.chosen_device())
         chosen = {name: units[name] for name in said}
         return spoken(chosen, material.files, synthesizer, listen)
 
     def _made_of(self, material: _Material, point: OperatingPoint) -> str:
         """What tells the scores of a point from those of other data, models or options."""
-        names = ("wavlm", "wavtokenizer", "asr", f"codebook, k = {point.k}", _ellav(point.k, point.lmbda))
-        models = {name: json.dumps(material.models[name]) for name in names if name in material.models}
+        at = (f", k = {point.k}", _at("", point.k, point.lmbda))
+        models = {n: json.dumps(m) for n, m in material.models.items() if "," not in n or n.endswith(at)}
         given = [path for path in (self.alignments, self.item, self.transcripts) if path is not None]
         beside = {str(file): file for path in given for file in (path, *path.rglob("*")) if file.is_file()}
         options = [point.to_json(), asdict(self.bootstrap), self.seed, self.tier, self.asr]
@@ -186,13 +202,13 @@ class _Material:
     """Name and digest of the file of each."""
 
 
-def _ellav(k: int | None, lmbda: float | None) -> str:
-    """What the result calls the acoustic model of a point."""
-    return f"ellav, k = {k}, lambda = {lmbda:g}"
+def _at(kind: str, k: int | None, lmbda: float | None) -> str:
+    """Name of a model of an operating point in the result."""
+    return f"{kind}, k = {k}, lambda = {lmbda:g}"
 
 
-def _point(quantizer: DPDPQuantizer) -> OperatingPoint:
-    """Where its codebook lies, at no lambda."""
-    point = quantizer.operating_point
+def _point(quantizers: Mapping[float, Quantizer]) -> OperatingPoint:
+    """Operating point of quantisers of one codebook, without lambda."""
+    point = next(iter(quantizers.values())).operating_point
     assert point is not None  # noqa: S101  # a codebook of a zoo has one
     return replace(point, lmbda=None)

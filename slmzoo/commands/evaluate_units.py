@@ -47,8 +47,7 @@ class OnUnits(OnUnitsOptions, Evaluation):
             return Material(units=_some(units, self.data), problems=problems, models={"units": described(self.data)})
         files, problems = found_in(self.data)
         pipeline = self.pipeline(with_ulm=False, with_speech=False)
-        point = pipeline.operating_point
-        models = self.models(point, "wavlm", "codebook")
+        models = self.models(pipeline.sources)
         units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
         problems = {**problems, "unreadable": list(failed)}
         return Material(units=_some(units, self.data), problems=problems, models=models)
@@ -135,7 +134,6 @@ class Abx(AbxOptions, OnUnits):
     def _features(self, wanted: Collection[str]) -> _Frames:
         files, problems = found_in(self.data)
         pipeline = self.pipeline(with_ulm=False, with_speech=False)
-        point = pipeline.operating_point
         layer = self._layer(pipeline)
         frames: dict[str, Tensor] = {}
         failed: list[str] = []
@@ -145,7 +143,7 @@ class Abx(AbxOptions, OnUnits):
             except (OSError, ValueError):
                 failed.append(name)
         problems = {**problems, "unreadable": failed}
-        conventions, models = {"zoo": self.zoo, "layer": layer}, self.models(point, "wavlm")
+        conventions, models = {"zoo": self.zoo, "layer": layer}, self.models(pipeline.sources, "encoder")
         return _Frames(frames, pipeline.encoder.frame_rate, list(files), problems, models, conventions)
 
     def _layer(self, pipeline: Pipeline) -> int | None:

@@ -12,9 +12,11 @@ from slmcore.files import fetch as files
 from slmcore.files import registry as table
 from slmcore.files.registry import Row
 from slmzoo import convert as conversion
+from slmzoo import systems
 from slmzoo.commands.common import complain
 from slmzoo.commands.options.models import ConvertOptions, FetchOptions, ListOptions, VerifyOptions
 from slmzoo.commands.results import ResultsCommand
+from slmzoo.sources import Choice, Source
 from slmzoo.tables import columns
 
 __all__ = ["Convert", "Fetch", "List", "Verify"]
@@ -57,11 +59,9 @@ class Fetch(FetchOptions, ResultsCommand):
     def _rows(self) -> list[Row]:
         if self.all:
             return list(table.rows(self.zoo, registry=self.registry))
-        point = {"k": self.k, "lmbda": self.lmbda}
-        kinds = {"wavlm": {}, "codebook": {"k": self.k}, "ulm": point, "ellav": point, "wavtokenizer": {}}
-        ulm = table.find("ulm", zoo=self.zoo, registry=self.registry, **point)
-        kinds["codebook"] = {"k": ulm.k}
-        return [table.find(kind, zoo=self.zoo, registry=self.registry, **key) for kind, key in kinds.items()]
+        where = Source(zoo=self.zoo, registry=self.registry)
+        wanted = systems.of(where).choice(where, Choice(k=self.k, lmbda=self.lmbda), True)
+        return list(systems.rows_of(where, wanted).values())
 
 
 @dataclass(frozen=True, kw_only=True)

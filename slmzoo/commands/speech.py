@@ -86,7 +86,7 @@ class Resynth(ResynthOptions, SpeechCommand):
 
     def _resynthesize(self, pipeline: Pipeline, stem: str, wav: Tensor, rate: int) -> dict[str, Any]:
         units = pipeline.units(wav, rate)
-        short = pipeline.synthesizer is not None and pipeline.synthesizer.is_short(wav, rate)
+        short = pipeline.synthesizer is None or pipeline.is_short(wav, rate)
         spoken = pipeline.resynthesize(
             wav,
             rate,

@@ -104,13 +104,14 @@ class UnitsOf(UnitsOptions, AudioCommand):
         job = begun(out)
         if job.get("rate") == rate:
             return OperatingPoint.from_json(job["provenance"][0]["operating_point"]).lmbda
-        return self._fitted(list(sources.items(self.inputs)), rate).quantizer.lmbda
+        point = self._fitted(list(sources.items(self.inputs)), rate).operating_point
+        return point.lmbda if point is not None else None
 
     def _fitted(self, items: list[Item], rate: float) -> Pipeline:
         # Lambda changes neither the encoder nor the codebook: any will do to load them.
         source = {"zoo": self.zoo, "registry": self.registry}
         pipeline = hub.pipeline(self.k, 0.0, with_ulm=False, with_speech=False, **source).to(self.chosen_device())
-        quantizer = pipeline.quantizer
+        quantizer: Any = pipeline.quantizer
         quantizer.lmbda = fitted(items, pipeline, rate)
         point = quantizer.operating_point or OperatingPoint(zoo=self.zoo)
         quantizer.operating_point = replace(point, lmbda=quantizer.lmbda)

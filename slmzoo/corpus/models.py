@@ -6,18 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from dpdp import sweep
 from slmcore.batching import batches
 from slmcore.errors import must
 from slmcore.files.digests import read_record, sha256_of
 from slmcore.units import OperatingPoint, Units
-from slmzoo import __version__, hub
+from slmzoo import __version__, hub, systems
 from slmzoo.pipeline import Pipeline
-from wavlm_codebooks import WavLM
 
 __all__ = ["Models", "Settings"]
 
@@ -63,22 +62,25 @@ class Models:
             )
         self.settings = settings
         self._source = {"zoo": settings.zoo, "registry": settings.registry}
-        first, *others = settings.points
-        points = [hub.default_point(*first, hub.Source(**self._source)), *others]
-        found = [hub.quantizer(k=k, lmbda=lmbda, **self._source) for k, lmbda in points]
+        where = hub.Source(**self._source)
+        first, *others = (hub.Choice(k=k, lmbda=lmbda) for k, lmbda in settings.points)
+        choices = [systems.of(where).choice(where, first, False), *others]
+        found: list[Any] = [hub.quantizer(k=choice.k, lmbda=choice.lmbda, **self._source) for choice in choices]
         self.quantizers = [quantizer.to(settings.device) for quantizer in found]
         self.points = [q.operating_point or OperatingPoint(zoo=settings.zoo) for q in self.quantizers]
         if len(set(self.points)) < len(self.points) or len({point.layer for point in self.points}) > 1:
             raise ValueError(must("points", "different, and of one layer of the encoder", settings.points))
 
     @cached_property
-    def encoder(self) -> WavLM:
+    def encoder(self) -> Any:
         """The encoder, on the device, up to the layer that is wanted. Raises ValueError if a quantiser does not fit."""
-        encoder = hub.wavlm(**self._source)[0].to(self.settings.device, DTYPES[self.settings.dtype])
+        encoder: Any = hub.encoder(**self._source)
+        encoder.to(self.settings.device, DTYPES[self.settings.dtype])
         for quantizer in self.quantizers:
             Pipeline(encoder, quantizer)
-        # What lies above the wanted layer would only take memory, in each process anew.
-        del encoder.blocks[self.points[0].layer or encoder.num_layers :]
+        # The blocks above the wanted layer would only take memory, in each process anew.
+        if self.points[0].layer is not None and hasattr(encoder, "keep_layers"):
+            encoder.keep_layers(self.points[0].layer)
         return encoder
 
     @property
@@ -92,12 +94,16 @@ class Models:
         features = self.features(wavs)
         found: list[list[Units]] = [[] for _ in self.points]
         for alike in self._sharing_distances():
-            codebook, neighbors = self.quantizers[alike[0]].codebook, self.quantizers[alike[0]].num_neighbors
-            lmbdas = [self.quantizers[i].lmbda for i in alike]
-            swept = sweep(features, codebook, lmbdas, neighbors, frame_rate=self.encoder.frame_rate)
-            for i, units in zip(alike, swept, strict=True):
+            for i, units in zip(alike, self._segmented(features, alike), strict=True):
                 found[i] = [_on_cpu(u, self.points[i]) for u in units]
         return found
+
+    def _segmented(self, features: list[Tensor], alike: list[int]) -> list[list[Units]]:
+        """Units at points that differ in lambda only; distances are shared where the quantiser can."""
+        quantizer = self.quantizers[alike[0]]
+        if hasattr(quantizer, "sweep"):
+            return quantizer.sweep(features, [self.quantizers[i].lmbda for i in alike])
+        return [self.quantizers[i].segment(features) for i in alike]
 
     def features(self, wavs: Sequence[Tensor]) -> list[Tensor]:
         """What the quantisers get: float32 (frames, dim) of each wav."""
@@ -112,27 +118,32 @@ class Models:
 
         `known`: what this returned before, by which the frame rate of an encoder need not be asked of itself.
         """
-        source = hub.Source(**self._source)
-        encoder = _digits(source.path(source.find("wavlm")))
+        digests = [self._digests(point) for point in self.points]
         rates = {made.get("encoder_sha256"): made.get("frame_rate") for made in known}
-        return [
+        shared = {"device": self.settings.device_type, "dtype": self.settings.dtype, "slmzoo": __version__}
+        made = (
             {
-                "codebook_sha256": _digits(source.path(source.find("codebook", k=point.k, layer=point.layer))),
-                "device": self.settings.device_type,
-                "dtype": self.settings.dtype,
-                "encoder_sha256": encoder,
-                "frame_rate": rates.get(encoder) or repr(float(self.encoder.frame_rate)),
+                **shared,
+                **files,
+                "frame_rate": rates.get(files.get("encoder_sha256")) or repr(float(self.encoder.frame_rate)),
                 "operating_point": point.to_json(),
-                "slmzoo": __version__,
             }
-            for point in self.points
-        ]
+            for point, files in zip(self.points, digests, strict=True)
+        )
+        return [dict(sorted(each.items())) for each in made]
+
+    def _digests(self, point: OperatingPoint) -> dict[str, str]:
+        """SHA-256 of the files of encoder and codebook, by role."""
+        where = hub.Source(**self._source)
+        wanted = hub.Choice(k=point.k, lmbda=point.lmbda, layer=point.layer)
+        rows = systems.rows_of(where, wanted, "encoder", "codebook")
+        return {f"{systems.kinds()[kind].role}_sha256": _digits(where.path(row)) for kind, row in rows.items()}
 
     def _sharing_distances(self) -> list[list[int]]:
         """The points by codebook and number of neighbours, as indices."""
         found: dict[tuple[int | None, int | None], list[int]] = {}
         for i, quantizer in enumerate(self.quantizers):
-            found.setdefault((self.points[i].k, quantizer.num_neighbors), []).append(i)
+            found.setdefault((self.points[i].k, getattr(quantizer, "num_neighbors", None)), []).append(i)
         return list(found.values())
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from dpdp import fit_lmbda
+from dpdp import DPDPQuantizer, fit_lmbda
+from slmcore.errors import must
 from slmzoo.corpus.items import Item, load
 from slmzoo.pipeline import Pipeline
 
@@ -33,6 +34,8 @@ def fitted(items: Sequence[Item], pipeline: Pipeline, units_per_second: float) -
     if not features:
         raise ValueError("No input can be read, so lambda cannot be fitted to a rate.")
     quantizer = pipeline.quantizer
+    if not isinstance(quantizer, DPDPQuantizer):
+        raise ValueError(must("rate", "left out for a quantiser without a duration penalty", units_per_second))
     lmbda = fit_lmbda(
         features,
         quantizer.codebook,

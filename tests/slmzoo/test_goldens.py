@@ -71,7 +71,7 @@ def test_the_chain_from_speech_to_speech(pipeline, wav, chain, units):
     assert spoken.codes.tolist() == about["codes"]
     assert spoken.sample_rate == 24000
     # Random weights keep no lengths; units without durations tell alone whether each was spoken.
-    assert pipeline.synthesizer([units.units], temperature=0)[0].finished == about["finished"]
+    assert pipeline.synthesizer.speak([units.units], temperature=0)[0].finished == about["finished"]
     assert spoken.wav.shape == (1, about["samples"])
     rounding = 1e-3 * sound.std() if len(sound) else 0.0
     np.testing.assert_allclose(spoken.wav[0, :: reference.KEPT].numpy(), sound, rtol=0, atol=rounding)

@@ -12,7 +12,7 @@ import torch
 
 from slmcore.files import checkpoint as files
 from slmcore.units import OperatingPoint
-from slmzoo import hub
+from slmzoo.systems import dp_slm
 from tests.reference import tiny_zoo
 from tests.reference.recipe import golden_json, recipe_state
 
@@ -82,19 +82,19 @@ def test_the_published_way_of_use(registry, speech):
 
 def test_operating_points_of_a_zoo(registry):
     point = OperatingPoint(zoo="tiny", encoder="tiny", layer=3, k=20, lmbda=4.0, num_neighbors=6)
-    assert hub.ulm(zoo="tiny", registry=registry)[0].operating_point == point
-    assert hub.ellav(zoo="tiny", registry=registry, k=20).operating_point == point
-    assert hub.quantizer(zoo="tiny", registry=registry).operating_point == point
-    other = hub.quantizer(zoo="tiny", registry=registry, k=20, lmbda=7, num_neighbors=20)
+    assert dp_slm.ulm(zoo="tiny", registry=registry)[0].operating_point == point
+    assert dp_slm.ellav(zoo="tiny", registry=registry, k=20).operating_point == point
+    assert dp_slm.quantizer(zoo="tiny", registry=registry).operating_point == point
+    other = dp_slm.quantizer(zoo="tiny", registry=registry, k=20, lmbda=7, num_neighbors=20)
     assert (other.operating_point.lmbda, other.num_neighbors) == (7, 20)
-    assert hub.wavlm(zoo="tiny", registry=registry)[0].operating_point == OperatingPoint(zoo="tiny", encoder="tiny")
+    assert dp_slm.wavlm(zoo="tiny", registry=registry)[0].operating_point == OperatingPoint(zoo="tiny", encoder="tiny")
 
 
 @pytest.fixture
 def two_variants(registry, tmp_path) -> Path:
     """A registry of zoo "mine": two language models at one operating point, called as the published variants are."""
     torch.manual_seed(0)
-    model, _ = hub.ulm(zoo="tiny", registry=registry)
+    model, _ = dp_slm.ulm(zoo="tiny", registry=registry)
     model.operating_point = None
     for name in ("short", "long"):
         torch.nn.init.normal_(model.transformer.norm.weight)
@@ -144,19 +144,19 @@ def test_an_option_that_does_not_exist_is_named_with_those_that_do(entry, option
 
 
 def test_files_under_the_name_of_another_zoo_are_told_how_zoos_are_called(registry, tmp_path):
-    model, _ = hub.ulm(zoo="tiny", registry=registry)
+    model, _ = dp_slm.ulm(zoo="tiny", registry=registry)
     files.save(tmp_path / "ulm.safetensors", model.checkpoint())
     row = {"kind": "ulm", "k": 20, "lmbda": 4.0, "file": "ulm.safetensors"}
     about = {"format": "slmzoo-registry", "version": 1, "zoo": "other", "rows": [row]}
     (tmp_path / "zoo.json").write_text(json.dumps(about))
     with pytest.raises(ValueError, match=r"zoo: tiny != other.*registry must call its zoo by the name"):
-        hub.ulm(zoo="other", registry=tmp_path / "zoo.json")
+        dp_slm.ulm(zoo="other", registry=tmp_path / "zoo.json")
 
 
 def test_five_percent_of_k_are_the_neighbours_where_the_zoo_says_nothing(registry):
-    made = hub.quantizer(k=20, lmbda=0, checkpoint=registry.parent / "codebook.pt")
+    made = dp_slm.quantizer(k=20, lmbda=0, checkpoint=registry.parent / "codebook.pt")
     assert made.num_neighbors == 1
-    assert hub.quantizer(torch.randn(20, 4), 0).num_neighbors is None
+    assert dp_slm.quantizer(torch.randn(20, 4), 0).num_neighbors is None
 
 
 def test_an_operating_point_that_is_not_listed_lists_those_that_are():
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_another_size_or_point_is_refused(registry, tmp_path):
     ulm_file = registry.parent / "ulm.pt"
     with pytest.raises(ValueError, match=r"`k`.*20"):
         load("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", k=500, lmbda=4, checkpoint=ulm_file)
-    model, _ = hub.ulm(zoo="tiny", registry=registry)
+    model, _ = dp_slm.ulm(zoo="tiny", registry=registry)
     files.save(tmp_path / "ulm.safetensors", model.checkpoint())
     again, _ = load("ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k", checkpoint=tmp_path / "ulm.safetensors")
     assert again.operating_point == model.operating_point
@@ -187,8 +187,8 @@ def test_an_unknown_lambda_is_told_once(registry, caplog):
     copy = registry.parent / "unknown.pt"
     shutil.copy(registry.parent / "ulm.pt", copy)
     with caplog.at_level(logging.WARNING):
-        hub.ulm(checkpoint=copy)
-        hub.ulm(checkpoint=copy)
+        dp_slm.ulm(checkpoint=copy)
+        dp_slm.ulm(checkpoint=copy)
     assert sum("lambda" in record.message for record in caplog.records) == 1
 
 

@@ -7,8 +7,9 @@ import torch
 
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
-from slmzoo.pipeline import Continuation, Pipeline, Synthesizer
-from slmzoo.synthesizer import Speech
+from slmzoo.ellav_synthesizer import EllaVSynthesizer
+from slmzoo.pipeline import Continuation, Pipeline, Speech
+from slmzoo.systems import dp_slm
 from tests.reference import tiny_zoo
 
 
@@ -84,17 +85,17 @@ def test_a_missing_part_is_named(registry, speech):
 def test_parts_that_do_not_belong_together_are_refused(pipeline):
     parts = {name: getattr(pipeline, name) for name in ("encoder", "quantizer", "ulm", "tokenizer", "synthesizer")}
     Pipeline(**parts)
-    narrow = hub.quantizer(torch.randn(20, 63), 1.0)
+    narrow = dp_slm.quantizer(torch.randn(20, 63), 1.0)
     with pytest.raises(ValueError, match="feature width"):
         Pipeline(**{**parts, "quantizer": narrow})
-    more = hub.quantizer(torch.randn(21, 64), 1.0)
+    more = dp_slm.quantizer(torch.randn(21, 64), 1.0)
     with pytest.raises(ValueError, match="number of units"):
         Pipeline(**{**parts, "quantizer": more})
-    other = hub.quantizer(pipeline.quantizer.codebook, 9.0)
+    other = dp_slm.quantizer(pipeline.quantizer.codebook, 9.0)
     other.operating_point = replace(pipeline.operating_point, lmbda=9.0)
     with pytest.raises(ValueError, match=r"lmbda: 9.0 != 4.0"):
         Pipeline(**{**parts, "quantizer": other})
-    unknown = hub.quantizer(pipeline.quantizer.codebook, 9.0)
+    unknown = dp_slm.quantizer(pipeline.quantizer.codebook, 9.0)
     assert Pipeline(**{**parts, "quantizer": unknown}).operating_point is None
 
 
@@ -102,7 +103,7 @@ def test_another_codec_is_refused(pipeline, monkeypatch):
     codec = pipeline.synthesizer.codec
     monkeypatch.setattr(codec, "config", replace(codec.config, strides=(5, 5, 4, 4), n_fft=1600))
     with pytest.raises(ValueError, match="60"):
-        Synthesizer(pipeline.synthesizer.ellav, codec)
+        EllaVSynthesizer(pipeline.synthesizer.ellav, codec)
 
 
 @pytest.mark.parametrize("weights", ["int8", "int8-weight-only"])
@@ -205,8 +206,8 @@ def test_a_pipeline_comes_in_evaluation_mode(registry):
     assert made.loglikelihood([3, 1, 4, 1, 5]) == value
     parts = {name: getattr(made, name) for name in ("encoder", "quantizer", "ulm", "tokenizer", "synthesizer")}
     assert not Pipeline(**parts).training
-    assert not hub.quantizer(torch.randn(3, 2), 0).training
-    assert not hub.empty_quantizer(3, 2, 0, None).training
+    assert not dp_slm.quantizer(torch.randn(3, 2), 0).training
+    assert not dp_slm.empty_quantizer(3, 2, 0, None).training
 
 
 def test_many_sequences_may_be_plain_lists_and_tensors(pipeline):
@@ -229,7 +230,7 @@ def test_what_is_returned_can_be_trained_on(pipeline, speech):
 
 
 def test_speech_is_shown_in_a_line_without_its_samples():
-    spoken = Speech(torch.zeros(1, 36000), 24000, torch.zeros(60, dtype=torch.int64), True, torch.ones(20))
+    spoken = Speech(torch.zeros(1, 36000), 24000, torch.zeros(60, dtype=torch.int64), True, torch.ones(20), 40.0)
     assert repr(spoken) == "Speech(1.50 s at 24000 Hz, 60 codec tokens)"
     cut = replace(spoken, wav=spoken.wav[:, :6000], finished=False)
     assert repr(cut) == "Speech(0.25 s at 24000 Hz, 60 codec tokens, not finished)"

@@ -67,7 +67,7 @@ def test_units_scores_and_speech_take_one_thread_and_leave_the_number(many, weig
     units = pipeline.units(wav[:, : rate // 2], rate)
     pipeline.loglikelihood(units)
     pipeline.ulm.generate([units], 2)
-    pipeline.synthesizer([units.units])
+    pipeline.synthesizer.speak([units.units])
     assert seen == {name: {1} for name in parts}
     assert torch.get_num_threads() == many
 

@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
-from mistral_ulm import UnitLM, UnitTokenizer
-from mistral_ulm.scoring import sequence_logprobs
 from slmcore.errors import must
-from slmcore.units import Units
+from slmcore.roles import UnitLanguageModel, UnitSequence
 
 __all__ = ["PRESETS", "Convention", "loglikelihoods"]
 
@@ -41,14 +38,6 @@ class Convention:
         """Whether anything is scored of so many units. Of a single one there is nothing without BOS and EOS."""
         return units + self.bos + self.eos >= 2
 
-    def frame(self, ids: Tensor) -> Tensor:
-        """Ids (n,), BOS first, as they are read: all but the first are scored. Raises ValueError if none is."""
-        framed = torch.cat([ids, ids[:1]]) if self.eos else ids
-        framed = framed if self.bos else framed[1:]
-        if not self.scores(len(ids) - 1):
-            raise ValueError(must("units", "at least two without BOS", f"a sequence of {len(ids) - 1}", "Score BOS."))
-        return framed
-
 
 PRESETS = {
     "dpslm": Convention(reduction="sum", bos=True, eos=False),
@@ -61,9 +50,8 @@ PRESETS = {
 
 @torch.inference_mode()
 def loglikelihoods(
-    ulm: UnitLM,
-    tokenizer: UnitTokenizer,
-    sequences: Sequence[Units | Tensor],
+    ulm: UnitLanguageModel,
+    sequences: Sequence[UnitSequence],
     convention: Convention,
     progress: bool = False,
 ) -> list[float]:
@@ -71,8 +59,6 @@ def loglikelihoods(
 
     Equal sequences get equal values; batch and order move a value by float32 rounding only (about 1e-5 nats).
     """
-    units = (s.units if isinstance(s, Units) else s for s in sequences)
-    ids = [convention.frame(tokenizer.encode(u)).to(ulm.device) for u in units]
-    logprobs = sequence_logprobs(ulm.transformer, ids, progress)
+    logprobs = ulm.logprobs(sequences, bos=convention.bos, eos=convention.eos, progress=progress)
     totals = (float(x.sum(dtype=torch.float64)) / (len(x) if convention.reduction == "mean" else 1) for x in logprobs)
     return list(totals)

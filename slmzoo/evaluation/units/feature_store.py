@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.files import atomic
+from slmcore.roles import Encoder
 from slmzoo.evaluation.units.unit_store import fingerprint
-from wavlm_codebooks import WavLM
 
 __all__ = ["blocks", "features_of", "lengths"]
 
@@ -21,7 +21,7 @@ _BLOCK = 64
 
 
 def features_of(
-    encoder: WavLM, layer: int | None, files: Mapping[str, Path], store: Path, models: Mapping[str, str]
+    encoder: Encoder, layer: int | None, files: Mapping[str, Path], store: Path, models: Mapping[str, str]
 ) -> tuple[list[Path], dict[str, str]]:
     """Features of each recording in files of 64, and why some recordings have none (empty, silent, damaged).
 
@@ -61,7 +61,7 @@ def lengths(paths: Sequence[Path]) -> dict[str, int]:
     return found
 
 
-def _make(encoder: WavLM, layer: int | None, files: Mapping[str, Path], failed: dict[str, str]) -> dict[str, Tensor]:
+def _make(encoder: Encoder, layer: int | None, files: Mapping[str, Path], failed: dict[str, str]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for name, file in files.items():
         try:

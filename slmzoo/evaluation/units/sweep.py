@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from dpdp import DPDPQuantizer, sweep
 from slmcore import audio
 from slmcore.files.digests import write_atomically
+from slmcore.roles import Quantizer, Synthesizer
 from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.report.results import flat, from_flat
 from slmzoo.evaluation.report.statistics import Bootstrap
@@ -23,8 +24,8 @@ from slmzoo.evaluation.units.abx import Item, cut
 from slmzoo.evaluation.units.feature_store import blocks
 from slmzoo.evaluation.units.textgrid import Phone
 from slmzoo.evaluation.units.unit_scores import Found, cost, discriminability, joined, phonetic
-from slmzoo.pipeline import Synthesizer
 from slmzoo.segments import cut as cut_units
+from slmzoo.segments import is_short, segments_of
 
 __all__ = ["Known", "keep", "kept", "scores_at", "spoken", "units_at"]
 
@@ -42,18 +43,29 @@ class Known:
 
 
 def units_at(
-    features: Sequence[Path], quantizer: DPDPQuantizer, point: OperatingPoint, lmbdas: Sequence[float]
+    features: Sequence[Path], quantizers: Mapping[float, Quantizer], point: OperatingPoint, device: str
 ) -> dict[float, dict[str, Units]]:
-    """Units of all recordings at each lambda; distances are computed once for all of them."""
+    """Units of all recordings by each of the quantisers, which are of one codebook, by lambda.
+
+    Distances are computed once for all lambdas where the quantiser can share them.
+    """
+    lmbdas = list(quantizers)
     found: dict[float, dict[str, Units]] = {lmbda: {} for lmbda in lmbdas}
     for block in tqdm(blocks(features), desc=f"units, k = {point.k}", total=len(features), disable=None):
-        frames = [x.to(quantizer.codebook.device) for x in block.values()]
-        of_all = sweep(frames, quantizer.codebook, lmbdas, quantizer.num_neighbors, frame_rate=quantizer.frame_rate)
+        frames = [x.to(device) for x in block.values()]
+        of_all = _swept(quantizers, frames)
         for lmbda, made in zip(lmbdas, of_all, strict=True):
             at = replace(point, lmbda=lmbda)
             pairs = zip(block, made, strict=True)
             found[lmbda].update({n: Units(u.units.cpu(), u.durations.cpu(), u.frame_rate, at) for n, u in pairs})
     return found
+
+
+def _swept(quantizers: Mapping[float, Quantizer], frames: list[Tensor]) -> list[list[Units]]:
+    first: Any = next(iter(quantizers.values()))
+    if hasattr(first, "sweep"):
+        return first.sweep(frames, list(quantizers))
+    return [quantizer.segment(frames) for quantizer in quantizers.values()]
 
 
 def scores_at(
@@ -90,17 +102,23 @@ def scores_at(
 def spoken(
     units: Mapping[str, Units], files: Mapping[str, Path], synthesizer: Synthesizer, listen: Recogniser
 ) -> dict[str, str]:
-    """What is heard when units are spoken greedily, by recording; long speech in segments that keep their durations."""
+    """Transcripts of units spoken greedily, by recording; long speech in segments that keep their durations."""
     heard: dict[str, str] = {}
     for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
         wav, sr = audio.load(files[name])
-        long = not synthesizer.is_short(wav, sr)
-        stretches = [(a / sr, b / sr) for a, b in synthesizer.stretches(wav, sr)]
+        longest = synthesizer.longest_segment
+        long = not is_short(wav, sr, longest)
+        stretches = [(a / sr, b / sr) for a, b in segments_of(wav, sr, longest)]
         segments = cut_units(each, stretches) if long else [each]
-        made = torch.cat([s.wav.cpu() for s in synthesizer(segments, top_p=0, keep_durations=long)], 1)
-        rate = synthesizer.codec.sample_rate
+        made = torch.cat([s.wav.cpu() for s in synthesizer.speak(segments, **_greedy(synthesizer, long))], 1)
+        rate = synthesizer.sample_rate
         heard[name] = listen(made, rate) if made.shape[1] > _SHORTEST * rate else ""
     return heard
+
+
+def _greedy(synthesizer: Synthesizer, long: bool) -> dict[str, Any]:
+    """Options of greedy speech, for a synthesiser that has them."""
+    return {"top_p": 0, "keep_durations": long} if getattr(synthesizer, "keeps_durations", False) else {}
 
 
 def kept(path: Path, made_of: str) -> Found | None:

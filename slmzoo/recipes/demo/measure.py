@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from dpdp import DPDPQuantizer, bits_per_second
 from slmcore import audio
+from slmcore.roles import Quantizer
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline
@@ -72,15 +73,14 @@ Way = Callable[[Tensor, int], tuple[Tensor, int, Units | None]]
 
 def ways(pipeline: Pipeline) -> dict[str, Way]:
     """From speech (1, samples) at a rate to speech, its rate, and the units that it went through."""
-    frames = DPDPQuantizer(pipeline.quantizer.codebook, 0.0)
+    quantizer: Any = pipeline.quantizer
+    frames = DPDPQuantizer(quantizer.codebook, 0.0)
 
     def copy(wav: Tensor, sr: int) -> tuple[Tensor, int, None]:
-        if pipeline.synthesizer is None:
-            raise ValueError("The demo has no codec.")
-        codec = pipeline.synthesizer.codec
-        return *codec.decode(codec.encode(wav, sr)), None
+        speech = pipeline.copy(wav, sr)
+        return speech.wav, speech.sample_rate, None
 
-    def resynthesis(quantizer: DPDPQuantizer) -> Way:
+    def resynthesis(quantizer: Quantizer) -> Way:
         def way(wav: Tensor, sr: int) -> tuple[Tensor, int, Units]:
             point = pipeline.operating_point
             units = quantizer.segment(pipeline.encoder.features(wav, sr, point.layer if point else None))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -72,7 +72,8 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     file = settings.registry_file if settings.registry_file.exists() else None
     row = registry.find("wavlm", zoo=settings.encoder_zoo, registry=file)
     check_adoptable(settings, row)
-    encoder = hub.wavlm(zoo=settings.encoder_zoo, registry=file, map_location=settings.torch_device)[0]
+    where = {"zoo": settings.encoder_zoo, "registry": file, "map_location": settings.torch_device}
+    encoder: Any = hub.encoder(**where)
     if not 1 <= settings.layer <= encoder.num_layers:
         raise ValueError(must("layer", f"from 1 to the encoder's {encoder.num_layers} blocks", settings.layer))
     spoken = _sentences(settings, files)

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ellav import EllaV, EllaVTokenizer
 from slmcore.batching import batches
 from slmcore.errors import must
-from slmzoo import hub
+from slmzoo.systems import dp_slm
 from slmzoo.training.data.aligned_codes import Utterance, encoded, partners, utterances
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
@@ -93,8 +93,8 @@ def _codec(settings: EllavSettings) -> WavTokenizer | None:
         return None
     registry = settings.registry_file if settings.registry_file.exists() else None
     if Path(settings.codec).is_file():
-        return hub.codec(checkpoint=settings.codec, map_location=settings.torch_device)
-    return hub.codec(zoo=settings.codec, registry=registry, map_location=settings.torch_device)
+        return dp_slm.codec(checkpoint=settings.codec, map_location=settings.torch_device)
+    return dp_slm.codec(zoo=settings.codec, registry=registry, map_location=settings.torch_device)
 
 
 class EllavTask(Task):

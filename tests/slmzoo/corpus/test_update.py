@@ -285,7 +285,7 @@ def test_a_finished_job_loads_no_encoder(settings, models, corpus, tmp_path, mon
     def refuse(**_: object) -> None:
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(hub, "wavlm", refuse)
+    monkeypatch.setattr(hub, "encoder", refuse)
     caplog.clear()
     outcome = job(out, Models(settings), corpus)
     assert (outcome.made, outcome.points[0]["records"]) == (0, 12)

@@ -13,12 +13,12 @@ from slmcore import audio, shards
 from slmcore.files.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
-from slmzoo import hub
 from slmzoo.cli import main
 from slmzoo.evaluation.likelihood.conventions import PRESETS, loglikelihoods
 from slmzoo.evaluation.report.results import items_of, read
 from slmzoo.evaluation.units import unit_store
 from slmzoo.pipeline import Pipeline
+from slmzoo.systems import dp_slm
 
 LIKELIHOODS = "pairs.loglikelihood.csv"
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_read_is_named_and_left_out_when_allowed(run, tmp_path, c
 
 def test_units_on_disk_take_the_place_of_audio(run, tmp_path, pipeline, monkeypatch):
     assert run() == 0
-    monkeypatch.delattr(hub, "wavlm")
+    monkeypatch.delattr(dp_slm, "wavlm")
     records = [r for shard in sorted((tmp_path / "out" / "units").iterdir()) for r in shards.read(shard)]
     for name in range(8):
         (tmp_path / f"{name}.wav").unlink()
@@ -147,7 +147,7 @@ def test_units_on_disk_take_the_place_of_audio(run, tmp_path, pipeline, monkeypa
     }
     one, other = ((tmp_path / out / "pairs.accuracy.csv").read_bytes() for out in ("out", "again"))
     assert one == other
-    values = loglikelihoods(pipeline.ulm, pipeline.tokenizer, [r.units for r in records], PRESETS["dpslm"])
+    values = loglikelihoods(pipeline.ulm, [r.units for r in records], PRESETS["dpslm"])
     found = {r["item"]: float(r["value"]) for r in items_of(tmp_path / "again" / "pairs.json", "loglikelihood")}
     assert found == pytest.approx({r.id: v for r, v in zip(records, values, strict=True)}, abs=1e-4)
     lacking = [Record(r.id, r.units, r.samples, r.sample_rate) for r in records[1:]]

@@ -41,7 +41,7 @@ def by_hand(model: UnitLM, units: list[int], convention: Convention) -> float:
 @pytest.mark.parametrize("convention", EVERY, ids=lambda c: f"{c.reduction}-bos{c.bos}-eos{c.eos}")
 def test_a_convention_is_what_it_says(model, convention):
     sequences = some(4)
-    found = loglikelihoods(model, UnitTokenizer(K), sequences, convention)
+    found = loglikelihoods(model, sequences, convention)
     assert found == pytest.approx([by_hand(model, s.tolist(), convention) for s in sequences], abs=1e-4)
 
 
@@ -60,20 +60,20 @@ def test_presets_are_those_of_the_systems():
 def test_the_default_is_the_likelihood_of_the_model_itself(model):
     tokenizer = UnitTokenizer(K)
     sequences = some(20)
-    found = loglikelihoods(model, tokenizer, sequences, PRESETS["dpslm"])
+    found = loglikelihoods(model, sequences, PRESETS["dpslm"])
     assert found == model.loglikelihoods([tokenizer.encode(s) for s in sequences])
 
 
 @pytest.mark.parametrize("convention", EVERY[:3], ids=str)
 def test_scores_do_not_depend_on_batch_size_or_order(model, convention, monkeypatch):
     sequences = some(60, seed=1)
-    first = loglikelihoods(model, UnitTokenizer(K), sequences, convention)
+    first = loglikelihoods(model, sequences, convention)
     order = random.Random(2).sample(range(60), 60)
-    again = loglikelihoods(model, UnitTokenizer(K), [sequences[i] for i in order], convention)
+    again = loglikelihoods(model, [sequences[i] for i in order], convention)
     assert again == pytest.approx([first[i] for i in order], abs=1e-4)
     for budget in (1, 97, 100_000):
         monkeypatch.setattr(scoring, "TOKENS_AT_ONCE", {"cpu": budget})
-        assert loglikelihoods(model, UnitTokenizer(K), sequences, convention) == pytest.approx(first, abs=1e-4)
+        assert loglikelihoods(model, sequences, convention) == pytest.approx(first, abs=1e-4)
 
 
 @pytest.mark.parametrize("convention", EVERY, ids=str)
@@ -89,15 +89,15 @@ def test_a_tie_in_units_is_a_tie_in_scores(model, convention):
 
 def test_units_and_their_tensors_score_alike(model):
     units = Units(torch.tensor([3, 4, 5]), torch.tensor([1, 9, 2]), 50.0)
-    both = loglikelihoods(model, UnitTokenizer(K), [units, units.units], PRESETS["dpslm"])
+    both = loglikelihoods(model, [units, units.units], PRESETS["dpslm"])
     assert both[0] == both[1]
 
 
 def test_nothing_to_score_is_refused(model):
     single = [torch.tensor([3])]
-    assert len(loglikelihoods(model, UnitTokenizer(K), single, PRESETS["dpslm"])) == 1
+    assert len(loglikelihoods(model, single, PRESETS["dpslm"])) == 1
     assert [PRESETS[name].scores(1) for name in ("dpslm", "twist")] == [True, False]
     with pytest.raises(ValueError, match="at least two without BOS"):
-        loglikelihoods(model, UnitTokenizer(K), single, PRESETS["twist"])
+        loglikelihoods(model, single, PRESETS["twist"])
     with pytest.raises(ValueError, match="reduction"):
         Convention(reduction="max")  # pyright: ignore[reportArgumentType]

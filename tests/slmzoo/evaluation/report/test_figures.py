@@ -8,12 +8,12 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
+from slmcore.files import registry as table
 from slmzoo.cli import main
 from slmzoo.evaluation.report.figures import abx_figure, bands_figure, likelihood_figure, rate_figure, values_of
 from slmzoo.evaluation.report.published import POINTS
 from slmzoo.evaluation.report.results import Result, Score, read, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap, Interval
-from slmzoo.hub import table
 
 
 def score(metric: str, value: float | None, **subset: str) -> Score:

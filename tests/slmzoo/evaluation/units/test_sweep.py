@@ -9,11 +9,11 @@ import torch
 
 from dpdp import bits_per_second
 from slmcore import audio
-from slmzoo import hub
 from slmzoo.cli import main
 from slmzoo.commands import evaluate_sweep
 from slmzoo.evaluation.report.compare import compare_results
 from slmzoo.evaluation.units import feature_store, sweep
+from slmzoo.systems import dp_slm
 
 ALIGNED = '"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 2 0 0.5 "a" 0.5 1 "b"'
 
@@ -58,7 +58,7 @@ def test_every_point_is_that_of_its_quantiser(data, pipeline):
     wavs = [audio.load(data / "wavs" / f"c{i}.wav") for i in range(3)]
     features = [pipeline.encoder.features(wav, sr, pipeline.operating_point.layer) for wav, sr in wavs]
     for lmbda in (0, 4, 1000):
-        units = hub.quantizer(k=20, lmbda=lmbda, zoo="tiny").segment(features)
+        units = dp_slm.quantizer(k=20, lmbda=lmbda, zoo="tiny").segment(features)
         score = found["bit_rate", str(lmbda)]
         assert score["value"] == pytest.approx(bits_per_second(units))
         assert score["subset"] == {"k": "20", "lmbda": str(lmbda)}

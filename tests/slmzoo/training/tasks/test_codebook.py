@@ -13,8 +13,8 @@ from slmcore import audio
 from slmcore.clustering import kmeans
 from slmcore.files import registry as table
 from slmcore.files.checkpoint import read
-from slmzoo import hub
 from slmzoo.cli import main
+from slmzoo.systems import dp_slm
 from slmzoo.training.data import feature_samples
 from slmzoo.training.data.feature_samples import drawn_frames
 from slmzoo.training.loop.run import Run
@@ -47,16 +47,16 @@ def settings(run: Path, speech: Path, **more: object) -> CodebookSettings:
 def test_from_speech_to_codebooks_that_load_by_k_and_are_as_good_as_scikit_learns(speech: Path, tmp_path: Path) -> None:
     points = train(settings(tmp_path / "run", speech, share=1.0, rate=30.0, num_neighbors=3, half=True, trials=8))
     zoo = tmp_path / "run" / "zoo.json"
-    encoder = hub.wavlm(zoo="mine", registry=zoo)[0]
+    encoder = dp_slm.wavlm(zoo="mine", registry=zoo)[0]
     x = [encoder.features(*audio.load(file), layer=2) for file in audio.find(speech)]
     for k, point in zip((4, 9), points, strict=True):
-        book = hub.load_codebook(k=k, zoo="mine", registry=zoo)
+        book = dp_slm.load_codebook(k=k, zoo="mine", registry=zoo)
         assert book.operating_point == point
         assert (point.encoder, point.layer, point.k, point.num_neighbors) == ("tiny", 2, k, 3)
         reference = KMeans(k, n_init=8, random_state=0).fit(torch.cat(x).numpy())
         inertia = torch.cdist(torch.cat(x).double(), book.codes.double()).min(1).values.square().sum()
         assert float(inertia) <= 1.01 * reference.inertia_
-        quantizer = hub.quantizer(k=k, lmbda=point.lmbda, num_neighbors=3, zoo="mine", registry=zoo)
+        quantizer = dp_slm.quantizer(k=k, lmbda=point.lmbda, num_neighbors=3, zoo="mine", registry=zoo)
         units = [quantizer.segment(each) for each in x]
         assert sum(map(len, units)) / sum(u.seconds for u in units) == pytest.approx(30, rel=0.05)
     made = read(tmp_path / "run" / "codebook-k9.safetensors", "codebook", dict)
@@ -67,7 +67,7 @@ def test_from_speech_to_codebooks_that_load_by_k_and_are_as_good_as_scikit_learn
 
 def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(feature_samples, "_BLOCK_VALUES", 1)
-    encoder, files = hub.wavlm(zoo="tiny")[0], audio.find(speech)
+    encoder, files = dp_slm.wavlm(zoo="tiny")[0], audio.find(speech)
     run = Run.open(settings(tmp_path / "run", speech))
     blocks, counts = drawn_frames(feature_samples.encoder_features(encoder, 2), files, run, share=0.25, batch=3, seed=0)
     assert len(blocks) == 3
@@ -176,8 +176,8 @@ def test_codes_have_nothing_in_the_directions_in_which_two_voices_say_the_same(s
     with pytest.raises(ValueError, match="`aligned` must be at most 7, the sentences that all voices speak, but is 8"):
         train(settings(tmp_path / "many", tmp_path / "speech", **asked, aligned=8))
     train(settings(tmp_path / "run", tmp_path / "speech", **asked, aligned=7))
-    codes = hub.load_codebook(k=4, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
-    encoder, voices = hub.wavlm(zoo="tiny")[0], [audio.find(tmp_path / "speech" / voice) for voice in "ab"]
+    codes = dp_slm.load_codebook(k=4, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
+    encoder, voices = dp_slm.wavlm(zoo="tiny")[0], [audio.find(tmp_path / "speech" / voice) for voice in "ab"]
     spoken = [[encoder.features(*audio.load(file), layer=2) for file in files] for files in voices]
     frames = [x.numpy() for voice in spoken for x in voice]
     free = torch.cat(list(VoiceFree.of_sentences(frames, list(zip(*spoken, strict=True)), 3))).double()
@@ -193,14 +193,14 @@ def test_codes_of_two_voices_have_nothing_in_the_direction_from_one_to_the_other
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(file.read_bytes())
     train(settings(tmp_path / "run", tmp_path / "speech", share=1.0, voice_directions=1))
-    encoder = hub.wavlm(zoo="tiny")[0]
+    encoder = dp_slm.wavlm(zoo="tiny")[0]
     means = [
         torch.cat([encoder.features(*audio.load(file), layer=2) for file in audio.find(tmp_path / "speech" / voice)])
         .double()
         .mean(0)
         for voice in ("a", "b")
     ]
-    codes = hub.load_codebook(k=9, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
+    codes = dp_slm.load_codebook(k=9, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
     along = (codes - (means[0] + means[1]) / 2) @ (means[1] - means[0])
     assert float(along.abs().max() / (means[1] - means[0]).square().sum()) < 1e-3
 

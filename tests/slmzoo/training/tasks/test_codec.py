@@ -11,8 +11,8 @@ import torch
 from slmcore import audio
 from slmcore.files.checkpoint import save
 from slmcore.layers import discriminators
-from slmzoo import hub
 from slmzoo.cli import main
+from slmzoo.systems import dp_slm
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit
 from slmzoo.training.loop.run import Run
@@ -204,7 +204,7 @@ def test_from_recordings_to_a_codec_of_ones_own_zoo(tmp_path: Path, tones: Path)
     assert 1 <= float(rows[-1]["used"]) <= 16
     assert float(rows[-1]["loss_judges"]) > 0
     assert found["step"] == 30
-    codec = hub.codec(zoo="mine", registry=chosen.registry_file)
+    codec = dp_slm.codec(zoo="mine", registry=chosen.registry_file)
     wav, _ = audio.load(tones / "0.wav")
     copy = codec.decode(codec.encode(wav, RATE))[0]
     shown = chosen.run / "samples" / "step-0000030"

@@ -13,7 +13,8 @@ from ellav import EllaV, EllaVTokenizer
 from slmcore import audio
 from slmcore.errors import CheckpointError
 from slmcore.layers.transformer import TransformerConfig
-from slmzoo import cli, hub
+from slmzoo import cli
+from slmzoo.systems import dp_slm
 from slmzoo.training.data.aligned_codes import Utterance, encoded
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.loop.task import Moment, generator
@@ -165,7 +166,7 @@ def test_a_run_from_files_ends_in_a_model_that_speaks(folder):
     with (folder / "run" / "validation.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert reached["loss"] == min(losses) < 0.6 * losses[0]
-    model = hub.ellav(k=K, lmbda=4, zoo="lab", registry=folder / "run" / "zoo.json")
+    model = dp_slm.ellav(k=K, lmbda=4, zoo="lab", registry=folder / "run" / "zoo.json")
     assert (model.tokenizer.num_codec_types, model.tokenizer.codec_token_rate) == (CODES, 40)
     longest = max(len(np.load(file)) for file in (folder / "train").rglob("*.npy")) / 50
     assert model.longest_seconds == max(1.0, longest)
@@ -216,7 +217,7 @@ def test_audio_is_encoded_once_and_kept(folder, monkeypatch):
     heard = {f"{name}_speech": folder / f"{name}_audio" for name in ("train", "validation")}
     ellav.train(options(folder, codec="demo", **heard))
     kept = folder / "run" / "codes"
-    codec = hub.codec(zoo="demo")
+    codec = dp_slm.codec(zoo="demo")
     name = "speaker/c1/u2"
     wav = audio.load(folder / "train_audio" / f"{name}.wav")
     assert np.load(kept / "train" / f"{name}.npy").tolist() == codec.encode(*wav).flatten().tolist()

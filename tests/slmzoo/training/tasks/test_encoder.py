@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from slmcore import audio
-from slmzoo import hub
 from slmzoo.cli import main
+from slmzoo.systems import dp_slm
 from slmzoo.training.data.augment import disturbed, masked_spans, warped
 from slmzoo.training.data.mfcc import cepstra
 from slmzoo.training.data.pseudo_labels import read_targets
@@ -71,7 +71,7 @@ def test_it_learns_what_is_behind_the_mask_and_joins_the_zoo(tmp_path: Path, mat
     assert found["encoder"] == "small"
     assert found["step"] == 60
     assert found["unmasked"] < 0.35
-    encoder = hub.wavlm(zoo="mine", registry=chosen.registry_file)[0]
+    encoder = dp_slm.wavlm(zoo="mine", registry=chosen.registry_file)[0]
     assert encoder.operating_point is not None
     assert (encoder.operating_point.encoder, encoder.operating_point.zoo) == ("small", "mine")
     assert encoder.features(*audio.load(material / "wavs" / "a" / "0.wav")).shape == (50, 16)
@@ -108,7 +108,7 @@ def test_two_iterations_cluster_cepstra_and_then_features(tmp_path: Path, materi
     teacher = first.run / "wavlm.safetensors"
     second = settings(tmp_path / "second", material, targets=None, teacher=teacher, teacher_layer=1, share=1.0)
     train(second)
-    encoder = hub.wavlm(zoo="mine", registry=first.registry_file)[0]
+    encoder = dp_slm.wavlm(zoo="mine", registry=first.registry_file)[0]
     files = sorted((material / "wavs").rglob("*.wav"))
     x = torch.cat([encoder.features(*audio.load(file), layer=1) for file in files])
     names = [f"{file.parent.name}/{file.stem}.npy" for file in files]

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mistral_ulm import UnitLM
 from slmcore.errors import CheckpointError
 from slmcore.layers.transformer import TransformerConfig
-from slmzoo import cli, hub
+from slmzoo import cli
+from slmzoo.systems import dp_slm
 from slmzoo.training.data.unit_files import Spoken, UnitSource
 from slmzoo.training.loop.task import generator
 from slmzoo.training.tasks import ulm
@@ -99,7 +100,7 @@ def test_the_first_target_is_left_out_of_the_loss():
 def test_a_run_ends_in_a_model_that_is_found_and_does_what_was_measured(folder):
     reached = ulm.train(options(folder, steps=60, zoo="lab", registry=folder / "zoo.json", num_neighbors=2))
     assert reached["bits_per_unit"] < 2.5 < math.log2(K)
-    model, tokenizer = hub.ulm(k=K, lmbda=4, zoo="lab", registry=folder / "zoo.json")
+    model, tokenizer = dp_slm.ulm(k=K, lmbda=4, zoo="lab", registry=folder / "zoo.json")
     held_out = list(UnitSource(folder / "dev").read(K))
     scores = [model.loglikelihood(tokenizer.encode(s.units)) for s in held_out]
     bits = -sum(scores) / math.log(2)

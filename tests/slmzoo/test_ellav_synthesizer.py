@@ -9,8 +9,9 @@ from slmcore.files.checkpoint import save
 from slmcore.files.zoofile import add_row
 from slmcore.units import Units
 from slmzoo import hub
-from slmzoo.segments import codec_tokens, cut
-from slmzoo.synthesizer import Synthesizer, joined
+from slmzoo.pipeline import Pipeline
+from slmzoo.segments import codec_tokens, cut, joined, segments_of
+from slmzoo.systems import dp_slm
 
 
 @pytest.fixture
@@ -25,20 +26,24 @@ def of_durations(*durations: int) -> Units:
     return Units(torch.arange(len(durations)) + 3, torch.tensor(durations), 50.0)
 
 
-def lengths(synthesizer: Synthesizer, wav: torch.Tensor, sr: int) -> list[float]:
-    return [(b - a) / sr for a, b in synthesizer.stretches(wav, sr)]
+def stretches_of(pipeline: Pipeline, wav: torch.Tensor, sr: int) -> list[tuple[int, int]]:
+    return segments_of(wav, sr, pipeline.synthesizer.longest_segment)
+
+
+def lengths(pipeline: Pipeline, wav: torch.Tensor, sr: int) -> list[float]:
+    return [(b - a) / sr for a, b in stretches_of(pipeline, wav, sr)]
 
 
 def test_the_longest_segment_is_the_acoustic_models(pipeline, impatient, speech):
     assert pipeline.synthesizer.ellav.longest_seconds is None
-    assert (pipeline.synthesizer.longest_seconds, impatient.synthesizer.longest_seconds) == (30.0, 2.0)
-    assert pipeline.synthesizer.stretches(*speech) == [(0, speech[0].shape[1])]
-    assert pipeline.synthesizer.is_short(*speech)
-    assert not impatient.synthesizer.is_short(*speech)
-    assert len(lengths(impatient.synthesizer, *speech)) >= 2
-    assert max(lengths(impatient.synthesizer, *speech)) <= 2
+    assert (pipeline.synthesizer.longest_segment, impatient.synthesizer.longest_segment) == (30.0, 2.0)
+    assert stretches_of(pipeline, *speech) == [(0, speech[0].shape[1])]
+    assert pipeline.is_short(*speech)
+    assert not impatient.is_short(*speech)
+    assert len(lengths(impatient, *speech)) >= 2
+    assert max(lengths(impatient, *speech)) <= 2
     just = speech[0][:, : 2 * speech[1]]
-    assert impatient.synthesizer.stretches(just, speech[1]) == [(0, 2 * speech[1])]
+    assert stretches_of(impatient, just, speech[1]) == [(0, 2 * speech[1])]
 
 
 def test_short_speech_is_one_segment_with_the_durations_that_the_model_finds(pipeline, speech):
@@ -49,7 +54,7 @@ def test_short_speech_is_one_segment_with_the_durations_that_the_model_finds(pip
 
 def test_long_speech_is_encoded_and_spoken_segment_by_segment(impatient, speech):
     wav, sr = speech
-    segments = [impatient.units(wav[:, a:b], sr) for a, b in impatient.synthesizer.stretches(wav, sr)]
+    segments = [impatient.units(wav[:, a:b], sr) for a, b in stretches_of(impatient, wav, sr)]
     names = [[f"u{unit}" for unit in units.units.tolist()] for units in segments]
     wanted = [codec_tokens(units, 40.0) for units in segments]
     codes, _ = impatient.synthesizer.ellav.generate(names, 5000, 10, temperature=0, durations=wanted)
@@ -64,7 +69,7 @@ def test_long_speech_is_encoded_and_spoken_segment_by_segment(impatient, speech)
 def test_long_pauses_come_back_as_silence(impatient, speech):
     wav, sr = speech[0][:, :24000], speech[1]
     wav = torch.cat([torch.zeros(1, 24000), wav, torch.zeros(1, 48000), wav, torch.zeros(1, 40000)], 1)
-    (start, _), *_, (_, end) = stretches = impatient.synthesizer.stretches(wav, sr)
+    (start, _), *_, (_, end) = stretches = stretches_of(impatient, wav, sr)
     assert start > 0.9 * 24000 - 4000
     assert end < wav.shape[1] - 30000
     (spoken,) = impatient.resynthesize(wav, sr, temperature=0)
@@ -81,7 +86,7 @@ def test_units_that_are_known_are_cut(impatient, speech):
     wav, sr = speech
     whole = impatient.units(wav, sr)
     (spoken,) = impatient.resynthesize(wav, sr, units=whole, temperature=0)
-    stretches = [(a / sr, b / sr) for a, b in impatient.synthesizer.stretches(wav, sr)]
+    stretches = [(a / sr, b / sr) for a, b in stretches_of(impatient, wav, sr)]
     segments = cut(whole, stretches)
     assert torch.equal(spoken.durations, torch.cat([codec_tokens(units, 40.0) for units in segments]))
 
@@ -92,7 +97,7 @@ def test_samples_of_long_speech_keep_their_own_segments(pipeline):
     wav = 0.1 * torch.randn(1, 45 * sr, generator=torch.Generator().manual_seed(0))
     wav[:, 20 * sr : 21 * sr] = 0
     units = Units(torch.tensor([3, 7, 5, 1]), torch.tensor([500, 525, 600, 625]), 50.0)  # the second ends at 20.5 s
-    parts = cut(units, [(a / sr, b / sr) for a, b in pipeline.synthesizer.stretches(wav, sr)])
+    parts = cut(units, [(a / sr, b / sr) for a, b in stretches_of(pipeline, wav, sr)])
     assert [part.units.tolist() for part in parts] == [[3, 7], [5, 1]]
     codes, _, durations = pipeline.synthesizer.ellav.generate(
         [["u3", "u7"], ["u5", "u1"]] * 2,
@@ -118,12 +123,12 @@ def test_durations_can_be_kept_in_short_speech_and_left_to_the_model_in_long(pip
     free = impatient.resynthesize(*speech, temperature=0, keep_durations=False)[0]
     assert not torch.equal(free.durations, impatient.resynthesize(*speech, temperature=0)[0].durations)
     with pytest.raises(ValueError, match="durations"):
-        pipeline.synthesizer([torch.tensor([1, 2])], keep_durations=True)
+        pipeline.synthesizer.speak([torch.tensor([1, 2])], keep_durations=True)
 
 
 def test_a_pause_may_last_longer_than_the_cap(pipeline):
     units = of_durations(20, 150, 20)  # three seconds in one unit
-    (spoken,) = pipeline.synthesizer([units], temperature=0, keep_durations=True)
+    (spoken,) = pipeline.synthesizer.speak([units], temperature=0, keep_durations=True)
     assert spoken.durations.tolist() == [16, 120, 16]
     assert spoken.finished
 
@@ -143,26 +148,26 @@ def test_speech_is_finished_only_if_it_lasts_as_long_as_its_units(pipeline, monk
     """Within 20 % of the units' time or 0.1 s; `made` in codec tokens of 25 ms, `wanted` in frames of 20 ms."""
     codes, durations = torch.zeros(made, dtype=torch.int64), torch.tensor([made - 1, 1])
     monkeypatch.setattr(pipeline.synthesizer.ellav, "generate", lambda *_, **__: ([codes], [True], [durations]))
-    (spoken,) = pipeline.synthesizer([of_durations(wanted - 1, 1)])
+    (spoken,) = pipeline.synthesizer.speak([of_durations(wanted - 1, 1)])
     assert (spoken.seconds, spoken.wanted_seconds) == (made / 40, wanted / 50)
     assert spoken.finished == finished
-    (unknown,) = pipeline.synthesizer([torch.tensor([3, 4])])
+    (unknown,) = pipeline.synthesizer.speak([torch.tensor([3, 4])])
     assert (unknown.finished, unknown.wanted_seconds) == (True, None)
 
 
 def test_a_lost_segment_is_told_of_the_whole(pipeline):
-    fine = pipeline.synthesizer([of_durations(20, 30), of_durations(20, 30)], keep_durations=True)
+    fine = pipeline.synthesizer.speak([of_durations(20, 30), of_durations(20, 30)], keep_durations=True)
     assert joined(fine, [0, 0, 0]).finished
-    short = pipeline.synthesizer([of_durations(20, 500)], temperature=0)  # a cap of 11 tokens, not 400
+    short = pipeline.synthesizer.speak([of_durations(20, 500)], temperature=0)  # a cap of 11 tokens, not 400
     assert not short[0].finished
     together = joined([*fine, *short], [0, 0.5, 0, 0.25])
     assert not together.finished
     assert together.wanted_seconds == pytest.approx(12.4 + 0.75)
-    assert joined([*fine, *pipeline.synthesizer([torch.tensor([3])])], [0] * 4).wanted_seconds is None
+    assert joined([*fine, *pipeline.synthesizer.speak([torch.tensor([3])])], [0] * 4).wanted_seconds is None
 
 
 def test_what_the_file_says_of_its_longest_segment_counts_before_the_row(registry, tmp_path):
-    model = hub.ellav(zoo="tiny", registry=registry)
+    model = dp_slm.ellav(zoo="tiny", registry=registry)
     assert model.longest_seconds is None
     row = {"kind": "ellav", "variant": "units", "k": 20, "lmbda": 4, "longest_seconds": 9}
     for says, loaded in ((None, 9), (2.5, 2.5)):
@@ -170,5 +175,5 @@ def test_what_the_file_says_of_its_longest_segment_counts_before_the_row(registr
         save(tmp_path / "ellav.safetensors", model.checkpoint())
         (tmp_path / "zoo.json").unlink(missing_ok=True)
         add_row(tmp_path / "zoo.json", "tiny", {**row, "file": "ellav.safetensors"})
-        assert hub.ellav(zoo="tiny", registry=tmp_path / "zoo.json").longest_seconds == loaded
-    assert hub.ellav(zoo="demo").longest_seconds == 4.9
+        assert dp_slm.ellav(zoo="tiny", registry=tmp_path / "zoo.json").longest_seconds == loaded
+    assert dp_slm.ellav(zoo="demo").longest_seconds == 4.9

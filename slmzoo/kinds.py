@@ -1,0 +1,92 @@
+"""The one table of kinds of model: the role of each, its loader, its published format, and the key of its rows."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["KINDS", "Kind", "Role"]
+
+Role = Literal["encoder", "codebook", "language model", "acoustic model", "codec", "tokenizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of model, by what a row or checkpoint of it needs. Functions are named, and imported when called."""
+
+    name: str
+    role: Role
+    loader: str
+    """`module:function` that loads a file, a path, as a model."""
+    translator: str | None = None
+    """`module:function` that turns the content of a published file into a `slmcore.files.checkpoint.Checkpoint`."""
+    keys: frozenset[str] = frozenset()
+    """Keys at the top of a published file of this kind, by which it is recognised."""
+    point: tuple[str, ...] = ()
+    """Fields of the operating point that its rows are found by."""
+
+    def load(self, path: Any) -> Any:
+        """Load the model of a file."""
+        return imported(self.loader)(path)
+
+    def translate(self, content: Any) -> Any:
+        """Translate the content of a published file."""
+        if self.translator is None:
+            raise ValueError(f"{self.name} has no published format other than its own. Load it as it is.")
+        return imported(self.translator)(content)
+
+
+def imported(name: str) -> Callable[..., Any]:
+    """Import the function that `module:function` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            name="wavlm",
+            role="encoder",
+            loader="wavlm_codebooks.wavlm:load",
+            translator="wavlm_codebooks.wavlm:published",
+            keys=frozenset({"cfg", "model"}),
+        ),
+        Kind(
+            name="codebook",
+            role="codebook",
+            loader="slmcore.clustering.codebook:load",
+            translator="slmcore.clustering.codebook:published",
+            keys=frozenset({"codebook"}),
+            point=("k", "layer"),
+        ),
+        Kind(
+            name="ulm",
+            role="language model",
+            loader="mistral_ulm:load",
+            translator="mistral_ulm:published",
+            keys=frozenset({"model_args", "model_state_dict"}),
+            point=("k", "lmbda"),
+        ),
+        Kind(name="plm", role="language model", loader="mistral_ulm:load"),
+        Kind(name="plm_tokenizer", role="tokenizer", loader="mistral_ulm:PhonemeTokenizer.from_file"),
+        Kind(
+            name="ellav",
+            role="acoustic model",
+            loader="ellav:load",
+            translator="ellav:published",
+            keys=frozenset({"model_args", "tokenizer", "model_state"}),
+            point=("k", "lmbda"),
+        ),
+        Kind(
+            name="wavtokenizer",
+            role="codec",
+            loader="wavtokenizer:load",
+            translator="wavtokenizer:published",
+            keys=frozenset({"state_dict"}),
+        ),
+    )
+}
+"""The kinds of the built-in systems by name, in the order in which a published file is recognised."""

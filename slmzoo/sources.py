@@ -1,0 +1,121 @@
+"""The source of models: a zoo or a checkpoint, and how file, table and caller agree on an operating point."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slmcore.errors import must
+from slmcore.files import registry as table
+from slmcore.files.fetch import resolve
+from slmcore.files.registry import Registries, Row
+from slmcore.units import OperatingPoint
+
+__all__ = ["Choice", "Source", "agreed", "check_size", "placed"]
+
+_ALIASES = {"device": "map_location", "source": "zoo", "path": "checkpoint", "file": "checkpoint"}
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The models asked for; None is left to the zoo."""
+
+    variant: str | None = None
+    k: int | None = None
+    lmbda: float | None = None
+    layer: int | None = None
+    num_neighbors: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Source of models, the common arguments of every loader."""
+
+    zoo: str = "dp-slm"
+    checkpoint: str | Path | None = None
+    """A file, URL or hf://owner/repo/file in place of the table's."""
+    map_location: str | torch.device = "cpu"
+    progress: bool = True
+    registry: Registries = None
+    found: dict[str, Row] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Rows found so far, by kind: those of the models that were loaded from this source."""
+
+    def __new__(cls, **arguments: Any) -> Source:
+        """Refuse an unknown option, with the names of those that exist."""
+        known = [f.name for f in fields(cls) if f.name != "found"]
+        unknown = next((name for name in arguments if name not in known), None)
+        if unknown is not None:
+            close = get_close_matches(_ALIASES.get(unknown, unknown), known, 1, 0.4)
+            raise TypeError(
+                f"{unknown!r} is no option of this loader. Options: {', '.join(known)}."
+                + (f" Did you mean {close[0]}?" if close else "")
+            )
+        return super().__new__(cls)
+
+    @classmethod
+    def of(cls, where: Source | None = None, **arguments: Any) -> Source:
+        """The source that is given whole, or by the arguments of its fields."""
+        return cls(**arguments) if where is None else where
+
+    def find(self, kind: str, **key: Any) -> Row | None:
+        """The table's row; None where a checkpoint takes its place."""
+        if self.checkpoint is not None:
+            return None
+        row = table.find(kind, zoo=self.zoo, registry=self.registry, **key)
+        self.found[kind] = row
+        return row
+
+    def variant(self, kind: str, wanted: str | None) -> str | None:
+        """The variant `wanted`, or the zoo's single one."""
+        if self.checkpoint is not None:
+            return wanted
+        return table.variant_of(kind, wanted, zoo=self.zoo, registry=self.registry)
+
+    def path(self, row: Row | None) -> Path:
+        """The file, downloaded if it is not yet here."""
+        wanted = row if self.checkpoint is None else self.checkpoint
+        return resolve(wanted, progress=self.progress)  # pyright: ignore[reportArgumentType]
+
+
+def placed(model: Any, row: Row | None, where: Source, **given: Any) -> Any:
+    """The model on its device, with what is known of its operating point."""
+    model.operating_point = agreed(model.operating_point, row, where, **given)
+    return model.to(where.map_location)
+
+
+def agreed(held: OperatingPoint | None, row: Row | None, where: Source, **given: Any) -> OperatingPoint:
+    """Join the operating points of file, table and caller.
+
+    Raises ValueError where they disagree; warns where none of them knows lambda.
+    """
+    said = OperatingPoint(zoo=held.zoo if held else where.zoo, **given)
+    for other, name in (
+        (row.operating_point if row else None, "The file and the table's row"),
+        (said, "The file and k, lmbda"),
+    ):
+        if held is not None:
+            held.check_compatible(other, name)
+    known = [point for point in (held, row.operating_point if row else None, said) if point is not None]
+    fields = ("encoder", "layer", "k", "lmbda", "num_neighbors")
+    joined = {f: next((getattr(p, f) for p in known if getattr(p, f) is not None), None) for f in fields}
+    if joined["lmbda"] is None and "lmbda" in given:
+        _warn_once(f"The lambda of {Path(str(where.checkpoint)).name} is not known: give lmbda= to have it checked.")
+    return OperatingPoint(zoo=known[0].zoo, **joined)
+
+
+def check_size(name: str, asked: int | None, found: int, what: str) -> None:
+    """Raise a ValueError unless the size asked for is the one found."""
+    if asked is not None and asked != found:
+        raise ValueError(must(name, f"{what} ({found})", asked))
+
+
+@lru_cache(maxsize=256)
+def _warn_once(message: str) -> None:
+    logger.warning(message)

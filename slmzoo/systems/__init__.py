@@ -1,0 +1,76 @@
+"""Systems of models, one file each: what a zoo's `system` names, and how its parts become a pipeline.
+
+A system outside this package is a module with a `SYSTEM`, named in the environment variable SLMZOO_SYSTEMS (several
+are separated by commas) or by an entry point of the group `slmzoo.systems` of an installed package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+
+from slmcore.errors import must
+from slmcore.files.registry import system_of
+from slmcore.files.rows import Row
+from slmzoo.kinds import KINDS, Kind, Role
+from slmzoo.sources import Choice, Source
+from slmzoo.systems.system import System
+
+__all__ = ["System", "find", "kinds", "names", "of", "rows_of"]
+
+_GROUP = "slmzoo.systems"
+
+
+def names() -> dict[str, str]:
+    """Return the module of each known system by its name; nothing is imported for the built-in ones."""
+    built_in = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "system"]
+    found = {name.replace("_", "-"): f"{__name__}.{name}" for name in built_in}
+    return found | {_load(module).name: module for module in _others()}
+
+
+def find(name: str) -> System:
+    """Return the system of this name. Raises ValueError for an unknown one."""
+    known = names()
+    if name not in known:
+        remedy = "Others are modules named in SLMZOO_SYSTEMS."
+        raise ValueError(must("system", f"one of {', '.join(known)}", name, remedy))
+    return _load(known[name])
+
+
+def of(where: Source) -> System:
+    """Return the system of a source's zoo."""
+    return find(system_of(where.zoo, where.registry))
+
+
+def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
+    """Return the rows of a pipeline's models by kind, those of `roles` if any are named; nothing is loaded."""
+    known = kinds()
+    parts = [known[name] for name in of(where).parts]
+    found = {
+        kind.name: where.find(kind.name, **{name: getattr(wanted, name) for name in kind.point})
+        for kind in parts
+        if not roles or kind.role in roles
+    }
+    return {name: row for name, row in found.items() if row is not None}
+
+
+def kinds() -> dict[str, Kind]:
+    """Return all kinds of model: those of the built-in systems, and of the systems outside the package."""
+    return KINDS | {kind.name: kind for module in _others() for kind in _load(module).kinds}
+
+
+@cache
+def _load(module: str) -> System:
+    found = getattr(importlib.import_module(module), "SYSTEM", None)
+    if not isinstance(found, System):
+        raise ValueError(must("SLMZOO_SYSTEMS", "modules with a SYSTEM, an slmzoo.systems.System", module))
+    return found
+
+
+def _others() -> list[str]:
+    named = [part.strip() for part in os.environ.get("SLMZOO_SYSTEMS", "").split(",")]
+    installed = [entry.value.partition(":")[0] for entry in entry_points(group=_GROUP)]
+    return [module for module in dict.fromkeys([*named, *installed]) if module]

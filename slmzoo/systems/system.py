@@ -1,0 +1,36 @@
+"""A system: the parts of a pipeline, and the loader of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, UnitLanguageModel
+from slmzoo.kinds import Kind
+from slmzoo.sources import Choice, Source
+
+__all__ = ["System"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """Loaders of the parts of a pipeline. Each takes a source and a choice; a part that is None does not exist."""
+
+    name: str
+    """Name that a zoo gives as its `system`."""
+    choice: Callable[[Source, Choice, bool], Choice] = lambda where, wanted, downstream: wanted
+    """Complete what was asked for; the flag says whether a language model or synthesiser must exist for it."""
+    encoder: Callable[[Source, Choice], Encoder]
+    quantizer: Callable[[Source, Choice], Quantizer]
+    language_model: Callable[[Source, Choice], UnitLanguageModel] | None = None
+    synthesizer: Callable[[Source, Choice], Synthesizer] | None = None
+    codec: Callable[[Source, Choice], Codec] | None = None
+    parts: tuple[str, ...]
+    """Kinds of the models that make its pipeline."""
+    kinds: tuple[Kind, ...] = ()
+    """Kinds of model of a system outside the package; those of the built-in systems are in `slmzoo.kinds`."""
+
+    def has(self, role: str) -> Any:
+        """The loader of a role such as "synthesizer", or None."""
+        return getattr(self, role)
