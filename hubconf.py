@@ -65,6 +65,7 @@ _PACKAGES = (
     "wavtokenizer",
     "speechtokenizer",
     "soundstream",
+    "gslm",
 )
 
 

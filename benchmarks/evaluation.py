@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import interleaved, write
 from mistral_ulm import UnitLM, UnitTokenizer
-from mistral_ulm.scoring import TOKENS_AT_ONCE
 from slmcore.batching import batches
+from slmcore.language.scoring import TOKENS_AT_ONCE
 from slmzoo.evaluation.likelihood.conventions import PRESETS, loglikelihoods
 from slmzoo.evaluation.likelihood.pairs import Pair, accuracy
 from slmzoo.evaluation.report.results import score_items

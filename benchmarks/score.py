@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import interleaved, write
 from mistral_ulm import UnitLM
-from mistral_ulm.scoring import TOKENS_AT_ONCE
 from slmcore.batching import batches
+from slmcore.language.scoring import TOKENS_AT_ONCE
 from slmcore.layers.transformer import TransformerConfig
 
 K = 500

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from mistral_ulm.rule import UntilNextUtterance
-from mistral_ulm.scoring import sequence_logprobs
 from mistral_ulm.tokenizer import BOS, UnitTokenizer
-from slmcore.checks import as_int, whole
+from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
-from slmcore.layers.decoding import decode
+from slmcore.language.generation import check_prompts, continued
+from slmcore.language.scoring import sequence_logprobs
 from slmcore.layers.int8 import Scheme, quantize_linears
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig
@@ -25,8 +24,6 @@ from slmcore.roles import Generated, UnitSequence
 from slmcore.units import OperatingPoint, Units
 
 __all__ = ["Generated", "UnitLM", "load", "published"]
-
-_MOST_AT_ONCE = 64
 
 
 class UnitLM(nn.Module):
@@ -146,18 +143,18 @@ class UnitLM(nn.Module):
         else is in `prompts` after them.
         """
         sampler = Sampler(temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
-        num_samples, min_new_units = whole("num_samples", num_samples, 1), whole("min_new_units", min_new_units, 0)
-        max_new_units = whole("max_new_units", max_new_units, max(1, min_new_units))
-        if isinstance(prompts, str) or any(isinstance(each, str) or as_int(each) is not None for each in prompts):
-            raise ValueError(must("prompts", "a list of sequences of units", prompts, "One prompt is `[prompt]`."))
+        num_samples = whole("num_samples", num_samples, 1)
+        check_prompts(prompts)
         ids = [self._prompt(prompt) for prompt in prompts for _ in range(num_samples)]
-        if not ids:
-            raise ValueError(must("prompts", "at least one prompt", prompts, "An empty prompt is `[]` in the list."))
-        decoded = []
-        for first in range(0, len(ids), _MOST_AT_ONCE):
-            batch = ids[first : first + _MOST_AT_ONCE]
-            rule = UntilNextUtterance(batch, self.config.vocab_size, min_new_units, repetition_penalty, self.device)
-            decoded += decode(self.transformer, batch, rule, sampler, max_new_units, first=first)
+        decoded = continued(
+            self.transformer,
+            ids,
+            sampler,
+            end=BOS,
+            max_new_units=max_new_units,
+            min_new_units=min_new_units,
+            repetition_penalty=repetition_penalty,
+        )
         kept = [d.tokens != BOS for d in decoded]
         return Generated(
             [d.tokens[keep] - 1 for d, keep in zip(decoded, kept, strict=True)],

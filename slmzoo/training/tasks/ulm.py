@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mistral_ulm import UnitLM, UnitTokenizer
-from mistral_ulm.scoring import sequence_logprobs
 from slmcore.batching import batches
 from slmcore.errors import must
+from slmcore.language.scoring import sequence_logprobs
 from slmzoo.training.data.unit_files import Spoken, UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish

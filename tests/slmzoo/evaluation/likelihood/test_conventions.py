@@ -7,7 +7,8 @@ import random
 import pytest
 import torch
 
-from mistral_ulm import UnitLM, UnitTokenizer, scoring
+from mistral_ulm import UnitLM, UnitTokenizer
+from slmcore.language import scoring
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
 from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
@@ -80,7 +81,7 @@ def test_scores_do_not_depend_on_batch_size_or_order(model, convention, monkeypa
 def test_a_tie_in_units_is_a_tie_in_scores(model, convention):
     """To the last bit, wherever a batch is cut: a pair of homophones counts half."""
     sequences = [each for one in some(300, seed=3) for each in (one, one.clone())]
-    found = loglikelihoods(model, UnitTokenizer(K), sequences, convention)
+    found = loglikelihoods(model, sequences, convention)
     assert found[::2] == found[1::2]
     pairs = [Pair(item=str(i), positive=str(2 * i), negative=str(2 * i + 1)) for i in range(300)]
     rows = accuracy(pairs, {str(i): value for i, value in enumerate(found)})

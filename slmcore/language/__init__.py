@@ -1,0 +1,1 @@
+"""Unit language models in common: scoring, generation, and the ends of sequences."""

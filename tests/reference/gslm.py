@@ -1,0 +1,36 @@
+"""Published files of GSLM's language model and synthesiser, with weights by the goldens' recipe."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.reference import goldens
+
+OUTPUT, EMBEDDING = "decoder.output_projection.weight", "decoder.embed_tokens.weight"
+
+
+def ulm_content(name: str) -> dict[str, Any]:
+    """The content of a fairseq checkpoint, as far as it is read."""
+    about = goldens.load_json(name)
+    state = goldens.weights(about["state_dict"], {"decoder.version": torch.tensor([3.0])})
+    return {"args": about["args"], "cfg": None, "model": state | {OUTPUT: state[EMBEDDING]}}
+
+
+def ulm_folder(folder: Path, name: str, content: dict[str, Any] | None = None) -> Path:
+    """A folder with checkpoint_best.pt and dict.txt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(ulm_content(name) if content is None else content, folder / "checkpoint_best.pt")
+    (folder / "dict.txt").write_text(goldens.load_json(name)["dict_txt"], encoding="utf-8")
+    return folder
+
+
+def ulm_archive(path: Path, name: str) -> Path:
+    """The published `.tgz`, whose files lie in a folder of their own."""
+    folder = ulm_folder(path.with_suffix(""), name)
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(folder, "lm_km50")
+    return path
