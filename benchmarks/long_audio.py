@@ -1,46 +1,62 @@
-"""What windows cost in accuracy: features and units of long speech in windows of 30 s against those of one pass.
+"""Long audio: what the encoder's windows cost in accuracy, and how much of long speech resynthesis keeps.
 
-python benchmarks/long_audio.py AUDIO [AUDIO ...]      files that are joined to 120 s of speech
+python benchmarks/long_audio.py windows AUDIO [AUDIO ...]      files that are joined to 120 s of speech
+python benchmarks/long_audio.py resynthesis [--seconds 600]    everyday sentences spoken by flite, one by one and joined
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import write
+from benchmarks.common import timed, write
 from slmcore import audio
+from slmcore.pauses import pauses
 from slmzoo import hub
+from slmzoo.evaluation.speech import wer
+from slmzoo.evaluation.speech.asr import recogniser
+from slmzoo.pipeline import Pipeline, Speech
+from slmzoo.recipes.demo.corpus import speak
+from slmzoo.recipes.speech.everyday import MORE, PLAIN
+from slmzoo.segments import segments_of
 from wavlm_codebooks.features import Windows
 
 SECONDS = 120
+RATE = 16000
+STRETCHES = (1.0, 1.15, 0.9)
+"""Lengths of the sentences relative to the voice's own rate, for the first, second and third time that all are said."""
+HEARD_AT_ONCE = 15.0
+"""Seconds that the recogniser hears at once."""
 
 
-def joined(paths: list[str]) -> torch.Tensor:
+def joined(paths: list[str]) -> Tensor:
     """Mono speech at 16 kHz, (1, 120 s)."""
-    parts: list[torch.Tensor] = []
+    parts: list[Tensor] = []
     for file in audio.find(paths):
         wav, rate = audio.load(file)
-        parts.append(audio.resample(wav, rate, 16000))
+        parts.append(audio.resample(wav, rate, RATE))
     wav = torch.cat(parts, 1)
-    if wav.shape[1] < SECONDS * 16000:
-        raise SystemExit(f"The files hold {wav.shape[1] / 16000:.0f} s of speech; {SECONDS} s are needed.")
-    return wav[:, : SECONDS * 16000]
+    if wav.shape[1] < SECONDS * RATE:
+        raise SystemExit(f"The files hold {wav.shape[1] / RATE:.0f} s of speech; {SECONDS} s are needed.")
+    return wav[:, : SECONDS * RATE]
 
 
-def compare(wav: torch.Tensor, zoo: str) -> dict[str, Any]:
+def compare(wav: Tensor, zoo: str) -> dict[str, Any]:
     """Error of the features relative to their standard deviation, and the share of frames that keep their unit."""
     pipeline = hub.pipeline(zoo=zoo, with_ulm=False, with_speech=False)
     encoder, layer = pipeline.encoder, pipeline.operating_point.layer
-    cut = encoder.features(wav, 16000, layer)
+    cut = encoder.features(wav, RATE, layer)
     encoder.windows = Windows(whole=10 * SECONDS)
-    whole = encoder.features(wav, 16000, layer)
+    whole = encoder.features(wav, RATE, layer)
     nearest = [torch.cdist(x, pipeline.quantizer.codebook).argmin(1) for x in (cut, whole)]
     dpdp = [pipeline.quantizer(x)[1] for x in (cut, whole)]
     error = (cut - whole).abs() / whole.std()
@@ -54,9 +70,69 @@ def compare(wav: torch.Tensor, zoo: str) -> dict[str, Any]:
     }
 
 
+def spoken(seconds: float, folder: Path) -> list[tuple[str, Tensor]]:
+    """Sentences and their wavs (1, samples) at 16 kHz, until `seconds` are full."""
+    said: list[tuple[str, Tensor]] = []
+    sentences, at, total = (*PLAIN, *MORE), 0, 0
+    for stretch in cycle(STRETCHES):
+        for sentence in sentences:
+            if total >= seconds * RATE:
+                return said
+            speak(sentence, folder / f"{at}.wav", stretch=stretch)
+            said.append((sentence, audio.load(folder / f"{at}.wav")[0]))
+            total, at = total + said[-1][1].shape[1], at + 1
+    return said
+
+
+def word_error_rate(sentences: list[str], wav: Tensor) -> float:
+    """Word errors of speech (1, samples) at 16 kHz that is heard part by part, over all words of the sentences."""
+    listen = recogniser()
+    edges = [0, *pauses(wav, RATE, HEARD_AT_ONCE), wav.shape[1]]
+    heard = " ".join(listen(wav[:, a:b], RATE) for a, b in pairwise(edges))
+    (found,) = wer.errors({"all": " ".join(sentences)}, {"all": heard}).values()
+    return found.word_errors / found.words
+
+
+def greedy(pipeline: Pipeline, wavs: list[Tensor]) -> list[Speech]:
+    """Resynthesis of each of the wavs (1, samples) at 16 kHz by the likeliest tokens."""
+    return [pipeline.resynthesize(wav, RATE, top_p=0)[0] for wav in wavs]
+
+
+def resynthesis(seconds: float, zoo: str) -> dict[str, Any]:
+    """Length and word error rate of long speech beside those of its sentences one by one, all greedy."""
+    pipeline = hub.pipeline(zoo=zoo, with_ulm=False)
+    with tempfile.TemporaryDirectory() as folder:
+        said = spoken(seconds, Path(folder))
+    sentences, wavs = [sentence for sentence, _ in said], [wav for _, wav in said]
+    whole = torch.cat(wavs, 1)
+    made: dict[str, list[Speech]] = {"one_by_one": [], "in_one": []}
+    cases = {"one_by_one": wavs, "in_one": [whole]}
+    spent = {name: timed(lambda n=name: made[n].extend(greedy(pipeline, cases[n]))) for name in cases}
+    found: dict[str, Any] = {
+        "zoo": zoo,
+        "sentences": len(said),
+        "seconds": whole.shape[1] / RATE,
+        "word_error_rate_of_the_original": word_error_rate(sentences, whole),
+    }
+    for name, speech in made.items():
+        wav = torch.cat([audio.resample(s.wav, s.sample_rate, RATE) for s in speech], 1)
+        found[name] = {
+            "length": wav.shape[1] / whole.shape[1],
+            "finished": sum(s.finished for s in speech) / len(speech),
+            "word_error_rate": word_error_rate(sentences, wav),
+            "real_time_factor": spent[name] * RATE / whole.shape[1],
+        }
+    return {**found, "segments": len(segments_of(whole, RATE, pipeline.synthesizer.longest_segment))}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("audio", nargs="+")
+    parser.add_argument("what", choices=("windows", "resynthesis"))
+    parser.add_argument("audio", nargs="*")
     parser.add_argument("--zoo", default="demo")
+    parser.add_argument("--seconds", type=float, default=600.0)
     arguments = parser.parse_args()
-    write("long_audio", compare(joined(arguments.audio), arguments.zoo))
+    if arguments.what == "windows":
+        write("long_audio", compare(joined(arguments.audio), arguments.zoo))
+    else:
+        write("long_audio_resynthesis", resynthesis(arguments.seconds, arguments.zoo))

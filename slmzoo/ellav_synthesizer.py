@@ -19,6 +19,8 @@ __all__ = ["EllaVSynthesizer"]
 
 _LONGEST_SECONDS = 30.0
 """Longest segment of an acoustic model that does not say it, as the published ones do not."""
+_AT_ONCE = 64
+"""Sequences that the codec decodes together, so that the memory for hours of speech is bounded."""
 _TOLERANCE, _TOLERANCE_SECONDS = 0.2, 0.1
 """How much longer or shorter than its units speech may be: this share of them, or so many seconds if that is more."""
 
@@ -81,7 +83,7 @@ class EllaVSynthesizer(nn.Module):
         seed: int = 0,
         keep_durations: bool = False,
     ) -> list[Speech]:
-        """Speak sequences of units in one batch; the durations of `Units` tell whether speech was lost.
+        """Speak each of some sequences of units; the durations of `Units` tell whether speech was lost.
 
         `max_tokens` None is enough for any of them. `keep_durations` lets each unit last as long as its duration says,
         instead of as long as the model finds, up to `max_codec_tokens_per_phone`; all sequences must then be `Units`.
@@ -102,7 +104,7 @@ class EllaVSynthesizer(nn.Module):
             durations=lengths,
             return_durations=True,
         )
-        wavs = self.codec.decode_batch(codes)
+        wavs = [wav for i in range(0, len(codes), _AT_ONCE) for wav in self.codec.decode_batch(codes[i : i + _AT_ONCE])]
         return [self._speech(*parts) for parts in zip(units, wavs, codes, finished, durations, strict=True)]
 
     def _lengths(self, prompt: UnitSequence) -> Tensor:

@@ -166,6 +166,19 @@ def test_a_lost_segment_is_told_of_the_whole(pipeline):
     assert joined([*fine, *pipeline.synthesizer.speak([torch.tensor([3])])], [0] * 4).wanted_seconds is None
 
 
+def test_many_segments_are_decoded_some_at_a_time(pipeline, monkeypatch):
+    synthesizer, sizes = pipeline.synthesizer, []
+    decode = synthesizer.codec.decode_batch
+    monkeypatch.setattr(synthesizer.codec, "decode_batch", lambda codes: sizes.append(len(codes)) or decode(codes))
+    prompts = [of_durations(3 + i % 5, 4) for i in range(70)]
+    spoken = synthesizer.speak(prompts, keep_durations=True, temperature=0)
+    assert sizes == [64, 6]
+    for i in (0, 4, 63, 64, 69):
+        (alone,) = synthesizer.speak([prompts[i]], keep_durations=True, temperature=0)
+        assert torch.equal(spoken[i].codes, alone.codes)
+        torch.testing.assert_close(spoken[i].wav[0], decode([spoken[i].codes])[0])
+
+
 def test_what_the_file_says_of_its_longest_segment_counts_before_the_row(registry, tmp_path):
     model = dp_slm.ellav(zoo="tiny", registry=registry)
     assert model.longest_seconds is None
