@@ -34,6 +34,7 @@ def draw_curves(run: Run) -> Path | None:
 def curves_figure(run: Run) -> Figure | None:
     """A panel for each logged figure, held-out values over those in training; None if no figure has a finite value."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     curves = [(_finite(run.train), _TRAIN, "training"), (_finite(run.validation), _HELD_OUT, "held out")]
     names = [name for name in dict.fromkeys(n for found, _, _ in curves for n in found) if name not in _NOT_DRAWN]
@@ -45,7 +46,7 @@ def curves_figure(run: Run) -> Figure | None:
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
         axes.set_title(name, loc="left", color=_INK, fontsize=9)
         axes.tick_params(labelsize=8)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for found, colour, label in curves:
             if name in found:
                 # A line of a single point is no ink at all.

@@ -121,7 +121,7 @@ def test_devices_stay_devices(tmp_path):
 @pytest.mark.parametrize("stream", ["/dev/stdout", "/dev/fd/1"])
 def test_the_own_output_is_appended_to(tmp_path, stream):
     script = f"from slmcore.files import atomic; atomic.write_bytes({stream!r}, b'new')"
-    command, root = [sys.executable, "-c", script], Path(__file__).parents[2]
+    command, root = [sys.executable, "-c", script], Path(__file__).parents[3]
     with (tmp_path / "log").open("ab") as log:
         log.write(b"old ")
         log.flush()
