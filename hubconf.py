@@ -66,6 +66,7 @@ _PACKAGES = (
     "speechtokenizer",
     "soundstream",
     "gslm",
+    "twist",
 )
 
 

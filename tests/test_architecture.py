@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SYSTEMS = {"wavlm_codebooks", "dpdp", "mistral_ulm", "ellav", "wavtokenizer", "speechtokenizer", "soundstream", "gslm"}
+SYSTEMS |= {"twist"}
 MAY_IMPORT = {"slmcore": {"slmcore"}, **{s: {s, "slmcore"} for s in SYSTEMS}, "slmzoo": {"slmzoo", "slmcore"} | SYSTEMS}
 OURS = set(MAY_IMPORT)
 FILES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))

@@ -8,23 +8,25 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d
+from slmcore.layers.streaming import Conv1d, ConvTranspose1d
 
 __all__ = ["in_segments", "reach"]
 
 
-def in_segments(chain: Chain, x: Tensor, taken: int, made: int, frames: int) -> Tensor:
-    """Return `chain(x)`, (B, out, n), for x (B, into, T), computed `frames` frames at a time.
+def in_segments(module: nn.Module, x: Tensor, taken: int, made: int, frames: int, margin: int | None = None) -> Tensor:
+    """Return `module(x)`, (B, ..., n), for x (B, into, T), computed `frames` frames at a time.
 
-    A frame is `taken` samples of x and `made` samples of the result, n = ceil(T / taken) * made.
+    A frame is `taken` samples of x and `made` samples of the result, n = ceil(T / taken) * made. `margin`: frames that
+    segments overlap by on either side; None for a chain of convolutions, whose reach is known.
     """
-    total, margin = -(-x.shape[-1] // taken), reach(chain.modules(), taken)
+    total = -(-x.shape[-1] // taken)
     if total <= frames:
-        return chain(x)
+        return module(x)
+    margin = reach(module.modules(), taken) if margin is None else margin
     parts = []
     for first in range(0, total, frames):
         last, begin = min(total, first + frames), max(0, first - margin)
-        segment = chain(x[..., begin * taken : (last + margin) * taken])
+        segment = module(x[..., begin * taken : (last + margin) * taken])
         parts.append(segment[..., (first - begin) * made : (last - begin) * made])
     return torch.cat(parts, -1)
 
