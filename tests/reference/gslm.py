@@ -34,3 +34,25 @@ def ulm_archive(path: Path, name: str) -> Path:
     with tarfile.open(path, "w:gz") as archive:
         archive.add(folder, "lm_km50")
     return path
+
+
+def tacotron_content(name: str, **hparams: Any) -> dict[str, Any]:
+    """The content of a published Tacotron 2, whose gate ends nothing unless `gate_threshold` is given."""
+    about = goldens.load_json(name)
+    exceptions = {
+        "*.running_var": lambda made: 1 + made,
+        "*.num_batches_tracked": torch.tensor(0),
+        "decoder.attention_layer.v.linear_layer.weight": lambda made: 6 * made,
+        "decoder.gate_layer.linear_layer.weight": lambda made: 4 * made,
+    }
+    state = goldens.weights(about["state_dict"], exceptions)
+    return {"hparams": {**about["hparams"], "gate_threshold": 2.0, **hparams}, "model_dict": state}
+
+
+def tacotron_file(folder: Path, name: str, content: dict[str, Any] | None = None, **hparams: Any) -> Path:
+    """A published Tacotron 2 with its code_dict beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(content or tacotron_content(name, **hparams), folder / "tts_checkpoint_best.pt")
+    lines = goldens.load_json(name)["code_dict_lines"]
+    (folder / "code_dict").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return folder / "tts_checkpoint_best.pt"

@@ -1,0 +1,77 @@
+"""The sizes of a Tacotron 2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slmcore.checks import whole
+from slmcore.errors import CheckpointError, must
+
+__all__ = ["TacotronConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TacotronConfig:
+    """The sizes that a Tacotron 2 is built from; the defaults are NVIDIA's."""
+
+    symbols: int
+    """Rows of the embedding: padding, the lines of code_dict, and the ends of a sequence where they have ids."""
+    symbol_dim: int = 512
+    encoder_dim: int = 512
+    """Width of the encoder's output, half of it for each direction."""
+    encoder_convolutions: int = 3
+    encoder_kernel: int = 5
+    attention_rnn_dim: int = 1024
+    attention_dim: int = 128
+    location_filters: int = 32
+    location_kernel: int = 31
+    decoder_rnn_dim: int = 1024
+    prenet_dim: int = 256
+    mels: int = 80
+    """Bands of the mel spectrogram."""
+    postnet_dim: int = 512
+    postnet_convolutions: int = 5
+    postnet_kernel: int = 5
+    observed_classes: int = 0
+    """Labels of an observed attribute such as the speaker, 0 for none."""
+    observed_dim: int = 0
+    latent_dim: int = 0
+    """Width of a latent attribute; zeros, its mean, when speech is made."""
+    gate_threshold: float = 0.5
+    """Probability of the end above which speech ends."""
+    max_frames: int = 2000
+    """Frames after which speech ends whatever the gate says."""
+    sample_rate: int = 22050
+    """Hz of the speech that the spectrograms stand for."""
+
+    def __post_init__(self) -> None:
+        least = dict.fromkeys(asdict(self), 1) | {"observed_classes": 0, "observed_dim": 0, "latent_dim": 0}
+        for name in set(least) - {"gate_threshold"}:
+            object.__setattr__(self, name, whole(name, getattr(self, name), least[name]))
+        if self.encoder_dim % 2:
+            raise ValueError(must("encoder_dim", "even, for two directions", self.encoder_dim))
+        for name in ("encoder_kernel", "location_kernel", "postnet_kernel"):
+            if not getattr(self, name) % 2:
+                raise ValueError(must(name, "odd, so that it has a middle", getattr(self, name)))
+        if not (math.isfinite(self.gate_threshold) and self.gate_threshold > 0):
+            raise ValueError(must("gate_threshold", "a probability > 0", self.gate_threshold))
+
+    @property
+    def attributes(self) -> int:
+        """Width of the attributes that the decoder sees beside the context."""
+        return self.observed_dim + self.latent_dim
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, for a checkpoint's metadata."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TacotronConfig:
+        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"The checkpoint's config does not describe a Tacotron 2: {error}") from error
