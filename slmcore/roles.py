@@ -1,11 +1,12 @@
 """Roles that models play in a pipeline, as protocols, and what synthesisers and pipelines return.
 
-A system is any set of classes with these attributes and methods; none of them has to inherit anything. All but the
-encoder and the quantiser may be missing from a pipeline.
+A system is any set of classes with these attributes and methods; none of them has to inherit anything. A pipeline has
+an encoder and a quantiser, or a codec; any other role may be missing.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -25,6 +26,8 @@ __all__ = [
     "Synthesizer",
     "UnitLanguageModel",
     "UnitSequence",
+    "greedy_options",
+    "options_of",
 ]
 
 UnitSequence = Units | Tensor | Sequence[int]
@@ -247,6 +250,16 @@ class Codec(Protocol):
     def decode_codes(self, codes: Codes) -> Tensor:
         """Decode to a waveform (1, samples) at `sample_rate`."""
         ...
+
+
+def options_of(synthesizer: Synthesizer) -> frozenset[str]:
+    """Return the names of the options of `speak` beside the units and the seed."""
+    return frozenset(inspect.signature(synthesizer.speak).parameters) - {"units", "seed"}
+
+
+def greedy_options(synthesizer: Synthesizer | None) -> dict[str, Any]:
+    """Return the options of `speak` with which nothing is drawn by lot."""
+    return {"top_p": 0.0} if synthesizer is not None and "top_p" in options_of(synthesizer) else {}
 
 
 def point_of(part: object) -> OperatingPoint | None:

@@ -40,7 +40,6 @@ class EllaVSynthesizer(nn.Module):
 
         self.eval()
 
-    keeps_durations = True
     """Whether `speak` can keep the durations of units."""
 
     @property

@@ -34,33 +34,39 @@ _DIGIT_INCHES, _LABEL_GAP_INCHES = 0.068, 0.05
 _LINES_AN_INCH = 12
 
 
-def units_figure(wav: Tensor, sr: int, units: Units, resynthesis: tuple[Tensor, int] | None, path: str | Path) -> None:
+def units_figure(
+    wav: Tensor, sr: int, units: Units | None, resynthesis: tuple[Tensor, int] | None, path: str | Path
+) -> None:
     """Write a PNG: the spectrogram with units and their boundaries over it, the units along time, the resynthesis.
 
-    `wav`: (1, samples) at `sr` Hz; `units`: of that wav; `resynthesis`: a wav (1, samples) and its rate, may be of
-    length zero, or None to leave it out. Long speech goes on in rows, as music does. Labels and boundaries are thinned
-    out where they would touch. Raises ValueError for a wav of another shape, OSError if `path` cannot be written.
+    `wav`: (1, samples) at `sr` Hz; `units`: of that wav, or None for a system without; `resynthesis`: a wav
+    (1, samples) and its rate, may be of length zero, or None to leave it out. Long speech continues in rows, as music
+    does. Labels and boundaries are thinned out where they would touch. Raises ValueError for a wav of another shape,
+    OSError if `path` cannot be written.
     """
     from matplotlib.figure import Figure
 
     wavs = [(wav, sr)] if resynthesis is None else [(wav, sr), resynthesis]
-    seconds = max([0.1, units.seconds, *(_length(*each) for each in wavs)])
+    there = [] if units is None else [units]
+    seconds = max([0.1, *(each.seconds for each in there), *(_length(*each) for each in wavs)])
     rows = min(_MOST_ROWS, math.ceil(seconds / _ROW_SECONDS))
     span = seconds / rows
     width = min(_WIDEST, max(_NARROWEST, _LEFT + _RIGHT + _INCHES_A_SECOND * span))
     pictures = [spectrogram(*each) for each in wavs]
-    shown = label_places(units, (width - _LEFT - _RIGHT) / span)
-    heights = [_SPECTROGRAM_INCHES, _UNITS_INCHES, _SPECTROGRAM_INCHES][: len(wavs) + 1]
+    inches_a_second = (width - _LEFT - _RIGHT) / span
+    shown = [label_places(each, inches_a_second) for each in there]
+    heights = [_SPECTROGRAM_INCHES, *[_UNITS_INCHES] * len(there), *[_SPECTROGRAM_INCHES] * (len(wavs) - 1)]
     figure = Figure(dpi=_DPI)
     panels = _panels(figure, rows, heights, width)
     for row, axes in enumerate(panels):
         for panel in axes:
             panel.set_xlim(row * span, (row + 1) * span)
         _draw_spectrogram(axes[0], pictures[0], *wavs[0], "original")
-        _draw_units_over(axes[0], units, shown, _LINES_AN_INCH * (width - _LEFT - _RIGHT) / span)
-        _draw_units_along(axes[1], units)
+        for each, labelled in zip(there, shown, strict=True):
+            _draw_units_over(axes[0], each, labelled, _LINES_AN_INCH * inches_a_second)
+            _draw_units_along(axes[1], each)
         if resynthesis is not None:
-            _draw_spectrogram(axes[2], pictures[1], *resynthesis, "resynthesis")
+            _draw_spectrogram(axes[-1], pictures[1], *resynthesis, "resynthesis")
     panels[0][0].set_title(_title(units, wavs), loc="left", color=_INK, fontsize=10)
     panels[-1][-1].set_xlabel("seconds", color=_INK, fontsize=9)
     save(figure, Path(path))
@@ -168,13 +174,18 @@ def _draw_units_along(axes: Axes, units: Units) -> None:
     axes.hlines(values, edges[:-1], edges[1:], colors=_BAR, lw=3.2)
 
 
-def _title(units: Units, wavs: list[tuple[Tensor, int]]) -> str:
+def _title(units: Units | None, wavs: list[tuple[Tensor, int]]) -> str:
+    about = [] if units is None else _about(units)
+    lasts = [f"resynthesis of {_length(*wavs[1]):.2f} s"] if len(wavs) > 1 else []
+    return "    ".join([f"{_length(*wavs[0]):.2f} s", *about, *lasts])
+
+
+def _about(units: Units) -> list[str]:
+    """Number and rate of units, and their operating point."""
     point = units.operating_point
     known = {"k": point.k, "λ": point.lmbda} if point is not None else {}
     rate = [f"{len(units) / units.seconds:.1f} a second"] if len(units) else []
-    lasts = [f"resynthesis of {_length(*wavs[1]):.2f} s"] if len(wavs) > 1 else []
-    named = [f"{name} = {value:g}" for name, value in known.items() if value is not None]
-    return "    ".join([f"{_length(*wavs[0]):.2f} s", f"{len(units)} units", *rate, *named, *lasts])
+    return [f"{len(units)} units", *rate, *(f"{name} = {v:g}" for name, v in known.items() if v is not None)]
 
 
 def dress(axes: Axes) -> Axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,13 +25,15 @@ def pipeline(
     variant: str | None = None,
     with_ulm: bool = True,
     with_speech: bool = True,
+    needs: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     weights: Scheme | None = None,
     **source: Any,
 ) -> Pipeline:
     """Load the parts of one operating point; k=500, lmbda=4500 is the default of the published zoo.
 
-    A part that the system does not have is left out. Without a language model and a synthesiser, lambda may be any
+    A part that the system does not have is left out, unless its role is in `needs` ("quantizer", "language_model",
+    "synthesizer", "codec"): then a ValueError names it. Without a language model and a synthesiser, lambda may be any
     number >= 0. `dtype` is that of all parts, as `.to(dtype)` gives it; `weights` rounds those of the language model
     and of the acoustic model to int8, for decoding on a CPU (`slmcore.layers.int8`). The rows of the parts are
     `pipeline.sources`, by kind.
@@ -40,16 +43,20 @@ def pipeline(
             "A pipeline has several checkpoints. Load its parts, and give them to slmzoo.pipeline.Pipeline."
         )
     where, system = _opened(source)
+    for role in needs:
+        _loader(system, role, where)
     with_ulm &= system.language_model is not None
     wanted = system.choice(where, Choice(variant=variant, k=k, lmbda=lmbda), with_ulm or with_speech)
     parts = {}
-    for role, asked in (("language_model", with_ulm), ("synthesizer", with_speech), ("codec", with_speech)):
+    with_codec = with_speech or system.encoder is None
+    asked_for = ("encoder", True), ("quantizer", True), ("language_model", with_ulm), ("synthesizer", with_speech)
+    for role, asked in (*asked_for, ("codec", with_codec)):
         # A synthesiser that speaks through a codec brings it along.
         if asked and system.has(role) and not (role == "codec" and hasattr(parts.get("synthesizer"), "codec")):
             parts[role] = _part(system, role, where, wanted)
     made = Pipeline(
-        _part(system, "encoder", where, wanted),
-        _part(system, "quantizer", where, wanted),
+        parts.get("encoder"),
+        parts.get("quantizer"),
         parts.get("language_model"),
         synthesizer=parts.get("synthesizer"),
         codec=parts.get("codec"),
@@ -103,10 +110,14 @@ def _one(role: str, downstream: bool = False, **options: Any) -> Any:
 
 
 def _part(system: System, role: str, where: Source, wanted: Choice) -> Any:
+    return _loader(system, role, where)(where, wanted)
+
+
+def _loader(system: System, role: str, where: Source) -> Any:
     load = system.has(role)
     if load is None:
         raise ValueError(f"The system {system.name} of the zoo {where.zoo!r} has no {role.replace('_', ' ')}.")
-    return load(where, wanted)
+    return load
 
 
 def _in_bytes(part: Any, weights: Scheme | None) -> None:

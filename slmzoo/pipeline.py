@@ -22,9 +22,10 @@ from slmcore.roles import (
     Synthesizer,
     UnitLanguageModel,
     UnitSequence,
+    options_of,
     point_of,
 )
-from slmcore.units import OperatingPoint, Units
+from slmcore.units import Codes, OperatingPoint, Units
 from slmzoo.segments import cut, is_short, segments_of
 from slmzoo.segments import joined as joined_segments
 
@@ -34,7 +35,8 @@ __all__ = ["Continuation", "Pipeline", "Speech"]
 class Pipeline(nn.Module):
     """Encoder, quantiser, unit language model, synthesiser and codec that belong together (`slmcore.roles`).
 
-    The last three may be missing; a verb that needs them then raises a ValueError. All are put in evaluation mode.
+    There is an encoder and a quantiser, or a codec; a verb whose role is missing raises a ValueError that names it. All
+    are put in evaluation mode.
     Parts that do not belong together are refused: by their sizes and rates, and by their operating points as far as
     known. `sources` keeps the registry rows of the parts, by kind.
 
@@ -43,8 +45,8 @@ class Pipeline(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder,
-        quantizer: Quantizer,
+        encoder: Encoder | None = None,
+        quantizer: Quantizer | None = None,
         ulm: UnitLanguageModel | None = None,
         tokenizer: Any = None,
         synthesizer: Synthesizer | None = None,
@@ -53,7 +55,10 @@ class Pipeline(nn.Module):
         sources: Mapping[str, Row] | None = None,
     ) -> None:
         super().__init__()
-        _check_fit(encoder, quantizer, ulm, synthesizer)
+        if encoder is None or quantizer is None:
+            _check_codec_alone(encoder, quantizer, ulm, synthesizer, codec)
+        else:
+            _check_fit(encoder, quantizer, ulm, synthesizer)
         self.encoder, self.quantizer, self.ulm = encoder, quantizer, ulm
         self.tokenizer = getattr(ulm, "tokenizer", None) if tokenizer is None else tokenizer
         self.synthesizer, self._codec = synthesizer, codec
@@ -73,23 +78,29 @@ class Pipeline(nn.Module):
     @property
     def k(self) -> int:
         """Number of units."""
-        return self.quantizer.k
+        return self._quantizer().k
 
     @property
     def frame_rate(self) -> float:
-        """Feature frames per second, those of the units' durations."""
-        return self.encoder.frame_rate
+        """Feature frames per second, those of the units' durations; frames of codes where the codec is all there is."""
+        return self._first().frame_rate
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the waveforms that the encoder reads; others are resampled."""
-        return self.encoder.sample_rate
+        """Hz of the waveforms that the encoder, or the codec, reads; others are resampled."""
+        return self._first().sample_rate
 
     @torch.no_grad()
     def units(self, wav: Tensor, sr: int) -> Units:
         """Units with durations of speech: wav (1, samples) or (channels, samples), float, at `sr` Hz, >= 20 ms."""
-        layer = self.operating_point.layer if self.operating_point else None
-        return self.quantizer.segment(self.encoder.features(audio.mono(wav), sr, layer))
+        return self._quantizer().segment(self.features(wav, sr))
+
+    @torch.no_grad()
+    def features(self, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
+        """Features (frames, dim) of speech; `layer` counts from 1, None is the one that units are made of."""
+        if layer is None and self.operating_point is not None:
+            layer = self.operating_point.layer
+        return self._encoder().features(audio.mono(wav), sr, layer)
 
     def loglikelihood(
         self, units: Units | Sequence[int] | Tensor | None = None, *, wav: Tensor | None = None, sr: int | None = None
@@ -152,7 +163,7 @@ class Pipeline(nn.Module):
             max_tokens=max_tokens,
             keep_durations=self._keep(keep_durations, long),
         )
-        spoken = self.synthesizer.speak(segments * num_samples, seed=seed, **options)
+        spoken = self._spoken(segments * num_samples, seed, options)
         edges = [0, *(edge for stretch in stretches for edge in stretch), wav.shape[-1]]
         silences = [(b - a) / sr for a, b in zip(edges[::2], edges[1::2], strict=True)]
         return [joined_segments(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
@@ -163,16 +174,23 @@ class Pipeline(nn.Module):
 
     def _keep(self, asked: bool | None, long: bool) -> bool | None:
         """Whether units keep their durations; None leaves it to a synthesiser that has no choice."""
-        if asked is None and not getattr(self.synthesizer, "keeps_durations", False):
+        if asked is None and "keep_durations" not in options_of(self._synthesizer()):
             return None
         return long if asked is None else asked
+
+    @torch.no_grad()
+    def codes(self, wav: Tensor, sr: int) -> Codes:
+        """Codes of speech under the codec, all levels: wav (1, samples) or (channels, samples) at `sr` Hz."""
+        if self.codec is None:
+            raise ValueError(_missing("codec"))
+        return self.codec.encode_wav(audio.mono(wav), sr)
 
     @torch.no_grad()
     def copy(self, wav: Tensor, sr: int) -> Speech:
         """Speech through the codec and back: wav (1, samples) at `sr` Hz. `codes` are those of the first codebook."""
         if self.codec is None:
-            raise ValueError("This pipeline was made without a synthesiser or codec. Load it with one.")
-        codes = self.codec.encode_wav(audio.mono(wav), sr)
+            raise ValueError(_missing("synthesiser or codec"))
+        codes = self.codes(wav, sr)
         first, rate = codes.codes[0].cpu(), self.codec.frame_rate
         return Speech(self.codec.decode_codes(codes), self.codec.sample_rate, first, True, torch.ones_like(first), rate)
 
@@ -199,7 +217,7 @@ class Pipeline(nn.Module):
         the synthesiser with `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the
         continuation in one; otherwise the prompt, which is spoken all the same, is cut off.
         """
-        ulm, synthesizer = self._language_model(), self._synthesizer()
+        ulm, _ = self._language_model(), self._synthesizer()
         prompt = self._prompt(wav, sr, prompt_seconds)
         drawing = _given(top_k=top_k, temperature=temperature, top_p=top_p, min_new_units=0 if len(prompt) else 1)
         new = ulm.generate([prompt], max_new_units, num_samples=num_samples, seed=seed, **drawing)
@@ -208,7 +226,7 @@ class Pipeline(nn.Module):
             top_p=speech_top_p,
             max_codec_tokens_per_phone=max_codec_tokens_per_phone,
         )
-        spoken = synthesizer.speak([torch.cat([prompt, units]) for units in new.units], seed=seed, **speaking)
+        spoken = self._spoken([torch.cat([prompt, units]) for units in new.units], seed, speaking)
         if not joined:
             spoken = [_without_start(speech, len(prompt)) for speech in spoken]
         rows = zip(spoken, new.units, new.log_probs, new.finished, strict=True)
@@ -216,13 +234,36 @@ class Pipeline(nn.Module):
 
     def _language_model(self) -> UnitLanguageModel:
         if self.ulm is None:
-            raise ValueError("This pipeline was made without a language model. Load it with one.")
+            raise ValueError(_missing("language model"))
         return self.ulm
 
     def _synthesizer(self) -> Synthesizer:
         if self.synthesizer is None:
-            raise ValueError("This pipeline was made without a synthesiser. Load it with one.")
+            raise ValueError(_missing("synthesiser"))
         return self.synthesizer
+
+    def _spoken(self, units: Sequence[UnitSequence], seed: int, options: Mapping[str, Any]) -> list[Speech]:
+        """Speak sequences of units; a ValueError for options that the synthesiser does not have."""
+        synthesizer = self._synthesizer()
+        for name in sorted(options.keys() - options_of(synthesizer)):
+            has = ", ".join(sorted(options_of(synthesizer))) or "no options"
+            remedy = f"It has {has}."
+            raise ValueError(must(name, f"left out for a {type(synthesizer).__name__}", options[name], remedy))
+        return synthesizer.speak(units, seed=seed, **options)
+
+    def _encoder(self) -> Encoder:
+        if self.encoder is None:
+            raise ValueError(_missing("encoder"))
+        return self.encoder
+
+    def _quantizer(self) -> Quantizer:
+        if self.quantizer is None:
+            raise ValueError(_missing("quantiser"))
+        return self.quantizer
+
+    def _first(self) -> Encoder | Codec:
+        """The part that hears the speech."""
+        return self._encoder() if self.codec is None or self.encoder is not None else self.codec
 
     def _prompt(self, wav: Tensor | None, sr: int | None, seconds: float) -> Tensor:
         if (wav is None) != (sr is None):
@@ -234,6 +275,10 @@ class Pipeline(nn.Module):
         return self.units(wav[..., : round(seconds * sr)] if seconds else wav, sr).units.cpu()
 
 
+def _missing(role: str) -> str:
+    return f"This pipeline has no {role}, which is needed here. Load one with it, of a system that has it."
+
+
 def _given(**options: Any) -> dict[str, Any]:
     """The options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
@@ -243,6 +288,21 @@ def _without_start(speech: Speech, units: int) -> Speech:
     """Speech without its first units."""
     wav, codes = speech.wav[:, speech.samples_of(units) :], speech.codes[speech.frames_of(units) :]
     return replace(speech, wav=wav, codes=codes, durations=speech.durations[units:])
+
+
+def _check_codec_alone(
+    encoder: Encoder | None,
+    quantizer: Quantizer | None,
+    ulm: UnitLanguageModel | None,
+    synthesizer: Synthesizer | None,
+    codec: Codec | None,
+) -> None:
+    """Raise a ValueError unless the codec is the only part."""
+    others = {"encoder": encoder, "quantizer": quantizer, "ulm": ulm, "synthesizer": synthesizer}
+    given = [name for name, part in others.items() if part is not None]
+    if codec is None or given:
+        found = ", ".join(given) or "nothing"
+        raise ValueError(must("encoder and quantizer", "given, or a codec alone", found))
 
 
 def _check_fit(

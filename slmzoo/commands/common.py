@@ -80,10 +80,11 @@ class PreciseCommand(ZooOptions, PrecisionOptions, DeviceCommand):
 class ModelCommand(ModelOptions, PreciseCommand):
     """A command that loads the models of an operating point."""
 
-    def pipeline(self, **parts: bool) -> Pipeline:
-        """The models of this command's operating point, on its device."""
+    def pipeline(self, *needs: str, **parts: bool) -> Pipeline:
+        """The models of this command's operating point, on its device; a ValueError names a missing role of `needs`."""
         with waiting(f"loading models of the zoo {self.zoo}"):
-            return hub.pipeline(self.k, self.lmbda, **{**self._loading(), **parts}).to(self.chosen_device())
+            options = {**self._loading(), **parts}
+            return hub.pipeline(self.k, self.lmbda, needs=needs, **options).to(self.chosen_device())
 
     def _loading(self) -> dict[str, Any]:
         return {"zoo": self.zoo, "registry": self.registry, "dtype": getattr(torch, self.dtype)}

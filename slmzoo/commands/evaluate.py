@@ -19,7 +19,8 @@ from slmzoo.evaluation.report.results import Problems, Result, Score, insist, re
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.kinds import Role
 from slmzoo.pipeline import Pipeline
-from slmzoo.systems import kinds
+from slmzoo.sources import Source
+from slmzoo.systems import kinds, unit_roles
 from slmzoo.tables import columns
 
 __all__ = ["Compare", "Evaluation", "Findings", "Report"]
@@ -93,8 +94,8 @@ class Evaluation(ModelCommand, Report):
     def identity(self, pipeline: Pipeline, models: Mapping[str, Any]) -> dict[str, str]:
         """What tells units that were made by these models (of `models`) from others, for `units_of`."""
         point = pipeline.operating_point
-        known = kinds()
-        made = {name: models[name] for name in pipeline.sources if known[name].role in ("encoder", "codebook")}
+        known, roles = kinds(), unit_roles(Source(zoo=self.zoo, registry=self.registry))
+        made = {name: models[name] for name in pipeline.sources if known[name].role in roles}
         return {"models": json.dumps(made), "operating_point": point.to_json() if point is not None else "null"}
 
 

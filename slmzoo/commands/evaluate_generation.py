@@ -38,7 +38,7 @@ class Generation(GenerationOptions, DecodingCommand, Evaluation):
         require(["wer"], self.asr)
         prompts = self._prompts()
         model = text_model(self.text_model, self.chosen_device())
-        pipeline = self.pipeline()
+        pipeline = self.pipeline("quantizer", "language_model", "synthesizer")
         models = self.models(pipeline.sources)
         self._settle({"prompts": [str(path) for path in prompts], "models": models})
         wavs = list(self._generated(pipeline, prompts))

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.files.digests import write_atomically
+from slmcore.roles import greedy_options
 from slmzoo import invocation
 from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate import Evaluation, Findings, Report
@@ -83,7 +84,7 @@ class RunMini(MiniOptions, DecodingCommand, Evaluation):
     def _same(self, made: mini.Mini) -> None:
         """The same sentence in the other voice against another sentence in it."""
         files = {path.stem: path for path in sorted(made.sentences.glob("*.wav"))}
-        pipeline = self.pipeline(with_ulm=False, with_speech=False)
+        pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         models = self.models(pipeline.sources)
         part = self._part(Evaluation, "same")
         units, failed = units_of(pipeline, files, part.out / "units", self.identity(pipeline, models))
@@ -102,13 +103,14 @@ class RunMini(MiniOptions, DecodingCommand, Evaluation):
         originals, spoken = self.out / "data" / "originals", self.out / "resynthesis" / "wavs"
         for folder in (originals, spoken):
             folder.mkdir(parents=True, exist_ok=True)
-        pipeline = self.pipeline()
+        pipeline = self.pipeline("quantizer", "synthesizer", with_ulm=False)
+        greedy = greedy_options(pipeline.synthesizer)
         for name in tqdm(names, desc="resynthesis", disable=None):
             wav, rate = audio.load(made.sentences / f"{name}.wav")
             if not (originals / f"{name}.wav").exists():
                 audio.write(originals / f"{name}.wav", wav, rate)
             if not (spoken / f"{name}.wav").exists():
-                speech = pipeline.resynthesize(wav, rate, top_p=0.0, seed=self.seed)[0]
+                speech = pipeline.resynthesize(wav, rate, seed=self.seed, **greedy)[0]
                 audio.write(spoken / f"{name}.wav", speech.wav, speech.sample_rate)
         self._part(SpeechScores, "originals", data=originals, transcripts=made.transcripts).run()
         metrics = ["wer", "f0"]

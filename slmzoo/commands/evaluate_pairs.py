@@ -119,7 +119,7 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
         )
 
     def _of_audio(self, benchmark: Benchmark) -> _Material:
-        pipeline = self.pipeline(with_speech=False)
+        pipeline = self.pipeline("quantizer", "language_model", with_speech=False)
         models = self.models(pipeline.sources)
         files = {name: benchmark.files[name] for name in benchmark.ids if name in benchmark.files}
         units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))

@@ -32,12 +32,11 @@ from slmzoo.evaluation.units.sweep import Known, keep, kept, scores_at, spoken, 
 from slmzoo.evaluation.units.unit_scores import Found
 from slmzoo.evaluation.units.unit_store import fingerprint
 from slmzoo.kinds import Role
-from slmzoo.systems import rows_of
+from slmzoo.systems import rows_of, unit_roles
 
 __all__ = ["Sweep"]
 
 
-_FRONT: tuple[Role, ...] = ("encoder",)
 _VOICE: tuple[Role, ...] = ("codec",)
 
 
@@ -90,10 +89,11 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         """What each model of the sweep is; all are looked up and brought here, so that no work is lost for one."""
         speaks = self.transcripts is not None
         where = hub.Source(**self._source)
-        rows = rows_of(where, hub.Choice(), *_FRONT, *(_VOICE if speaks else ()))
+        once: list[Role] = [role for role in unit_roles(where) if role != "codebook"]
+        rows = rows_of(where, hub.Choice(), *once, *_VOICE[: int(speaks)])
         for k, lmbdas in points.items():
-            for kind, row in rows_of(where, hub.Choice(k=k), "codebook").items():
-                rows[f"{kind}, k = {k}"] = row
+            if "codebook" in unit_roles(where):
+                rows |= {f"{kind}, k = {k}": row for kind, row in rows_of(where, hub.Choice(k=k), "codebook").items()}
             for lmbda in lmbdas if speaks else []:
                 for kind, row in rows_of(where, hub.Choice(k=k, lmbda=lmbda), "acoustic model").items():
                     rows[_at(kind, k, lmbda)] = row

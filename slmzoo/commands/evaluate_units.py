@@ -46,7 +46,7 @@ class OnUnits(OnUnitsOptions, Evaluation):
             units, problems = unique((name.rpartition("/")[2], each) for name, each in units_in(self.data).items())
             return Material(units=_some(units, self.data), problems=problems, models={"units": described(self.data)})
         files, problems = found_in(self.data)
-        pipeline = self.pipeline(with_ulm=False, with_speech=False)
+        pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         models = self.models(pipeline.sources)
         units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
         problems = {**problems, "unreadable": list(failed)}
@@ -133,23 +133,23 @@ class Abx(AbxOptions, OnUnits):
 
     def _features(self, wanted: Collection[str]) -> _Frames:
         files, problems = found_in(self.data)
-        pipeline = self.pipeline(with_ulm=False, with_speech=False)
+        pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         layer = self._layer(pipeline)
         frames: dict[str, Tensor] = {}
         failed: list[str] = []
         for name in tqdm(sorted(files.keys() & set(wanted)), desc="features", unit="file", disable=None):
             try:
-                frames[name] = pipeline.encoder.features(*audio.load(files[name]), layer).cpu()
+                frames[name] = pipeline.features(*audio.load(files[name]), layer).cpu()
             except (OSError, ValueError):
                 failed.append(name)
         problems = {**problems, "unreadable": failed}
         conventions, models = {"zoo": self.zoo, "layer": layer}, self.models(pipeline.sources, "encoder")
-        return _Frames(frames, pipeline.encoder.frame_rate, list(files), problems, models, conventions)
+        return _Frames(frames, pipeline.frame_rate, list(files), problems, models, conventions)
 
     def _layer(self, pipeline: Pipeline) -> int | None:
-        point, highest = pipeline.operating_point, pipeline.encoder.num_layers
-        if self.layer is None:
-            return point.layer if point else None
+        if self.layer is None or pipeline.encoder is None:
+            return pipeline.operating_point.layer if pipeline.operating_point else None
+        highest = pipeline.encoder.num_layers
         if not 1 <= self.layer <= highest:
             raise ValueError(must("layer", f"a block number from 1 to {highest}", self.layer, "Leave it out."))
         return self.layer

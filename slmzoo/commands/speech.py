@@ -28,7 +28,7 @@ class Score(ScoreOptions, AudioCommand, DecodingCommand):
 
     def run(self) -> int:
         """Write the log-likelihood of each input."""
-        pipeline = self.pipeline(with_speech=False)
+        pipeline = self.pipeline("quantizer", "language_model", with_speech=False)
 
         def score(made: list[Units]) -> list[dict[str, Any]]:
             values = pipeline.loglikelihoods(made, self.reduction)
@@ -85,7 +85,7 @@ class Resynth(ResynthOptions, SpeechCommand):
         return self.each_named(lambda stem, wav, rate: self._resynthesize(pipeline, stem, wav, rate))
 
     def _resynthesize(self, pipeline: Pipeline, stem: str, wav: Tensor, rate: int) -> dict[str, Any]:
-        units = pipeline.units(wav, rate)
+        units = pipeline.units(wav, rate) if pipeline.quantizer is not None else None
         short = pipeline.synthesizer is None or pipeline.is_short(wav, rate)
         spoken = pipeline.resynthesize(
             wav,
@@ -100,8 +100,9 @@ class Resynth(ResynthOptions, SpeechCommand):
         )
         figure = self.out / f"{stem}.png"
         units_figure(wav, rate, units, (spoken[0].wav.cpu(), spoken[0].sample_rate), figure)
-        likelihood = {"figure": str(figure), "loglikelihood": pipeline.loglikelihood(units)}
-        return {**self.write(stem, spoken), **likelihood, **describe(units)}
+        scored = units is not None and pipeline.ulm is not None
+        likelihood = {"figure": str(figure), "loglikelihood": pipeline.loglikelihood(units) if scored else None}
+        return {**self.write(stem, spoken), **likelihood, **(describe(units) if units is not None else {})}
 
     def line(self, row: Mapping[str, Any]) -> str:
         """What was made of a file, and where the picture is."""
@@ -114,7 +115,7 @@ class Continue(ContinueOptions, SpeechCommand):
 
     def run(self) -> int:
         """Continue each input."""
-        pipeline = self.pipeline()
+        pipeline = self.pipeline("quantizer", "language_model", "synthesizer")
         if self.inputs:
             return self.each_named(lambda stem, wav, rate: self._continue(pipeline, stem, wav, rate))
         self.out.mkdir(parents=True, exist_ok=True)

@@ -109,8 +109,9 @@ class UnitsOf(UnitsOptions, AudioCommand):
 
     def _fitted(self, items: list[Item], rate: float) -> Pipeline:
         # Lambda changes neither the encoder nor the codebook: any will do to load them.
-        source = {"zoo": self.zoo, "registry": self.registry}
-        pipeline = hub.pipeline(self.k, 0.0, with_ulm=False, with_speech=False, **source).to(self.chosen_device())
+        source: dict[str, Any] = {"zoo": self.zoo, "registry": self.registry}
+        options: dict[str, Any] = {"needs": ("quantizer",), "with_ulm": False, "with_speech": False}
+        pipeline = hub.pipeline(self.k, 0.0, **options, **source).to(self.chosen_device())
         quantizer: Any = pipeline.quantizer
         quantizer.lmbda = fitted(items, pipeline, rate)
         point = quantizer.operating_point or OperatingPoint(zoo=self.zoo)

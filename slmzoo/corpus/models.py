@@ -119,13 +119,13 @@ class Models:
         `known`: what this returned before, by which the frame rate of an encoder need not be asked of itself.
         """
         digests = [self._digests(point) for point in self.points]
-        rates = {made.get("encoder_sha256"): made.get("frame_rate") for made in known}
+        rates = {_first_digest(made): made.get("frame_rate") for made in known}
         shared = {"device": self.settings.device_type, "dtype": self.settings.dtype, "slmzoo": __version__}
         made = (
             {
                 **shared,
                 **files,
-                "frame_rate": rates.get(files.get("encoder_sha256")) or repr(float(self.encoder.frame_rate)),
+                "frame_rate": rates.get(_first_digest(files)) or repr(float(self.encoder.frame_rate)),
                 "operating_point": point.to_json(),
             }
             for point, files in zip(self.points, digests, strict=True)
@@ -133,10 +133,10 @@ class Models:
         return [dict(sorted(each.items())) for each in made]
 
     def _digests(self, point: OperatingPoint) -> dict[str, str]:
-        """SHA-256 of the files of encoder and codebook, by role."""
+        """SHA-256 of the files that units are made by, by role."""
         where = hub.Source(**self._source)
         wanted = hub.Choice(k=point.k, lmbda=point.lmbda, layer=point.layer)
-        rows = systems.rows_of(where, wanted, "encoder", "codebook")
+        rows = systems.rows_of(where, wanted, *systems.unit_roles(where))
         return {f"{systems.kinds()[kind].role}_sha256": _digits(where.path(row)) for kind, row in rows.items()}
 
     def _sharing_distances(self) -> list[list[int]]:
@@ -145,6 +145,11 @@ class Models:
         for i, quantizer in enumerate(self.quantizers):
             found.setdefault((self.points[i].k, getattr(quantizer, "num_neighbors", None)), []).append(i)
         return list(found.values())
+
+
+def _first_digest(made: Mapping[str, str]) -> str | None:
+    """Return the digest of the model that hears the speech."""
+    return made.get("encoder_sha256", made.get("codec_sha256"))
 
 
 def _on_cpu(units: Units, point: OperatingPoint) -> Units:

@@ -23,14 +23,13 @@ def fitted(items: Sequence[Item], pipeline: Pipeline, units_per_second: float) -
 
     Items that cannot be read are left out. Raises ValueError if none can be, or if the rate is out of reach.
     """
-    layer = pipeline.operating_point.layer if pipeline.operating_point else None
     features = []
     for item in _spread(items):
         try:
             wav, sr = load(item)
         except (OSError, ValueError):
             continue
-        features.append(pipeline.encoder.features(wav[:, : round(SAMPLE_SECONDS * sr)], sr, layer))
+        features.append(pipeline.features(wav[:, : round(SAMPLE_SECONDS * sr)], sr))
     if not features:
         raise ValueError("No input can be read, so lambda cannot be fitted to a rate.")
     quantizer = pipeline.quantizer
@@ -41,7 +40,7 @@ def fitted(items: Sequence[Item], pipeline: Pipeline, units_per_second: float) -
         quantizer.codebook,
         units_per_second,
         num_neighbors=quantizer.num_neighbors,
-        frame_rate=pipeline.encoder.frame_rate,
+        frame_rate=pipeline.frame_rate,
     )
     return float(f"{lmbda:.6g}")
 

@@ -19,7 +19,7 @@ from slmzoo.kinds import KINDS, Kind, Role
 from slmzoo.sources import Choice, Source
 from slmzoo.systems.system import System
 
-__all__ = ["System", "find", "kinds", "names", "of", "rows_of"]
+__all__ = ["System", "find", "kinds", "names", "of", "rows_of", "unit_roles"]
 
 _GROUP = "slmzoo.systems"
 
@@ -55,6 +55,12 @@ def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
         if not roles or kind.role in roles
     }
     return {name: row for name, row in found.items() if row is not None}
+
+
+def unit_roles(where: Source) -> tuple[Role, ...]:
+    """Return the roles of the models that units are made by: encoder and codebook, or the codec in their place."""
+    there = {kinds()[name].role for name in of(where).parts}
+    return ("encoder", "codebook") if "encoder" in there else ("codec",)
 
 
 def kinds() -> dict[str, Kind]:

@@ -15,14 +15,17 @@ __all__ = ["System"]
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """Loaders of the parts of a pipeline. Each takes a source and a choice; a part that is None does not exist."""
+    """Loaders of the parts of a pipeline. Each takes a source and a choice; a part that is None does not exist.
+
+    A system has an encoder and a quantiser, or a codec, or all three.
+    """
 
     name: str
     """Name that a zoo gives as its `system`."""
     choice: Callable[[Source, Choice, bool], Choice] = lambda where, wanted, downstream: wanted
     """Complete what was asked for; the flag says whether a language model or synthesiser must exist for it."""
-    encoder: Callable[[Source, Choice], Encoder]
-    quantizer: Callable[[Source, Choice], Quantizer]
+    encoder: Callable[[Source, Choice], Encoder] | None = None
+    quantizer: Callable[[Source, Choice], Quantizer] | None = None
     language_model: Callable[[Source, Choice], UnitLanguageModel] | None = None
     synthesizer: Callable[[Source, Choice], Synthesizer] | None = None
     codec: Callable[[Source, Choice], Codec] | None = None

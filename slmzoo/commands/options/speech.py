@@ -96,10 +96,11 @@ class ResynthOptions(SpeechOptions):
     The demo knows four flite voices and understands little else; for other speech take the published models.
 
     Speech that is longer than what the acoustic model was trained on is cut at pauses and spoken segment by segment.
+    A system that is only a codec gives a copy through it.
 
     A JSON line holds: file, wavs, wav_seconds, finished (whether every unit was spoken, and each segment lasts as long
-    as its units, to 20 %) and clipped_samples (a value for each wav), figure, loglikelihood (nats), and what `units`
-    gives.
+    as its units, to 20 %) and clipped_samples (a value for each wav), figure, loglikelihood (nats; null without a
+    language model), and what `units` gives of a system with units.
     """
 
     examples: ClassVar[tuple[str, ...]] = (
@@ -107,12 +108,13 @@ class ResynthOptions(SpeechOptions):
         "slmzoo resynth talk.wav --k 500 --lmbda 4500 --num-samples 3",
     )
 
-    temperature: float = 1.0
-    """Divisor of ELLA-V's logits."""
-    top_p: float = 0.8
-    """Probability mass to sample from; 0 always takes the likeliest token."""
-    max_codec_tokens_per_phone: int = 10
-    """Longest duration of a unit, in codec tokens."""
+    temperature: float | None = None
+    """Divisor of the acoustic model's logits; by default its own (ELLA-V: 1)."""
+    top_p: float | None = None
+    """Probability mass to sample from, by default the acoustic model's own (ELLA-V: 0.8); 0 always takes the likeliest
+    token."""
+    max_codec_tokens_per_phone: int | None = None
+    """Longest duration of a unit, in codec tokens; by default the acoustic model's own (ELLA-V: 10)."""
     keep_durations: bool | None = flag(None)
     """Let each unit last as long as it does in the input, instead of as long as the acoustic model finds; by default
     where the input is spoken in several segments."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.files.digests import write_atomically
-from slmcore.roles import Quantizer, Synthesizer
+from slmcore.roles import Quantizer, Synthesizer, greedy_options, options_of
 from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.report.results import flat, from_flat
 from slmzoo.evaluation.report.statistics import Bootstrap
@@ -118,7 +118,8 @@ def spoken(
 
 def _greedy(synthesizer: Synthesizer, long: bool) -> dict[str, Any]:
     """Options of greedy speech, for a synthesiser that has them."""
-    return {"top_p": 0, "keep_durations": long} if getattr(synthesizer, "keeps_durations", False) else {}
+    lasting = {"keep_durations": long} if "keep_durations" in options_of(synthesizer) else {}
+    return {**greedy_options(synthesizer), **lasting}
 
 
 def kept(path: Path, made_of: str) -> Found | None:

@@ -82,14 +82,13 @@ def ways(pipeline: Pipeline) -> dict[str, Way]:
 
     def resynthesis(quantizer: Quantizer) -> Way:
         def way(wav: Tensor, sr: int) -> tuple[Tensor, int, Units]:
-            point = pipeline.operating_point
-            units = quantizer.segment(pipeline.encoder.features(wav, sr, point.layer if point else None))
+            units = quantizer.segment(pipeline.features(wav, sr))
             speech = pipeline.resynthesize(wav, sr, units=units, top_p=0)[0]
             return speech.wav, speech.sample_rate, units
 
         return way
 
-    return {"copy": copy, "resynthesis, lambda 0": resynthesis(frames), "resynthesis": resynthesis(pipeline.quantizer)}
+    return {"copy": copy, "resynthesis, lambda 0": resynthesis(frames), "resynthesis": resynthesis(quantizer)}
 
 
 def measure(pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path) -> dict[str, Any]:
