@@ -11,7 +11,7 @@ from torch import Tensor
 from slmcore.checks import whole
 from slmcore.errors import must
 
-__all__ = ["Sampler", "uniform"]
+__all__ = ["Sampler", "normal", "uniform"]
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _COLD = 1e-20
@@ -26,6 +26,15 @@ def uniform(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
     state = _mix(torch.full_like(sequences, seed))
     state = _mix(_mix(state + sequences) + steps)
     return _shift(state, 40).to(torch.float32) / (1 << 24)
+
+
+def normal(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
+    """A float32 number from a normal distribution for each (seed, sequence, step), int64 tensors of one shape.
+
+    Two uniform numbers make one (Box & Muller 1958, doi 10.1214/aoms/1177706645); none is beyond 5.8.
+    """
+    radius, angle = (uniform(seed, sequences, 2 * steps + second) for second in (0, 1))
+    return (-2 * (1 - radius).log()).sqrt() * (2 * math.pi * angle).cos()
 
 
 def _mix(x: Tensor) -> Tensor:

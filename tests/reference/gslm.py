@@ -56,3 +56,14 @@ def tacotron_file(folder: Path, name: str, content: dict[str, Any] | None = None
     lines = goldens.load_json(name)["code_dict_lines"]
     (folder / "code_dict").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return folder / "tts_checkpoint_best.pt"
+
+
+def waveglow_content(name: str) -> dict[str, Any]:
+    """The content of a published WaveGlow."""
+    about = goldens.load_json(name)
+    exceptions = {
+        "convinv.*.conv.weight": lambda made: torch.eye(len(made))[..., None] + 0.3 * made,
+        "WN.*.end.*": lambda made: 0.2 * made,
+        "*.weight_g": lambda made: 1 + 0.1 * made,
+    }
+    return {"hparams": about["hparams"], "model_dict": goldens.weights(about["state_dict"], exceptions)}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmcore.layers.sampling import Sampler, uniform
+from slmcore.layers.sampling import Sampler, normal, uniform
 
 MASK = (1 << 64) - 1
 
@@ -35,6 +35,18 @@ def test_uniform_is_uniform_and_uncorrelated():
     assert ((counts - 900) ** 2 / 900).sum() < 160  # chi square of 99 degrees of freedom
     for a, b in ((u[:, 1:], u[:, :-1]), (u[1:], u[:-1])):
         assert abs(np.corrcoef(a.flatten(), b.flatten())[0, 1]) < 0.02
+
+
+def test_normal_is_normal_and_uncorrelated():
+    sequences, steps = torch.meshgrid(torch.arange(300), torch.arange(300), indexing="ij")
+    x = normal(3, sequences, steps).double()
+    assert torch.isfinite(x).all()
+    edges = torch.distributions.Normal(0.0, 1.0).icdf(torch.linspace(0, 1, 101, dtype=torch.float64))
+    counts = torch.bincount(torch.bucketize(x.flatten(), edges[1:-1]), minlength=100)
+    assert ((counts - 900) ** 2 / 900).sum() < 160  # chi square of 99 degrees of freedom
+    for a, b in ((x[:, 1:], x[:, :-1]), (x[1:], x[:-1]), (x, normal(4, sequences, steps).double())):
+        assert abs(np.corrcoef(a.flatten(), b.flatten())[0, 1]) < 0.02
+    assert torch.equal(normal(3, sequences[7:8], steps[7:8]).double(), x[7:8])
 
 
 def draw(sampler: Sampler, logits: torch.Tensor, n: int = 20000) -> torch.Tensor:
