@@ -1,1 +1,1 @@
-"""The commands of `slmzoo`: one frozen dataclass each, whose fields are its options and whose `run` is its work."""
+"""The commands of `slmzoo`, one file each in wings; `table` names them all, and `options` holds their options."""

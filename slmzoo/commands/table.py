@@ -47,67 +47,73 @@ _SPEECH, _MODELS, _TRAINING = "speech", "models and files", "training"
 _BENCHMARKS, _SCORES, _RESULTS = "evaluation: benchmarks", "evaluation: units and speech", "evaluation: results"
 
 COMMANDS = {
-    "units": Command(_SPEECH, "encode speech as discrete units", "speech:UnitsOptions", "units:UnitsOf"),
-    "score": Command(_SPEECH, "log-likelihood of speech", "speech:ScoreOptions", "speech:Score"),
-    "resynth": Command(_SPEECH, "resynthesise speech from its units", "speech:ResynthOptions", "speech:Resynth"),
-    "continue": Command(_SPEECH, "continue speech from a prompt", "speech:ContinueOptions", "speech:Continue"),
-    "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "models:List"),
-    "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "models:Fetch"),
-    "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "models:Verify"),
-    "convert": Command(_MODELS, "published checkpoint to safetensors", "models:ConvertOptions", "models:Convert"),
+    "units": Command(_SPEECH, "encode speech as discrete units", "speech:UnitsOptions", "corpus.units:UnitsOf"),
+    "score": Command(_SPEECH, "log-likelihood of speech", "speech:ScoreOptions", "speech.score:Score"),
+    "resynth": Command(
+        _SPEECH, "resynthesise speech from its units", "speech:ResynthOptions", "speech.resynth:Resynth"
+    ),
+    "continue": Command(
+        _SPEECH, "continue speech from a prompt", "speech:ContinueOptions", "speech.continuation:Continue"
+    ),
+    "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "files.listing:List"),
+    "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "files.fetch:Fetch"),
+    "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "files.verify:Verify"),
+    "convert": Command(
+        _MODELS, "published checkpoint to safetensors", "models:ConvertOptions", "files.convert:Convert"
+    ),
     "convert-units": Command(
-        _MODELS, "convert units between toolkits", "models:ConvertUnitsOptions", "convert_units:ConvertUnits"
+        _MODELS, "convert units between toolkits", "models:ConvertUnitsOptions", "corpus.convert_units:ConvertUnits"
     ),
     "train encoder": Command(
-        _TRAINING, "train a speech encoder", "train:TrainEncoderOptions", "train_speech:train_encoder"
+        _TRAINING, "train a speech encoder", "train:TrainEncoderOptions", "train.encoder:train_encoder"
     ),
     "train codebook": Command(
-        _TRAINING, "cluster the features of an encoder", "train:TrainCodebookOptions", "train_speech:train_codebook"
+        _TRAINING, "cluster the features of an encoder", "train:TrainCodebookOptions", "train.codebook:train_codebook"
     ),
-    "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train_language:train_ulm"),
-    "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train_speech:train_codec"),
-    "train ellav": Command(
-        _TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train_language:train_ellav"
-    ),
+    "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train.ulm:train_ulm"),
+    "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train.codec:train_codec"),
+    "train ellav": Command(_TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train.ellav:train_ellav"),
     "eval mini": Command(
-        _BENCHMARKS, "the whole suite on a small synthetic benchmark", "evaluation:MiniOptions", "evaluate_mini:RunMini"
+        _BENCHMARKS, "the whole suite on a small synthetic benchmark", "evaluation:MiniOptions", "evaluate.mini:RunMini"
     ),
-    "eval swuggy": Command(_BENCHMARKS, "words against non-words", "pairs:SwuggyOptions", "evaluate_pairs:Swuggy"),
+    "eval swuggy": Command(_BENCHMARKS, "words against non-words", "pairs:SwuggyOptions", "evaluate.swuggy:Swuggy"),
     "eval sblimp": Command(
-        _BENCHMARKS, "grammatical against ungrammatical sentences", "pairs:SblimpOptions", "evaluate_pairs:Sblimp"
+        _BENCHMARKS, "grammatical against ungrammatical sentences", "pairs:SblimpOptions", "evaluate.sblimp:Sblimp"
     ),
     "eval storycloze": Command(
-        _BENCHMARKS, "right against wrong story endings", "pairs:StoryClozeOptions", "evaluate_pairs:StoryCloze"
+        _BENCHMARKS, "right against wrong story endings", "pairs:StoryClozeOptions", "evaluate.storycloze:StoryCloze"
     ),
     "eval salmon": Command(
-        _BENCHMARKS, "consistent against inconsistent acoustics", "pairs:SalmonOptions", "evaluate_pairs:Salmon"
+        _BENCHMARKS, "consistent against inconsistent acoustics", "pairs:SalmonOptions", "evaluate.salmon:Salmon"
     ),
-    "eval pairs": Command(_BENCHMARKS, "any pairs of recordings", "pairs:PairsOptions", "evaluate_pairs:Pairs"),
+    "eval pairs": Command(_BENCHMARKS, "any pairs of recordings", "pairs:PairsOptions", "evaluate.pairs:Pairs"),
     "eval units": Command(
-        _SCORES, "bit rate and phone information of units", "evaluation:UnitScoresOptions", "evaluate_units:UnitScores"
+        _SCORES, "bit rate and phone information of units", "evaluation:UnitScoresOptions", "evaluate.units:UnitScores"
     ),
-    "eval abx": Command(_SCORES, "ABX phone discriminability", "evaluation:AbxOptions", "evaluate_units:Abx"),
+    "eval abx": Command(_SCORES, "ABX phone discriminability", "evaluation:AbxOptions", "evaluate.abx:Abx"),
     "eval text-information": Command(
         _SCORES,
         "mutual information of tokens and text",
         "evaluation:TextInformationOptions",
-        "evaluate_text:TextInformation",
+        "evaluate.text_information:TextInformation",
     ),
-    "eval sweep": Command(_SCORES, "units at many operating points", "evaluation:SweepOptions", "evaluate_sweep:Sweep"),
+    "eval sweep": Command(_SCORES, "units at many operating points", "evaluation:SweepOptions", "evaluate.sweep:Sweep"),
     "eval speech": Command(
         _SCORES,
         "intelligibility and speaker similarity of speech",
         "evaluation:SpeechScoresOptions",
-        "evaluate_speech:SpeechScores",
+        "evaluate.speech:SpeechScores",
     ),
     "eval generation": Command(
         _SCORES,
         "perplexity and VERT of generated speech",
         "evaluation:GenerationOptions",
-        "evaluate_generation:Generation",
+        "evaluate.generation:Generation",
     ),
-    "eval figures": Command(_RESULTS, "pictures of results", "evaluation:FiguresOptions", "evaluate_figures:Figures"),
-    "eval compare": Command(_RESULTS, "two results on the same items", "evaluation:CompareOptions", "evaluate:Compare"),
+    "eval figures": Command(_RESULTS, "pictures of results", "evaluation:FiguresOptions", "evaluate.figures:Figures"),
+    "eval compare": Command(
+        _RESULTS, "two results on the same items", "evaluation:CompareOptions", "evaluate.compare:Compare"
+    ),
 }
 GROUPS = {"train": "Train models of your own.", "eval": "Compute scores that a paper can cite."}
 """First words of the commands of two words."""

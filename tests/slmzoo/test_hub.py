@@ -287,7 +287,7 @@ def test_importing_changes_and_prints_nothing(tmp_path):
     code = (
         "import torch, random, numpy as np, logging; t = torch.get_num_threads(), torch.get_default_dtype(),"
         "torch.is_grad_enabled(), torch.initial_seed(), logging.root.level, np.random.get_state()[1][0];"
-        "import slmzoo.hub, slmzoo.cli, slmzoo.commands.speech;"
+        "import slmzoo.hub, slmzoo.cli, slmzoo.commands.speech.resynth;"
         "assert t == (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),"
         "torch.initial_seed(), logging.root.level, np.random.get_state()[1][0])"
     )

@@ -17,8 +17,8 @@ from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.cli import main
-from slmzoo.commands.models import List
-from slmzoo.commands.units import UnitsOf
+from slmzoo.commands.corpus.units import UnitsOf
+from slmzoo.commands.files.listing import List
 from slmzoo.pipeline import Pipeline
 from wavlm_codebooks.features import Windows
 

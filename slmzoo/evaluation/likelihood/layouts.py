@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from slmcore.errors import must
-from slmzoo.evaluation.likelihood.pairs import Benchmark, Pair, found_in
+from slmzoo.evaluation.likelihood.pairs import Benchmark, Pair
+from slmzoo.evaluation.recordings import found_in
 from slmzoo.evaluation.report.results import CLUSTER, GROUP
 
 __all__ = ["SALMON", "csv_of_pairs", "salmon", "slamkit", "storycloze"]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from slmcore import audio
 from slmzoo.evaluation.report.results import Problems
 
-__all__ = ["Benchmark", "Pair", "accuracy", "found_in", "likelihood_rows", "problems_of", "unique"]
-
-Named = TypeVar("Named")
+__all__ = ["Benchmark", "Pair", "accuracy", "likelihood_rows", "problems_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +82,3 @@ def problems_of(benchmark: Benchmark, there: Iterable[str]) -> dict[str, list[st
     found["missing"] = sorted(found.get("missing", []) + list(known - present))
     found["extra"] = sorted(found.get("extra", []) + list(present - known - named))
     return {kind: names for kind, names in found.items() if names}
-
-
-def found_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[str, list[str]]]:
-    """The recordings of a folder by id, the stem (`deep`: the path below the folder without suffix), and duplicates."""
-    paths = audio.find(folder)
-    names = [path.relative_to(folder).with_suffix("").as_posix() if deep else path.stem for path in paths]
-    return unique(zip(names, paths, strict=True))
-
-
-def unique(named: Iterable[tuple[str, Named]]) -> tuple[dict[str, Named], dict[str, list[str]]]:
-    """What has a name of its own, by its name; and names that several have, as a problem."""
-    named = list(named)
-    count = Counter(name for name, _ in named)
-    twice = sorted(name for name, times in count.items() if times > 1)
-    return {name: each for name, each in named if count[name] == 1}, {"duplicated": twice}

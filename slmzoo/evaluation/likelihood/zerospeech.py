@@ -17,7 +17,8 @@ from pathlib import Path
 
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
-from slmzoo.evaluation.likelihood.pairs import Benchmark, Pair, found_in
+from slmzoo.evaluation.likelihood.pairs import Benchmark, Pair
+from slmzoo.evaluation.recordings import found_in
 
 __all__ = ["BANDS", "frequency_band", "read_gold", "read_scores", "sblimp", "swuggy", "write_submission"]
 

@@ -43,6 +43,11 @@ class Item(NamedTuple):
     after: str
     speaker: str
 
+    @property
+    def label(self) -> str:
+        """File, onset and offset, as messages and lists of problems name the item."""
+        return f"{self.file} {float(self.onset):g} {float(self.offset):g}"
+
 
 class Cell(NamedTuple):
     """All triples of one kind: A and X are of `phone`, B is of `other`."""

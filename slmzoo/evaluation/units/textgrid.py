@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from slmcore.errors import must
 
-__all__ = ["SILENCE", "Phone", "phones", "tiers"]
+__all__ = ["SILENCE", "Phone", "alignments_in", "phones", "tiers"]
 
 _VALUE = re.compile(r'"(?:[^"]|"")*"|![^\n]*|[^\s"!]\S*')
 _STRESS = re.compile(r"^([A-Z]{2})[0-2]$")
@@ -68,6 +68,20 @@ def phones(path: str | Path, tier: str = "phones") -> list[Phone]:
     if len(names) != 1:
         raise ValueError(must("tier", f"the name of one of the tiers {list(found)} of {path}", tier))
     return [Phone(a, b, _label(text)) for a, b, text in found[names[0]]]
+
+
+def alignments_in(folder: Path, tier: str) -> tuple[dict[str, list[Phone]], list[str]]:
+    """The phones of all TextGrids below a folder by their stem; and files that hold none, or whose stem is taken."""
+    found: dict[str, list[Phone]] = {}
+    failed: list[str] = []
+    for path in sorted(folder.rglob("*.TextGrid")):
+        try:
+            if path.stem in found:
+                raise ValueError(f"{path.stem} is there twice.")
+            found[path.stem] = phones(path, tier)
+        except (OSError, ValueError):
+            failed.append(str(path.relative_to(folder)))
+    return found, failed
 
 
 def _label(text: str) -> str:

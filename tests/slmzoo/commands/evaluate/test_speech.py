@@ -11,7 +11,7 @@ import torch
 
 from slmcore import audio
 from slmzoo.cli import main
-from slmzoo.commands import evaluate_speech
+from slmzoo.commands.evaluate import speech as evaluate_speech
 from slmzoo.evaluation.speech import intelligibility, pitch
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.speech_scores import transcripts

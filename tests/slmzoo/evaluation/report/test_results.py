@@ -195,7 +195,9 @@ def test_all_problems_are_in_a_file_until_there_is_a_result(tmp_path):
 def test_the_command_is_what_main_was_given_and_a_shell_takes_it(tmp_path, monkeypatch):
     given: list[list[str]] = []
     monkeypatch.setattr("sys.argv", ["pytest", "something", "else"])
-    monkeypatch.setattr("slmzoo.commands.evaluate.Compare.run", lambda _: given.append(invocation.command()) or 0)
+    monkeypatch.setattr(
+        "slmzoo.commands.evaluate.compare.Compare.run", lambda _: given.append(invocation.command()) or 0
+    )
     arguments = ["eval", "compare", "a b.json", "it's.json"]
     assert main(arguments) == 0
     assert given == [["slmzoo", *arguments]]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from slmcore import audio
 from slmcore.files.digests import sha256_of
 from slmzoo.cli import main
-from slmzoo.commands import evaluate_generation
+from slmzoo.commands.evaluate import generation as evaluate_generation
 from slmzoo.evaluation.report.results import items_of, read
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.report.tradeoff import area, crossing

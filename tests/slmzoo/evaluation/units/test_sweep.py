@@ -10,7 +10,7 @@ import torch
 from dpdp import bits_per_second
 from slmcore import audio
 from slmzoo.cli import main
-from slmzoo.commands import evaluate_sweep
+from slmzoo.commands.evaluate import sweep as evaluate_sweep
 from slmzoo.evaluation.report.compare import compare_results
 from slmzoo.evaluation.units import feature_store, sweep
 from slmzoo.systems import dp_slm

@@ -18,10 +18,9 @@ from slmcore.roles import Quantizer
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.commands.common import parse_point
-from slmzoo.commands.evaluate import Evaluation, Findings
-from slmzoo.commands.evaluate_units import alignments_in, matched, shown
+from slmzoo.commands.evaluate.report import Evaluation, Findings
 from slmzoo.commands.options.evaluation import SweepOptions
-from slmzoo.evaluation.likelihood.pairs import found_in
+from slmzoo.evaluation.recordings import found_in, matched
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.report.results import Row, Score
 from slmzoo.evaluation.speech.asr import recogniser
@@ -29,6 +28,7 @@ from slmzoo.evaluation.speech.speech_scores import transcripts
 from slmzoo.evaluation.units import abx
 from slmzoo.evaluation.units.feature_store import features_of, lengths
 from slmzoo.evaluation.units.sweep import Known, keep, kept, scores_at, spoken, units_at
+from slmzoo.evaluation.units.textgrid import alignments_in
 from slmzoo.evaluation.units.unit_scores import Found
 from slmzoo.evaluation.units.unit_store import fingerprint
 from slmzoo.kinds import Role
@@ -160,7 +160,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
             there = [item for item in items if item.file in files]
             inside = [bool(range(frames[item.file])[abx.frames(item, frame_rate)]) for item in there]
             pairs = list(zip(there, inside, strict=True))
-            problems["too short"] = [shown(item) for item, long in pairs if not long]
+            problems["too short"] = [item.label for item, long in pairs if not long]
             known = replace(known, items=[item for item, long in pairs if long])
         if self.transcripts is not None:
             said, wrong = transcripts(self.transcripts)

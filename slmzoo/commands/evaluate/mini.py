@@ -12,11 +12,12 @@ from slmcore.files.digests import write_atomically
 from slmcore.roles import greedy_options
 from slmzoo import invocation
 from slmzoo.commands.common import DecodingCommand
-from slmzoo.commands.evaluate import Evaluation, Findings, Report
-from slmzoo.commands.evaluate_generation import Generation
-from slmzoo.commands.evaluate_pairs import Pairs
-from slmzoo.commands.evaluate_speech import SpeechScores
-from slmzoo.commands.evaluate_units import Abx, UnitScores
+from slmzoo.commands.evaluate.abx import Abx
+from slmzoo.commands.evaluate.generation import Generation
+from slmzoo.commands.evaluate.pairs import Pairs
+from slmzoo.commands.evaluate.report import Evaluation, Findings, Report
+from slmzoo.commands.evaluate.speech import SpeechScores
+from slmzoo.commands.evaluate.units import UnitScores
 from slmzoo.commands.options.evaluation import MiniOptions
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, score_items, table

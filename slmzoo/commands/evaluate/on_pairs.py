@@ -1,4 +1,4 @@
-"""`slmzoo eval swuggy`, `sblimp`, `storycloze`, `salmon` and `pairs`: what is right against what is wrong."""
+"""The base of the evaluations on pairs: options to a convention, and models or files to likelihoods."""
 
 from __future__ import annotations
 
@@ -9,27 +9,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from slmcore import audio
-from slmcore.errors import must
 from slmcore.roles import UnitLanguageModel
 from slmcore.units import Units
 from slmzoo.commands.common import DecodingCommand
-from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.evaluate.report import Evaluation, Findings
 from slmzoo.commands.options.pairs import (
     ConventionOptions,
-    PairsOptions,
-    SalmonOptions,
-    SblimpOptions,
-    StoryClozeOptions,
-    SwuggyOptions,
-    ZeroSpeechOptions,
 )
-from slmzoo.evaluation.likelihood import layouts, zerospeech
+from slmzoo.evaluation.likelihood import zerospeech
 from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
 from slmzoo.evaluation.likelihood.pairs import Benchmark, accuracy, likelihood_rows, problems_of
 from slmzoo.evaluation.report.results import Problems, score_items
 from slmzoo.evaluation.units.unit_store import described, units_in, units_of
 
-__all__ = ["Pairs", "PairsEvaluation", "Salmon", "Sblimp", "StoryCloze", "Swuggy"]
+__all__ = ["PairsEvaluation"]
+
 
 _TOO_SHORT = "too short to score, unless one unit is by --bos yes"
 
@@ -136,78 +130,6 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
                 point.check_compatible(of.operating_point, f"{shards} and the language model")
         models = {**self.models(sources), "units": described(shards)}
         return _Material(units, ulm, units.keys(), [], models)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZeroSpeechEvaluation(ZeroSpeechOptions, PairsEvaluation):
-    """What both tasks of ZeroSpeech share."""
-
-    task = ""
-
-    def keep(self, scores: Mapping[str, float], problems: Problems) -> None:
-        """Write the submission, if one is asked for. Raises ValueError if it would not be whole."""
-        if self.submission is not None:
-            wrong = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)
-            if wrong:
-                raise ValueError(must("submission", "of whole data", f"a set with {wrong}", "It was not written."))
-            zerospeech.write_submission(self.submission, {(self.task, self.subset): scores})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Swuggy(SwuggyOptions, ZeroSpeechEvaluation):
-    """sWUGGY: words against non-words; by vocabulary, frequency and length."""
-
-    task = "lexical"
-
-    def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
-        if self.layout == "slamkit":
-            return layouts.slamkit(self.data, "_", "swuggy")
-        return zerospeech.swuggy(self.data, self.subset)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sblimp(SblimpOptions, ZeroSpeechEvaluation):
-    """sBLIMP: grammatical against ungrammatical sentences; by type."""
-
-    task = "syntactic"
-
-    def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
-        if self.layout == "slamkit":
-            return layouts.slamkit(self.data, "+", "sblimp")
-        return zerospeech.sblimp(self.data, self.subset)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoryCloze(StoryClozeOptions, PairsEvaluation):
-    """sStoryCloze or tStoryCloze: the right ending of a story against another."""
-
-    def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
-        return layouts.storycloze(self.data)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Salmon(SalmonOptions, PairsEvaluation):
-    """SALMon: consistent acoustics against a change, and acoustics that fit the words; by task."""
-
-    def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
-        return layouts.salmon(self.data)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pairs(PairsOptions, PairsEvaluation):
-    """Any pairs: a csv with the columns positive and negative, or folders in slamkit's layout."""
-
-    def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
-        if self.data.is_dir():
-            if self.by:
-                raise ValueError(must("by", "left out for folders, which have no columns", self.by, "Or give a csv."))
-            return layouts.slamkit(self.data)
-        return layouts.csv_of_pairs(self.data, self.audio, self.by)
 
 
 def _plain(name: str) -> str:

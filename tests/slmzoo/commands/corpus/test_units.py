@@ -10,7 +10,7 @@ import pytest
 
 from slmcore import audio, shards
 from slmzoo.cli import main
-from slmzoo.commands.units import UnitsOf
+from slmzoo.commands.corpus.units import UnitsOf
 from tests.reference.recipe import GOLDEN
 
 pytest.importorskip("pyarrow")

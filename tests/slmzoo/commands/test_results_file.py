@@ -10,7 +10,7 @@ import pytest
 from slmzoo.cli import main
 from slmzoo.commands.common import ResultsCommand
 
-SAMPLE = Path(__file__).parents[2] / "examples" / "sample.wav"
+SAMPLE = Path(__file__).parents[3] / "examples" / "sample.wav"
 
 
 def test_a_result_file_appears_when_it_is_whole(tmp_path):

@@ -15,14 +15,14 @@ from slmcore.errors import must
 from slmcore.files.digests import sha256_of
 from slmcore.units import Units
 from slmzoo.commands.common import DeviceCommand
-from slmzoo.commands.evaluate import Findings, Report
-from slmzoo.commands.evaluate_units import alignments_in, matched
+from slmzoo.commands.evaluate.report import Findings, Report
 from slmzoo.commands.options.evaluation import TextInformationOptions
+from slmzoo.evaluation.recordings import matched
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.speech.speech_scores import transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION
 from slmzoo.evaluation.units.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
-from slmzoo.evaluation.units.textgrid import SILENCE
+from slmzoo.evaluation.units.textgrid import SILENCE, alignments_in
 from slmzoo.evaluation.units.unit_store import described, units_in
 
 __all__ = ["TextInformation"]

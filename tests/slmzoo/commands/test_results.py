@@ -11,7 +11,7 @@ import pytest
 from slmcore import audio
 from slmzoo.cli import main
 from slmzoo.commands.results import ResultsCommand, number
-from slmzoo.commands.training import Training
+from slmzoo.commands.train.training import Training
 from tests.reference.recipe import GOLDEN
 
 
@@ -120,7 +120,7 @@ def test_numbers(value, text):
 
 
 def test_quiet_and_verbose(clips, caplog, monkeypatch):
-    log = logging.getLogger("slmzoo.commands.units")
+    log = logging.getLogger("slmzoo.commands.corpus.units")
 
     def run(_self) -> int:
         log.info("detail")
@@ -128,7 +128,7 @@ def test_quiet_and_verbose(clips, caplog, monkeypatch):
         log.error("fault")
         return 0
 
-    monkeypatch.setattr("slmzoo.commands.units.UnitsOf.run", run)
+    monkeypatch.setattr("slmzoo.commands.corpus.units.UnitsOf.run", run)
     told = []
     for given in ("", "-q", "-v", ""):
         caplog.clear()

@@ -1,29 +1,28 @@
-"""What the commands of `slmzoo eval` share, and `slmzoo eval compare`: results as a table, rows, a JSON, and csvs."""
+"""The base of the evaluations: results as a table, as rows, and as a JSON with csvs."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from slmcore.files.fetch import verify
 from slmcore.files.registry import Row
 from slmzoo import invocation
 from slmzoo.commands.common import ModelCommand
-from slmzoo.commands.options.evaluation import CompareOptions, ReportOptions
+from slmzoo.commands.options.evaluation import ReportOptions
 from slmzoo.commands.results import ResultsCommand
-from slmzoo.evaluation.report.compare import Difference, cautions, compare_results
 from slmzoo.evaluation.report.results import Problems, Result, Score, insist, read, table
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.kinds import Role
 from slmzoo.pipeline import Pipeline
 from slmzoo.sources import Source
 from slmzoo.systems import kinds, unit_roles
-from slmzoo.tables import columns
 
-__all__ = ["Compare", "Evaluation", "Findings", "Report"]
+__all__ = ["Evaluation", "Findings", "Report"]
+
 
 log = logging.getLogger(__name__)
 
@@ -97,31 +96,3 @@ class Evaluation(ModelCommand, Report):
         known, roles = kinds(), unit_roles(Source(zoo=self.zoo, registry=self.registry))
         made = {name: models[name] for name in pipeline.sources if known[name].role in roles}
         return {"models": json.dumps(made), "operating_point": point.to_json() if point is not None else "null"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compare(CompareOptions, ResultsCommand):
-    """Differences between two results on the items that both have."""
-
-    def run(self) -> int:
-        """Compare, and show the table or write its rows."""
-        bootstrap = Bootstrap(resamples=self.resamples, seed=self.bootstrap_seed)
-        for caution in cautions(self.first, self.second):
-            log.warning("%s", caution)
-        found = [_row(each) for each in compare_results(self.first, self.second, bootstrap)]
-        self.tell(found, columns([tuple(found[0]), *(tuple(map(_cell, row.values())) for row in found)]))
-        return 0
-
-
-def _row(found: Difference) -> dict[str, Any]:
-    comparison = asdict(found.comparison)
-    span = comparison.pop("difference")
-    scores = {name: comparison.pop(name) for name in ("first", "second")}
-    shown = {"metric": found.metric, "subset": dict(found.subset), **scores}
-    return {**shown, "difference": span["value"], "low": span["low"], "high": span["high"], **comparison}
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k}={v}" for k, v in value.items())
-    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

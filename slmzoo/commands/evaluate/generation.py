@@ -14,7 +14,7 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
 from slmzoo.commands.common import DecodingCommand
-from slmzoo.commands.evaluate import Evaluation, Findings
+from slmzoo.commands.evaluate.report import Evaluation, Findings
 from slmzoo.commands.options.evaluation import GenerationOptions
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear

@@ -1,0 +1,1 @@
+"""Commands on units: encode recordings and corpora, convert between toolkits."""

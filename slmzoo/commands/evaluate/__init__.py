@@ -1,0 +1,1 @@
+"""Commands of `slmzoo eval`, one file each; the metrics are functions of slmzoo.evaluation."""

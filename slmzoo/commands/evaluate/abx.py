@@ -1,0 +1,106 @@
+"""`slmzoo eval abx`: ABX phone discriminability of features or units."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from slmcore import audio
+from slmcore.errors import must
+from slmzoo.commands.evaluate.on_units import OnUnits
+from slmzoo.commands.evaluate.report import Findings
+from slmzoo.commands.options.evaluation import AbxOptions
+from slmzoo.evaluation.recordings import found_in, matched
+from slmzoo.evaluation.report.results import Problems
+from slmzoo.evaluation.units import abx
+from slmzoo.evaluation.units.unit_scores import discriminability, joined
+from slmzoo.pipeline import Pipeline
+
+__all__ = ["Abx"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Abx(AbxOptions, OnUnits):
+    """ABX error rate within and across speakers on features of the encoder or on units."""
+
+    def run(self) -> int:
+        """Compare all triples."""
+        if self.shards and self.on == "features":
+            raise ValueError("Shards hold no features. Add --on units, or give the recordings.")
+        if self.on == "units" and self.layer is not None:
+            raise ValueError(must("layer", "left out where units are compared", self.layer, "Or add --on features."))
+        items = abx.read_items(self.item)
+        material = self._units() if self.on == "units" else self._features({item.file for item in items})
+        problems = {**material.problems, **matched("recordings", {item.file for item in items}, material.there)}
+        items = [item for item in items if item.file in material.frames]
+        pieces = abx.cut(material.frames, items, material.frame_rate) if items else []
+        problems["too short"] = [item.label for item, piece in zip(items, pieces, strict=True) if not len(piece)]
+        self.insist("abx", problems)
+        pairs = [(item, piece) for item, piece in zip(items, pieces, strict=True) if len(piece)]
+        task = {"context": self.context, "most": self.most, "most_speakers": self.most_speakers, "seed": self.seed}
+        distance = "angular" if self.on == "features" else "identical"
+        scores, tables = joined(
+            discriminability(
+                f"abx_{speaker}",
+                [piece for _, piece in pairs],
+                [item for item, _ in pairs],
+                self.bootstrap,
+                speaker=speaker,
+                distance=distance,
+                progress=lambda benches: tqdm(benches, desc="abx", disable=None),
+                **task,
+            )
+            for speaker in self.speakers
+        )
+        conventions = {**task, **material.conventions, "on": self.on, "distance": distance, "resampled": "speakers"}
+        findings = Findings(
+            scores=scores, tables=tables, conventions=conventions, models=material.models, problems=problems
+        )
+        return self.finish("abx", findings)
+
+    def _units(self) -> _Frames:
+        material = self.material()
+        frames = {name: units.framewise() for name, units in material.units.items()}
+        rate = next(iter(material.units.values())).frame_rate
+        there = [*frames, *material.problems.get("unreadable", ())]
+        return _Frames(frames, rate, there, material.problems, material.models, self.conventions(material.units))
+
+    def _features(self, wanted: Collection[str]) -> _Frames:
+        files, problems = found_in(self.data)
+        pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
+        layer = self._layer(pipeline)
+        frames: dict[str, Tensor] = {}
+        failed: list[str] = []
+        for name in tqdm(sorted(files.keys() & set(wanted)), desc="features", unit="file", disable=None):
+            try:
+                frames[name] = pipeline.features(*audio.load(files[name]), layer).cpu()
+            except (OSError, ValueError):
+                failed.append(name)
+        problems = {**problems, "unreadable": failed}
+        conventions, models = {"zoo": self.zoo, "layer": layer}, self.models(pipeline.sources, "encoder")
+        return _Frames(frames, pipeline.frame_rate, list(files), problems, models, conventions)
+
+    def _layer(self, pipeline: Pipeline) -> int | None:
+        if self.layer is None or pipeline.encoder is None:
+            return pipeline.operating_point.layer if pipeline.operating_point else None
+        highest = pipeline.encoder.num_layers
+        if not 1 <= self.layer <= highest:
+            raise ValueError(must("layer", f"a block number from 1 to {highest}", self.layer, "Leave it out."))
+        return self.layer
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Features or units of recordings, a row a frame."""
+
+    frames: Mapping[str, Tensor]
+    frame_rate: float
+    there: Collection[str]
+    """Recordings that were found, whether or not they could be read."""
+    problems: Problems
+    models: dict[str, Any]
+    conventions: dict[str, Any]

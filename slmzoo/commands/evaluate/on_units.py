@@ -1,0 +1,56 @@
+"""The base of the evaluations of units: those of recordings, or of shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slmcore.units import Units
+from slmzoo.commands.evaluate.report import Evaluation
+from slmzoo.commands.options.evaluation import OnUnitsOptions
+from slmzoo.evaluation.recordings import found_in, unique
+from slmzoo.evaluation.report.results import Problems
+from slmzoo.evaluation.units.unit_store import described, units_in, units_of
+
+__all__ = ["Material", "OnUnits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """Units of recordings, and how they came about."""
+
+    units: Mapping[str, Units]
+    problems: Problems
+    models: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnUnits(OnUnitsOptions, Evaluation):
+    """What evaluations of units share."""
+
+    def material(self) -> Material:
+        """The units of all recordings. Those without any are named as problems."""
+        if self.shards:
+            # Ids of shards are paths; recordings are known by their stems here.
+            units, problems = unique((name.rpartition("/")[2], each) for name, each in units_in(self.data).items())
+            return Material(units=_some(units, self.data), problems=problems, models={"units": described(self.data)})
+        files, problems = found_in(self.data)
+        pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
+        models = self.models(pipeline.sources)
+        units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
+        problems = {**problems, "unreadable": list(failed)}
+        return Material(units=_some(units, self.data), problems=problems, models=models)
+
+    def conventions(self, units: Mapping[str, Units]) -> dict[str, Any]:
+        """Where the units lie, and what they were made of."""
+        point = next(iter(units.values())).operating_point
+        known = {name: getattr(point, name, None) for name in ("zoo", "k", "lmbda", "num_neighbors")}
+        return {**known, "units": str(self.data) if self.shards else "of the audio", "deduplicated": True}
+
+
+def _some(units: Mapping[str, Units], place: Path) -> Mapping[str, Units]:
+    if not units:
+        raise ValueError(f"{place} holds no recording that units could be made of.")
+    return units

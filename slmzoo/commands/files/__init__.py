@@ -1,0 +1,1 @@
+"""Commands on the files of models: list, fetch, verify, convert."""

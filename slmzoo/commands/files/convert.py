@@ -1,0 +1,29 @@
+"""`slmzoo convert`: a published checkpoint as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slmzoo import convert as conversion
+from slmzoo.commands.options.models import ConvertOptions
+from slmzoo.commands.results import ResultsCommand
+
+__all__ = ["Convert"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert(ConvertOptions, ResultsCommand):
+    """A published file converted to safetensors."""
+
+    def run(self) -> int:
+        """Convert, and say of what kind the file was."""
+        kind = conversion.convert(self.source, self.target)
+        with self.results() as write:
+            write({"target": str(self.target), "kind": kind})
+        return 0
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """The file and its kind."""
+        return f"{row['target']}: {row['kind']}"

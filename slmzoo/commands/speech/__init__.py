@@ -1,0 +1,1 @@
+"""Commands on speech: score, resynthesise, continue."""

@@ -1,0 +1,1 @@
+"""Commands of `slmzoo train`, one file each."""

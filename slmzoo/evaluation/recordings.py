@@ -1,0 +1,35 @@
+"""Recordings of an evaluation by name: duplicates, and what is missing or extra beside other data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from slmcore import audio
+
+__all__ = ["found_in", "matched", "unique"]
+
+Named = TypeVar("Named")
+
+
+def found_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[str, list[str]]]:
+    """The recordings of a folder by id, the stem (`deep`: the path below the folder without suffix), and duplicates."""
+    paths = audio.find(folder)
+    names = [path.relative_to(folder).with_suffix("").as_posix() if deep else path.stem for path in paths]
+    return unique(zip(names, paths, strict=True))
+
+
+def unique(named: Iterable[tuple[str, Named]]) -> tuple[dict[str, Named], dict[str, list[str]]]:
+    """What has a name of its own, by its name; and names that several have, as a problem."""
+    named = list(named)
+    count = Counter(name for name, _ in named)
+    twice = sorted(name for name, times in count.items() if times > 1)
+    return {name: each for name, each in named if count[name] == 1}, {"duplicated": twice}
+
+
+def matched(what: str, wanted: Collection[str], there: Collection[str]) -> dict[str, list[str]]:
+    """What is wanted and missing, and what is there though nobody wants it, as problems with `what`."""
+    missing, extra = set(wanted) - set(there), set(there) - set(wanted)
+    return {f"missing {what}": sorted(missing), f"extra {what}": sorted(extra)}
