@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo test slow clean
+.PHONY: install demo test quick coverage slow clean
 
 install: .venv/.installed
 
@@ -32,6 +32,17 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -n auto --dist loadscope
+
+# A minute of checks while one works: the bricks, the models of one layer, and the floors of the building.
+QUICK := tests/test_architecture.py tests/dpdp tests/ellav tests/mistral_ulm tests/slmcore/layers tests/slmcore/clustering
+
+quick: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n auto --dist loadscope $(QUICK)
+
+coverage: install
+	$(BIN)/python -m pytest -n auto --dist loadscope --cov --cov-report=term
 
 slow: install
 	$(BIN)/python -m pytest --slow -m slow

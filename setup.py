@@ -44,7 +44,9 @@ EXTRAS = {
         *EVAL,
         *TRANSFORMERS,
         "pytest>=8",
+        "pytest-cov>=6",
         "pytest-xdist>=3.5",
+        "setuptools>=77",
         "hypothesis>=6.100",
         "scikit-learn>=1.4",
         "ruff>=0.6",
@@ -52,17 +54,60 @@ EXTRAS = {
     ],
 }
 
+KEYWORDS = [
+    "spoken language models",
+    "speech",
+    "discrete units",
+    "speech tokenizer",
+    "speech codec",
+    "torch.hub",
+    "WavLM",
+    "DPDP",
+]
+CLASSIFIERS = [
+    "Development Status :: 4 - Beta",
+    "Intended Audience :: Science/Research",
+    "Operating System :: OS Independent",
+    "Programming Language :: Python :: 3",
+    "Programming Language :: Python :: 3 :: Only",
+    *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+    "Topic :: Multimedia :: Sound/Audio :: Speech",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    "Typing :: Typed",
+]
+URL = "https://github.com/slmzoo/slmzoo"
+PACKAGES = find_packages(exclude=["tests*", "benchmarks*", "examples*", "docs*"])
+TYPED = {package: ["py.typed"] for package in PACKAGES if "." not in package}
+
+
+def readme() -> str:
+    """README with the addresses of its files and pictures, which an index of packages does not have."""
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(!\[[^]]*\]\()(?!https?://)", rf"\1{URL}/raw/main/", text)
+    return re.sub(r"(\]\()(?!https?://|#)", rf"\1{URL}/blob/main/", text)
+
+
 setup(
     name="slmzoo",
     version=VERSION,
     description="A model zoo for spoken language models: speech to units, unit language models, units to speech",
-    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description=readme(),
     long_description_content_type="text/markdown",
+    author="The slmzoo authors",
+    url=URL,
+    project_urls={
+        "Source": URL,
+        "Documentation": f"{URL}/tree/main/docs",
+        "Changelog": f"{URL}/blob/main/CHANGELOG.md",
+        "Issues": f"{URL}/issues",
+    },
     license="MIT",
+    license_files=["LICENSE"],
+    keywords=KEYWORDS,
+    classifiers=CLASSIFIERS,
     python_requires=">=3.10",
-    packages=find_packages(exclude=["tests*", "benchmarks*", "examples*", "docs*"]),
-    py_modules=["hubconf"],
-    package_data={"slmzoo.demo": ["*.safetensors", "*.json"]},
+    packages=PACKAGES,
+    package_data={**TYPED, "slmzoo.demo": ["*.safetensors", "*.json"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["slmzoo = slmzoo.cli:main"]},
