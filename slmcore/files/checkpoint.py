@@ -22,7 +22,7 @@ from slmcore.files import atomic
 from slmcore.files.content import is_safetensors, unlike_a_checkpoint
 from slmcore.units import OperatingPoint
 
-__all__ = ["BARE_WEIGHTS", "Checkpoint", "build", "fold_weight_norm", "is_state_dict", "read", "save"]
+__all__ = ["BARE_WEIGHTS", "Checkpoint", "build", "fold_weight_norm", "is_state_dict", "read", "read_plain", "save"]
 
 FORMAT, VERSION = "slmzoo", "1"
 BARE_WEIGHTS = (
@@ -206,12 +206,17 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _read_pickle(path: Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
+def read_plain(path: Path) -> Any:
+    """Return the content of a torch file of plain tensors; CheckpointError for one that is damaged or holds code."""
     try:
         # Memory-mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # on damaged bytes the unpickler fails in ways that have no type in common
         raise CheckpointError(f"{path.name} {_why_not(path, error)}") from error
+
+
+def _read_pickle(path: Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
+    loaded = read_plain(path)
     try:
         return published(loaded)
     except CheckpointError:

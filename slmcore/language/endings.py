@@ -32,16 +32,17 @@ class UntilToken:
         penalty: float = 1.0,
         never: Sequence[int] = (),
     ) -> None:
-        """`prompts` begin with a token that stands for no unit; `never`: ids that are not sampled."""
+        """`end` -1: nothing ends a sequence; `never`: ids that are not sampled."""
         if not 1 / _LARGEST_PENALTY <= penalty <= _LARGEST_PENALTY:
             raise ValueError(must("repetition_penalty", "from 1e-6 to 1e6", penalty, "1 changes nothing."))
         self.end, self.least, self.penalty = end, least, penalty
         self.counts = torch.zeros(len(prompts), dtype=torch.int64, device=device)
         self.seen = torch.zeros(len(prompts), vocab_size, dtype=torch.bool, device=device)
         for row, prompt in zip(self.seen, prompts, strict=True):
-            row[prompt[1:]] = True
+            row[prompt] = True
         ids = torch.arange(vocab_size, device=device)
         self._is_end = ids == end
+        self.seen &= ~self._is_end
         self._never = torch.isin(ids, torch.tensor(list(never), dtype=torch.int64, device=device)) if never else None
 
     def adjust(self, logits: Tensor) -> Tensor:

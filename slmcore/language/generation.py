@@ -38,7 +38,7 @@ def continued(
     repetition_penalty: float = 1.0,
     never: Sequence[int] = (),
 ) -> list[Decoded]:
-    """Continue each of `prompts`, ids (n_i,) with a first token that stands for no unit, until the token `end`.
+    """Continue each of `prompts`, ids (n_i,), n_i >= 1, until the token `end` (-1: none is).
 
     `never`: ids that are not sampled. The same seed gives the same tokens, whatever else is in `prompts` after them.
     """

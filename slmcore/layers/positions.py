@@ -8,11 +8,11 @@ from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from slmcore.layers.attention import rotary, rotate
 
-__all__ = ["Positions", "Rotary", "Sinusoidal", "Turn"]
+__all__ = ["Learned", "Positions", "Rotary", "Sinusoidal", "Turn"]
 
 Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Queries and keys, (B, heads, T, head_dim) each, to what attention compares at the positions of one forward pass."""
@@ -64,6 +64,23 @@ class Sinusoidal:
         rates = torch.exp(columns * (-math.log(10000.0) / max(1, half - 1)))
         angles = (positions + self.first).unsqueeze(-1).to(wide) * rates
         return x * self.scale + torch.cat([angles.sin(), angles.cos()], -1).to(x.dtype)
+
+    def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
+        """Return what leaves queries and keys as they are."""
+        return _unturned
+
+
+class Learned(nn.Module):
+    """A learned vector for each position, added to the embeddings (GPT, OPT)."""
+
+    def __init__(self, longest: int, dim: int) -> None:
+        """`longest` is the number of positions."""
+        super().__init__()
+        self.table = nn.Embedding(longest, dim)
+
+    def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Return x (B, T, dim) plus the vectors of `positions` (B, T), those beyond the last as the last."""
+        return x + self.table(positions.clamp(max=self.table.num_embeddings - 1))
 
     def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
         """Return what leaves queries and keys as they are."""

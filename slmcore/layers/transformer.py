@@ -18,7 +18,7 @@ from slmcore.layers.int8 import together
 from slmcore.layers.positions import Positions, Rotary, Turn
 from slmcore.layers.precision import RMSNorm
 
-__all__ = ["MISTRAL", "FeedForward", "Form", "Perceptron", "Transformer", "TransformerConfig"]
+__all__ = ["MISTRAL", "FeedForward", "Form", "Perceptron", "PostNormBlock", "Transformer", "TransformerConfig"]
 
 # In some published files and without meaning.
 _IGNORED = {"max_batch_size"}
@@ -99,25 +99,6 @@ def _rotary(config: TransformerConfig) -> Positions:
     return Rotary(config.head_dim, config.rope_theta)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """The parts that a pre-norm transformer is put together from; the defaults are Mistral's."""
-
-    norm: Callable[[int, float], nn.Module] = RMSNorm
-    """Norm before each part of a layer, from a width and an epsilon."""
-    final_norm: Callable[[int, float], nn.Module] = RMSNorm
-    """Norm after the last layer, made alike."""
-    feed_forward: Callable[[int, int], nn.Module] = FeedForward
-    """Feed-forward part of a layer, from the widths outside and inside."""
-    positions: Callable[[TransformerConfig], Positions] = _rotary
-    attention_bias: bool = False
-    """Whether the linear layers of attention have biases."""
-
-
-MISTRAL = Form()
-"""RMS norm, SwiGLU, rotary positions and no biases (Jiang et al. 2023, arXiv 2310.06825)."""
-
-
 class Block(nn.Module):
     """One pre-norm layer."""
 
@@ -139,15 +120,45 @@ class Block(nn.Module):
         return dropout(x, self.dropout, self.training) if self.dropout else x
 
 
+class PostNormBlock(Block):
+    """One layer whose norms follow its parts (Vaswani et al. 2017, arXiv 1706.03762, section 3.1)."""
+
+    def forward(self, x: Tensor, turn: Turn, slots: Slots | None, layer: int) -> Tensor:
+        """(B, T, dim) to (B, T, dim)."""
+        x = self.attention_norm(x + self._drop(self.attention(x, turn, slots, layer)))
+        return self.ffn_norm(x + self._drop(self.feed_forward(x)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The parts that a transformer is put together from; the defaults are Mistral's."""
+
+    block: Callable[[TransformerConfig, Form], nn.Module] = Block
+    """A layer."""
+    norm: Callable[[int, float], nn.Module] = RMSNorm
+    """Norm of each part of a layer, from a width and an epsilon."""
+    final_norm: Callable[[int, float], nn.Module] = RMSNorm
+    """Norm after the last layer, made alike."""
+    feed_forward: Callable[[int, int], nn.Module] = FeedForward
+    """Feed-forward part of a layer, from the widths outside and inside."""
+    positions: Callable[[TransformerConfig], Positions] = _rotary
+    attention_bias: bool = False
+    """Whether the linear layers of attention have biases."""
+
+
+MISTRAL = Form()
+"""RMS norm, SwiGLU, rotary positions and no biases (Jiang et al. 2023, arXiv 2310.06825)."""
+
+
 class Transformer(nn.Module):
     """Token ids to logits. Works on right-padded batches: what follows a sequence's end never reaches it."""
 
     def __init__(self, config: TransformerConfig, form: Form = MISTRAL) -> None:
         super().__init__()
         self.config = config
-        self._positions = form.positions(config)
+        self.positions = form.positions(config)
         self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
-        self.layers = nn.ModuleList(Block(config, form) for _ in range(config.n_layers))
+        self.layers = nn.ModuleList(form.block(config, form) for _ in range(config.n_layers))
         self.norm = form.final_norm(config.dim, config.norm_eps)
         self.output = nn.Linear(config.dim, config.vocab_size, bias=config.output_bias)
 
@@ -165,8 +176,8 @@ class Transformer(nn.Module):
         """
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
-        x = self._positions.embedded(self.tok_embeddings(ids), positions)
-        turn = self._positions.turn(positions, torch.promote_types(x.dtype, torch.float32))
+        x = self.positions.embedded(self.tok_embeddings(ids), positions)
+        turn = self.positions.turn(positions, torch.promote_types(x.dtype, torch.float32))
         slots = None if cache is None else cache.at(positions, limit or cache.capacity)
         for index, layer in enumerate(self.layers):
             x = layer(x, turn, slots, index)

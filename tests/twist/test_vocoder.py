@@ -14,7 +14,7 @@ from slmcore.errors import CheckpointError
 from slmcore.roles import Synthesizer
 from slmcore.units import OperatingPoint, Units
 from tests.reference import goldens
-from tests.twist.test_goldens import ABOUT, published_folder
+from tests.twist.test_vocoder_goldens import ABOUT, published_folder
 from twist import UnitVocoder, VocoderConfig
 from twist.vocoder import load
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from slmcore.errors import CheckpointError
 from slmcore.layers.attention import attend, rotary, rotate, xformers_works
-from slmcore.layers.positions import Sinusoidal
+from slmcore.layers.positions import Learned, Sinusoidal
 from slmcore.layers.precision import LayerNorm32
-from slmcore.layers.transformer import MISTRAL, Form, Perceptron, Transformer, TransformerConfig
+from slmcore.layers.transformer import MISTRAL, Form, Perceptron, PostNormBlock, Transformer, TransformerConfig
 
 SIZES = {"dim": 32, "n_layers": 2, "head_dim": 8, "hidden_dim": 48, "n_heads": 4, "vocab_size": 23}
 CLASSIC = Form(
@@ -24,6 +25,9 @@ CLASSIC = Form(
     attention_bias=True,
 )
 """Layer norm, ReLU, biases, and positions added to the embeddings (Vaswani et al. 2017)."""
+OPT = replace(CLASSIC, positions=lambda config: Learned(40, config.dim))
+POST_NORM = replace(OPT, block=PostNormBlock, final_norm=lambda *_: torch.nn.Identity())
+"""The forms of OPT (Zhang et al. 2022, arXiv 2205.01068): one of its sizes has the norms behind the parts."""
 
 
 def tiny(n_kv_heads: int = 2, dtype: torch.dtype = torch.float64, form: Form = MISTRAL) -> Transformer:
@@ -31,7 +35,10 @@ def tiny(n_kv_heads: int = 2, dtype: torch.dtype = torch.float64, form: Form = M
     return Transformer(TransformerConfig(n_kv_heads=n_kv_heads, **SIZES), form).to(dtype).eval()
 
 
-@pytest.mark.parametrize(("n_kv_heads", "form"), [(1, MISTRAL), (2, MISTRAL), (4, MISTRAL), (4, CLASSIC), (2, CLASSIC)])
+@pytest.mark.parametrize(
+    ("n_kv_heads", "form"),
+    [(1, MISTRAL), (2, MISTRAL), (4, MISTRAL), (4, CLASSIC), (2, CLASSIC), (4, OPT), (4, POST_NORM)],
+)
 @given(chunks=st.lists(st.integers(1, 6), min_size=1, max_size=5))
 @settings(max_examples=15, deadline=None)
 @torch.no_grad()
@@ -182,3 +189,24 @@ def test_sizes_are_whole_numbers():
     for wrong in (True, 2.0, 0):
         with pytest.raises(ValueError, match="n_kv_heads"):
             TransformerConfig(n_kv_heads=wrong, **SIZES)
+
+
+@torch.no_grad()
+def test_norms_behind_the_parts_are_the_papers():
+    model = tiny(4, form=POST_NORM)
+    ids = torch.randint(0, 23, (1, 1))
+    x = model.tok_embeddings(ids) + model.positions.table.weight[0]
+    for layer in model.layers:
+        # Attention over one token is that token's value.
+        attention = layer.attention
+        x = layer.attention_norm(x + attention.wo(attention.wv(x)))
+        ff = layer.feed_forward
+        x = layer.ffn_norm(x + ff.w2(ff.w1(x).relu()))
+    torch.testing.assert_close(model(ids), model.output(x))
+
+
+def test_learned_positions_beyond_the_last_are_the_last():
+    learned = Learned(5, 3)
+    positions = torch.tensor([[0, 4, 5, 99]])
+    rows = learned.table.weight[[0, 4, 4, 4]]
+    assert torch.equal(learned.embedded(torch.ones(1, 4, 3), positions)[0], 1 + rows)
