@@ -57,6 +57,13 @@ def test_every_page_and_figure_of_docs_is_linked():
     assert [name_of(file) for file in files if file.resolve() not in linked] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_of_the_repository_that_pages_name_exist(page):
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"(?<![\w/.\"])((?:tests|benchmarks|slmcore|slmzoo|examples|docs)/[\w./-]*\w)", text):
+        assert (ROOT / path).exists(), f"{name_of(page)} names {path}, which is not there"
+
+
 def test_figures_have_a_description():
     found = [text for page in PAGES for text in re.findall(r"!\[([^\]]*)\]\(", page.read_text(encoding="utf-8"))]
     assert len(found) >= 8
@@ -73,6 +80,15 @@ def test_commands_of_the_pages_are_accepted(page):
 
 def test_some_commands_are_checked():
     assert sum(len(commands(page)) for page in PAGES) >= 20
+
+
+def test_the_example_of_the_quantiser_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "dpdp.md").read_text(encoding="utf-8"), re.S)
+    names: dict = {}
+    exec(compile(code, "dpdp.md", "exec"), names)
+    assert len(names["segments"]) == 2
+    assert len(names["at_five"]) == 5
+    assert names["same_units"].equal(names["units"])
 
 
 def test_the_readme_is_short():
