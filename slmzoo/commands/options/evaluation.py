@@ -114,7 +114,8 @@ class GenerationOptions(SeedOptions, DecodingOptions, ReportOptions):
     """Language model of the text: a causal one of transformers by its name, or ngram:FILE for a file with one sentence
     per line."""
     asr: str = "pocketsphinx"
-    """Recogniser: pocketsphinx, or a Whisper or CTC model of transformers by its name."""
+    """Recogniser: pocketsphinx, whisper (tiny.en, for real speech), a folder of a Whisper in CTranslate2's format, or a
+    Whisper or CTC model of transformers by its name."""
     temperatures: list[float] = default(default_factory=lambda: [0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.5])
     """Temperatures of the language model."""
     num_samples: int = 1
@@ -204,7 +205,8 @@ class SpeechScoresOptions(DeviceOptions, ReportOptions):
     originals: Path | None = field(default=None, metavar="DIR")
     """Folder of the recordings they were made of, with the same stems."""
     asr: str = "pocketsphinx"
-    """Recogniser: pocketsphinx, or a Whisper or CTC model of transformers by name or folder."""
+    """Recogniser: pocketsphinx, whisper (tiny.en, for real speech), a folder of a Whisper in CTranslate2's format, or a
+    Whisper or CTC model of transformers by name or folder."""
     speaker_model: str = "microsoft/wavlm-base-plus-sv"
     """Model of transformers with an x-vector head, by name or folder."""
     jobs: int = 1
@@ -276,7 +278,8 @@ class SweepOptions(SeedOptions, ZooOptions, PrecisionOptions, ReportOptions):
     transcripts: Path | None = None
     """Text of the recordings: a file of `<id> <text>` lines, or a folder of such .tsv or .txt files."""
     asr: str = "pocketsphinx"
-    """Recogniser: pocketsphinx, or a Whisper or CTC model of transformers by name or folder."""
+    """Recogniser: pocketsphinx, whisper (tiny.en, for real speech), a folder of a Whisper in CTranslate2's format, or a
+    Whisper or CTC model of transformers by name or folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from slmcore.files.digests import sha256_of
 from slmzoo.evaluation.optional import need
+from slmzoo.evaluation.speech import ctranslate
 
 __all__ = ["outside"]
 
@@ -26,8 +27,9 @@ def outside(name: str) -> dict[str, str]:
             return {"name": name}
     if name.startswith("ngram:"):
         return {"name": name, "sha256": sha256_of(Path(name.removeprefix("ngram:")))}
-    if Path(name).is_dir():
-        files = sorted(path for path in Path(name).iterdir() if path.suffix in _WEIGHTS)
+    folder = ctranslate.folder_of(name) if name == ctranslate.NAME else Path(name)
+    if folder.is_dir():
+        files = sorted(path for path in folder.iterdir() if path.suffix in _WEIGHTS)
         return {"name": name, **{path.name: sha256_of(path) for path in files}}
     config = need("transformers", f"The model {name}").AutoConfig.from_pretrained(name)
     return {"name": name, "revision": getattr(config, "_commit_hash", None) or "unknown"}

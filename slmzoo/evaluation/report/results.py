@@ -64,6 +64,7 @@ _PACKAGES = (
     "pystoi",
     "pesq",
     "transformers",
+    "faster-whisper",
 )
 
 

