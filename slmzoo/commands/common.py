@@ -20,7 +20,7 @@ from slmcore.files import places
 from slmcore.files.rows import Row, check_k, check_lmbda
 from slmcore.roles import UnitLanguageModel
 from slmcore.threads import one_unless_worth
-from slmcore.units import Units
+from slmcore.units import Codes, Units
 from slmzoo import hub
 from slmzoo.commands.options.common import (
     AudioOptions,
@@ -44,6 +44,7 @@ __all__ = [
     "ResultsCommand",
     "complain",
     "describe",
+    "describe_codes",
     "parse_point",
     "point_of",
 ]
@@ -177,6 +178,18 @@ def describe(units: Units) -> dict[str, Any]:
         "seconds": round(units.seconds, 3),
         "units_per_second": round(len(units) / units.seconds, 3),
         **point_of(units),
+    }
+
+
+def describe_codes(codes: Codes, zoo: str) -> dict[str, Any]:
+    """Codes as the fields of a result."""
+    return {
+        "codes": codes.codes.tolist(),
+        "frame_rate": codes.frame_rate,
+        "codebook_size": codes.codebook_size,
+        "seconds": round(codes.seconds, 3),
+        "bits_per_second": round(codes.bits_per_second, 3),
+        "zoo": zoo,
     }
 
 

@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from slmzoo.corpus import plan
+from slmzoo.corpus.code_models import coder_of
 from slmzoo.corpus.items import Item
 from slmzoo.corpus.job import Job, difference
-from slmzoo.corpus.models import Models, Settings
+from slmzoo.corpus.models import Coder, Settings
 from slmzoo.corpus.plain import Report, one_thread
 from slmzoo.corpus.plan import Planned
 from slmzoo.corpus.stages import Encoded, Failed, Heard, encode, read, write
@@ -38,7 +39,7 @@ _STOPPED = "stopped"
 
 
 def run(
-    job: Job, models: Models, shards: Sequence[Planned], workers: int | None = None, address: str | None = None
+    job: Job, models: Coder, shards: Sequence[Planned], workers: int | None = None, address: str | None = None
 ) -> Iterator[Report]:
     """Make `shards` on the cluster at `address` (None: one of this machine); a report for each that is written.
 
@@ -55,7 +56,7 @@ def run(
         tasks = ray.data.TaskPoolStrategy(size=workers)
         rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
         heard = rows.map(
-            partial(_guarded, partial(_read, job=job, settings=settings, sample_rate=models.encoder.sample_rate)),
+            partial(_guarded, partial(_read, job=job, settings=settings, sample_rate=models.sample_rate)),
             num_cpus=_TO_READ,
             compute=tasks,
         )
@@ -132,7 +133,7 @@ class _Encoder:
     """An actor: the models, loaded once. Where they are not those of the job it only says so."""
 
     def __init__(self, settings: Settings, provenance: Sequence[dict[str, str]]) -> None:
-        self.models = Models(settings)
+        self.models = coder_of(settings)
         self.provenance = provenance
         made = zip(provenance, self.models.provenance(), strict=True)
         self.wrong = "; ".join(filter(None, (difference(*pair) for pair in made)))

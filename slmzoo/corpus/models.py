@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,11 +14,12 @@ from torch import Tensor
 from slmcore.batching import batches
 from slmcore.errors import must
 from slmcore.files.digests import read_record, sha256_of
-from slmcore.units import OperatingPoint, Units
+from slmcore.units import Codes, OperatingPoint, Units
 from slmzoo import __version__, hub, systems
+from slmzoo.kinds import Role
 from slmzoo.pipeline import Pipeline
 
-__all__ = ["Models", "Settings"]
+__all__ = ["Coder", "Models", "Settings", "digests_of"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # On a CPU batches only pay for utterances that are too short to keep a core busy, padding costs all others.
@@ -37,14 +38,65 @@ class Settings:
     """"cpu", "cuda" or "cuda:1"."""
     dtype: str = "float32"
     """Of the encoder's matrix products; features, distances and codebooks stay float32."""
+    codes: bool = False
+    """Whether codes of all levels of the codec are wanted, in place of units at points."""
     batch_seconds: float | None = None
     """Most audio of a batch, padding included; by default 8 on a CPU and 960 on a GPU. It never follows from the
     memory that is free: other batches round otherwise, and a job that goes on is to leave the same bytes."""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(must("dtype", f"one of {', '.join(DTYPES)}", self.dtype))
+        if self.batch_seconds is not None and not self.batch_seconds > 0:
+            raise ValueError(must("batch_seconds", "a number > 0", self.batch_seconds, "Leave it out for the usual."))
 
     @property
     def device_type(self) -> str:
         """The device without its number."""
         return self.device.partition(":")[0]
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Zoo and registry, as loaders take them."""
+        return {"zoo": self.zoo, "registry": self.registry}
+
+    @property
+    def making(self) -> dict[str, str]:
+        """What all shards of the job say of how they were made."""
+        return {"device": self.device_type, "dtype": self.dtype, "slmzoo": __version__}
+
+    @property
+    def usual_batch_seconds(self) -> float:
+        """Most audio of a batch: as given, or as usual on the device."""
+        return self.batch_seconds or _SECONDS_A_BATCH[self.device_type]
+
+
+class Coder(Protocol):
+    """Models of a job in memory: wavs to what its shards hold."""
+
+    settings: Settings
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the wavs that it takes."""
+        ...
+
+    @property
+    def batch_seconds(self) -> float:
+        """Most audio of a batch."""
+        ...
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Which wavs to encode together, given their samples."""
+        ...
+
+    def units(self, wavs: Sequence[Tensor]) -> list[list[Units]] | list[list[Codes]]:
+        """Encode wavs (1, samples) in one batch: for each kind of shard, for each wav."""
+        ...
+
+    def provenance(self, known: Iterable[Mapping[str, str]] = ()) -> list[dict[str, str]]:
+        """Return how each kind of shard is made, as `slmcore.shards` wants to know it."""
+        ...
 
 
 class Models:
@@ -54,14 +106,8 @@ class Models:
     """
 
     def __init__(self, settings: Settings) -> None:
-        if settings.dtype not in DTYPES:
-            raise ValueError(must("dtype", f"one of {', '.join(DTYPES)}", settings.dtype))
-        if settings.batch_seconds is not None and not settings.batch_seconds > 0:
-            raise ValueError(
-                must("batch_seconds", "a number > 0", settings.batch_seconds, "Leave it out for the usual.")
-            )
         self.settings = settings
-        self._source = {"zoo": settings.zoo, "registry": settings.registry}
+        self._source = settings.source
         where = hub.Source(**self._source)
         first, *others = (hub.Choice(k=k, lmbda=lmbda) for k, lmbda in settings.points)
         choices = [systems.of(where).choice(where, first, False), *others]
@@ -84,9 +130,14 @@ class Models:
         return encoder
 
     @property
+    def sample_rate(self) -> int:
+        """Hz of the wavs that the encoder takes."""
+        return self.encoder.sample_rate
+
+    @property
     def batch_seconds(self) -> float:
         """Most audio of a batch."""
-        return self.settings.batch_seconds or _SECONDS_A_BATCH[self.settings.device_type]
+        return self.settings.usual_batch_seconds
 
     @torch.inference_mode()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:
@@ -120,10 +171,9 @@ class Models:
         """
         digests = [self._digests(point) for point in self.points]
         rates = {_first_digest(made): made.get("frame_rate") for made in known}
-        shared = {"device": self.settings.device_type, "dtype": self.settings.dtype, "slmzoo": __version__}
         made = (
             {
-                **shared,
+                **self.settings.making,
                 **files,
                 "frame_rate": rates.get(_first_digest(files)) or repr(float(self.encoder.frame_rate)),
                 "operating_point": point.to_json(),
@@ -136,8 +186,7 @@ class Models:
         """SHA-256 of the files that units are made by, by role."""
         where = hub.Source(**self._source)
         wanted = hub.Choice(k=point.k, lmbda=point.lmbda, layer=point.layer)
-        rows = systems.rows_of(where, wanted, *systems.unit_roles(where))
-        return {f"{systems.kinds()[kind].role}_sha256": _digits(where.path(row)) for kind, row in rows.items()}
+        return digests_of(where, wanted, *systems.unit_roles(where))
 
     def _sharing_distances(self) -> list[list[int]]:
         """The points by codebook and number of neighbours, as indices."""
@@ -145,6 +194,12 @@ class Models:
         for i, quantizer in enumerate(self.quantizers):
             found.setdefault((self.points[i].k, getattr(quantizer, "num_neighbors", None)), []).append(i)
         return list(found.values())
+
+
+def digests_of(where: hub.Source, wanted: hub.Choice, *roles: Role) -> dict[str, str]:
+    """Return the SHA-256 of the files of the models of `roles`, by role."""
+    rows = systems.rows_of(where, wanted, *roles)
+    return {f"{systems.kinds()[kind].role}_sha256": _digits(where.path(row)) for kind, row in rows.items()}
 
 
 def _first_digest(made: Mapping[str, str]) -> str | None:

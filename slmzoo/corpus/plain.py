@@ -23,8 +23,9 @@ import torch
 from slmcore import cores
 from slmcore.threads import exactly_one
 from slmzoo.corpus import plan
+from slmzoo.corpus.code_models import coder_of
 from slmzoo.corpus.job import Job
-from slmzoo.corpus.models import Models, Settings
+from slmzoo.corpus.models import Coder, Settings
 from slmzoo.corpus.plan import Planned
 from slmzoo.corpus.stages import Encoded, Heard, encode, read, write
 
@@ -58,7 +59,7 @@ def devices_for(device: str, workers: int | None, shards: int) -> list[str]:
     return found[: max(1, shards // _SHARDS_THAT_PAY)]
 
 
-def run(job: Job, models: Models, shards: Sequence[Planned], workers: int | None = None) -> Iterator[Report]:
+def run(job: Job, models: Coder, shards: Sequence[Planned], workers: int | None = None) -> Iterator[Report]:
     """Make `shards`; a report for each when it is on the disk. With one worker in this process.
 
     Raises OSError if the inputs are gone, the disk is full or a process died. What is done stays done.
@@ -76,10 +77,10 @@ def one_thread(settings: Settings) -> AbstractContextManager[None]:
     return exactly_one() if settings.device_type == "cpu" else nullcontext()
 
 
-def _pipelined(job: Job, models: Models, shards: Iterable[Planned]) -> Iterator[Report]:
+def _pipelined(job: Job, models: Coder, shards: Iterable[Planned]) -> Iterator[Report]:
     """Read one shard ahead, encode here, write behind."""
     with ThreadPoolExecutor(_readers(models.settings)) as readers, ThreadPoolExecutor(2) as stages:
-        hear = partial(_hear, job, models.encoder.sample_rate, readers)
+        hear = partial(_hear, job, models.sample_rate, readers)
         writing: Future[Report] | None = None
         for shard, heard in _one_ahead(stages, hear, shards):
             encoded = encode(heard, models, job.target.provenance)
@@ -174,7 +175,7 @@ def _work(connection: Connection, job: Job, settings: Settings) -> None:
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         with one_thread(settings):
-            models = Models(settings)
+            models = coder_of(settings)
             for report in _pipelined(job, models, _handed_out(connection)):
                 connection.send(report)
         while True:

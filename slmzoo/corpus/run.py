@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from slmcore.files import places
 from slmcore.units import OperatingPoint
 from slmzoo.corpus import plain
 from slmzoo.corpus.job import Job, begin, begun, locked
-from slmzoo.corpus.models import Models
+from slmzoo.corpus.models import Coder
 from slmzoo.corpus.plain import Report
 from slmzoo.corpus.plan import Planned
 
@@ -22,7 +24,7 @@ __all__ = ["Engine", "Outcome", "encode_corpus"]
 
 log = logging.getLogger(__name__)
 _SECONDS_A_LINE = 60.0
-Engine = Callable[[Job, Models, Sequence[Planned]], Iterator[Report]]
+Engine = Callable[[Job, Coder, Sequence[Planned]], Iterator[Report]]
 """What makes shards and reports each one that is done."""
 
 
@@ -31,7 +33,8 @@ class Outcome:
     """What became of a corpus."""
 
     points: list[dict[str, Any]]
-    """For each operating point: out, records, units, hours, units_per_second, left_out, zoo, k, lmbda, num_neighbors.
+    """For each operating point: out, records, units, hours, units_per_second, left_out, zoo, k, lmbda, num_neighbors;
+    of codes: out, records, frames, hours, left_out, zoo, codebooks, codebook_size, frame_rate, bits_per_second.
 
     `left_out`: how many files of the inputs are no audio, by ending.
     """
@@ -44,7 +47,7 @@ class Outcome:
 def encode_corpus(
     out: str,
     corpus: Sequence[str],
-    models: Models,
+    models: Coder,
     *,
     engine: Engine = plain.run,
     rate: float | None = None,
@@ -100,6 +103,8 @@ def _follow(reports: Iterable[Report], seconds: float) -> None:
 
 
 def _told(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
+    if "frames" in index:
+        return _told_of_codes(folder, index, left_out)
     point = OperatingPoint.from_json(index["provenance"]["operating_point"])
     return {
         "out": folder,
@@ -109,4 +114,21 @@ def _told(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[
         "units_per_second": round(index["units"] / index["seconds"], 3) if index["seconds"] else None,
         "left_out": left_out,
         **{name: getattr(point, name) for name in ("zoo", "k", "lmbda", "num_neighbors")},
+    }
+
+
+def _told_of_codes(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
+    made = index["provenance"]
+    sizes, rate = json.loads(made["codebook_sizes"]), float(made["frame_rate"])
+    return {
+        "out": folder,
+        "records": index["records"],
+        "frames": index["frames"],
+        "hours": round(index["seconds"] / 3600, 4),
+        "left_out": left_out,
+        "zoo": made["zoo"],
+        "codebooks": len(sizes),
+        "codebook_size": sizes[0],
+        "frame_rate": rate,
+        "bits_per_second": round(rate * sum(map(math.log2, sizes)), 3),
     }

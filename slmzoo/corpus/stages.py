@@ -16,10 +16,10 @@ from slmcore import audio, shards
 from slmcore.errors import must
 from slmcore.files import places
 from slmcore.files.places import Place
-from slmcore.shards import Record
-from slmcore.units import Units
+from slmcore.shards import AnyRecord, CodesRecord, Record
+from slmcore.units import Codes, Units
 from slmzoo.corpus.items import Item, load
-from slmzoo.corpus.models import Models
+from slmzoo.corpus.models import Coder
 
 __all__ = ["Encoded", "Failed", "Heard", "Target", "encode", "read", "write"]
 
@@ -106,14 +106,14 @@ def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads:
     return Heard([item for item, _, _ in good], [wav for _, wav, _ in good], [n for _, _, n in good], failed)
 
 
-def encode(heard: Heard, models: Models, provenance: Sequence[dict[str, str]]) -> Encoded:
-    """Units of all wavs at all points, in the order of the items.
+def encode(heard: Heard, models: Coder, provenance: Sequence[dict[str, str]]) -> Encoded:
+    """Units of all wavs at all points, or their codes, in the order of the items.
 
     A batch that fails is taken apart, so that what is wrong with one wav is its own failure. Raises ValueError for one
     that the memory does not hold: smaller batches would round otherwise, and what is in a shard is to follow from the
     job alone. One wav that is too long by itself is a failure.
     """
-    found: dict[int, list[Units]] = {}
+    found: dict[int, list[Units | Codes]] = {}
     failed = list(heard.failed)
     for batch in models.batches([wav.shape[1] for wav in heard.wavs]):
         for part, made in _encoded(batch, heard.wavs, models):
@@ -165,8 +165,8 @@ def _check_still_there(roots: Iterable[str]) -> None:
 
 
 def _encoded(
-    batch: list[int], wavs: Sequence[Tensor], models: Models
-) -> Iterable[tuple[list[int], list[list[Units]] | Exception]]:
+    batch: list[int], wavs: Sequence[Tensor], models: Coder
+) -> Iterable[tuple[list[int], list[list[Units]] | list[list[Codes]] | Exception]]:
     try:
         return [(batch, models.units([wavs[i] for i in batch]))]
     except (ValueError, MemoryError, RuntimeError) as error:
@@ -186,8 +186,10 @@ def _is_too_much(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and told)
 
 
-def _record(item: Item, units: Units, length: tuple[int, int]) -> Record:
-    return Record(item.id, units, *length, item.speaker, item.chapter)
+def _record(item: Item, made: Units | Codes, length: tuple[int, int]) -> AnyRecord:
+    if isinstance(made, Codes):
+        return CodesRecord(item.id, made, *length, item.speaker, item.chapter)
+    return Record(item.id, made, *length, item.speaker, item.chapter)
 
 
 def _failed(item: Item, error: Exception) -> Failed:

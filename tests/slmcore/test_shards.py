@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmcore import shards
-from slmcore.shards import Record
-from slmcore.units import OperatingPoint, Units
+from slmcore.shards import CodesRecord, Record
+from slmcore.units import Codes, OperatingPoint, Units
 
 pa = pytest.importorskip("pyarrow")
 import pyarrow.parquet as pq  # noqa: E402
@@ -199,3 +199,98 @@ def test_a_folder_and_its_index_must_agree(tmp_path):
     (tmp_path / shards.INDEX).write_text('{"format": "other"}')
     with pytest.raises(ValueError, match="damaged or of another version"):
         list(shards.read(tmp_path))
+
+
+def coded(name="a", codes=((1, 2, 3), (7, 0, 7)), rate=12.5, size=8) -> CodesRecord:
+    return CodesRecord(name, Codes(torch.tensor(codes), rate, size), 5760, 24000, None, "talk")
+
+
+def plain_codes(found: CodesRecord) -> tuple:
+    codes = found.codes
+    about = (codes.frame_rate, codes.codebook_size, found.samples, found.sample_rate, found.speaker, found.chapter)
+    return (found.id, codes.codes.tolist(), *about)
+
+
+def _rectangles(levels: int) -> st.SearchStrategy:
+    """Utterances of so many levels, each of 0 to 9 frames."""
+    frames = st.tuples(*[st.integers(0, 7)] * levels)
+    return st.lists(st.lists(frames, max_size=9).map(lambda found: (levels, found)), min_size=1, max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3).flatmap(_rectangles))
+def test_codes_survive_a_shard(values):
+    shaped = [torch.tensor(frames, dtype=torch.int64).reshape(-1, levels).T for levels, frames in values]
+    records = [CodesRecord(str(i), Codes(codes, 50.0, 8), 7, 16000) for i, codes in enumerate(shaped)]
+    place = f"memory://{uuid.uuid4().hex}.parquet"
+    shards.write(place, records, {"dtype": "float32"})
+    assert [plain_codes(r) for r in shards.read_codes(place)] == [plain_codes(r) for r in records]
+    sizes = json.dumps([8] * values[0][0])
+    assert shards.provenance(place) == {"dtype": "float32", "frame_rate": "50.0", "codebook_sizes": sizes}
+
+
+def test_codes_in_any_reader_of_parquet_and_in_an_index(tmp_path):
+    shards.write(tmp_path / "a.parquet", [coded("a"), coded("b", ((5,), (6,)))], MADE)
+    shards.write(tmp_path / "b.parquet", [], {**MADE, "frame_rate": "12.5", "codebook_sizes": "[8, 8]"})
+    first = pq.read_table(tmp_path / "a.parquet").to_pylist()[0]
+    assert first == {"id": "a", "codes": [[1, 2, 3], [7, 0, 7]], "samples": 5760, "sample_rate": 24000} | {
+        "speaker": None,
+        "chapter": "talk",
+    }
+    index = shards.write_index(tmp_path)
+    assert (index["format"], index["records"], index["frames"]) == ("slmzoo-codes/1", 2, 4)
+    assert [record.id for record in shards.read_codes(tmp_path)] == ["a", "b"]
+
+
+def test_units_are_not_taken_for_codes(tmp_path):
+    shards.write(tmp_path / "codes.parquet", [coded()], MADE)
+    shards.write(tmp_path / "units.parquet", [record()], MADE)
+    with pytest.raises(ValueError, match=r"codes\.parquet is a shard of codes, but one of units is needed"):
+        list(shards.read(tmp_path / "codes.parquet"))
+    with pytest.raises(ValueError, match=r"units\.parquet is a shard of units, but one of codes is needed"):
+        list(shards.read_codes(tmp_path / "units.parquet"))
+    with pytest.raises(ValueError, match="made otherwise"):
+        shards.write_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([coded("a"), coded("b", rate=25.0)], "one frame rate, number of codebooks"),
+        ([coded("a"), coded("b", ((1,),))], "one frame rate, number of codebooks"),
+        ([coded("a"), coded("b", size=9)], "size of these"),
+        ([coded("a"), record("b")], "all of units or all of codes"),
+        ([record("a"), coded("b")], "all of units or all of codes"),
+        ([coded("a"), coded("a")], "comes once"),
+    ],
+)
+def test_codes_that_are_not_written(tmp_path, records, message):
+    with pytest.raises(ValueError, match=message):
+        shards.write(tmp_path / "a.parquet", records, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[[1, 2], [3]]], r"'a' has codes of \[2, 1\] frames"),
+        ([[[1], [2], [3]]], "there are 2 codebooks"),
+        ([[[1], [8]]], "`codes` must be from 0 to 7"),
+    ],
+)
+def test_codes_that_cannot_be_are_not_read(tmp_path, values, message):
+    place = tmp_path / "a.parquet"
+    shards.write(place, [coded()], MADE)
+    tampered(place, "codes", values)
+    with pytest.raises(ValueError, match=message):
+        list(shards.read_codes(place))
+
+
+@pytest.mark.parametrize("sizes", ["[8, 9]", "[]", "8", '["8", "8"]'])
+def test_codebooks_of_other_sizes_are_not_read(tmp_path, sizes):
+    shards.write(tmp_path / "a.parquet", [coded()], MADE)
+    table = pq.read_table(tmp_path / "a.parquet")
+    told = {**table.schema.metadata, b"codebook_sizes": sizes.encode()}
+    pq.write_table(table.replace_schema_metadata(told), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="codebook_sizes"):
+        list(shards.read_codes(tmp_path / "a.parquet"))

@@ -131,6 +131,53 @@ def test_a_codec_alone_resynthesises_by_its_copy(capsys, codec_only, wavs, tmp_p
         torch.testing.assert_close(copy, original, atol=2 / 255, rtol=0)
 
 
+def test_units_of_a_codec_alone_are_its_codes(capsys, codec_only, wavs):
+    down, up = run(capsys, "units", codec_only, wavs)
+    wav, rate = audio.load(wavs / "up.wav")
+    assert up["codes"] == parts.SampleCodec(2).encode_wav(wav, rate).codes.tolist()
+    assert (up["frame_rate"], up["codebook_size"], up["bits_per_second"]) == (8000.0, 16, 64000.0)
+    assert down["codes"] != up["codes"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_corpus_of_codes_resumes_and_reads_as_the_codec_gives_it(capsys, codec_only, wavs, tmp_path, workers):
+    options = ("--out", tmp_path / "codes", "--workers", workers, "--shard-minutes", "0.001")
+    (told,) = run(capsys, "units", codec_only, wavs, *options)
+    assert (told["records"], told["frames"], told["codebooks"], told["zoo"]) == (2, 12800, 2, "toy-codec")
+    shard = tmp_path / "codes" / "shard-000001.parquet"
+    before = shard.read_bytes()
+    shard.unlink()
+    assert run(capsys, "units", codec_only, wavs, *options) == [told]
+    assert shard.read_bytes() == before
+    found = {record.id: record for record in shards.read_codes(tmp_path / "codes")}
+    assert found.keys() == {"up", "down"}
+    for name, record in found.items():
+        wav, rate = audio.load(wavs / f"{name}.wav")
+        assert record.codes.codes.tolist() == parts.SampleCodec(2).encode_wav(wav, rate).codes.tolist()
+        assert (record.samples, record.sample_rate) == (6400, 8000)
+    assert "codec_sha256" in shards.provenance(tmp_path / "codes")
+
+
+def test_codes_are_asked_for_where_there_are_units_too(capsys, registry, wavs, tmp_path):
+    for found in run(capsys, "units", registry, wavs, "--codes"):
+        assert len(found["codes"]) == 2
+    (told,) = run(capsys, "units", registry, wavs, "--codes", "--out", tmp_path / "codes", "--workers", "1")
+    assert told["frames"] == 12800
+    arguments = ["units", str(wavs), "--zoo", "toy", "--registry", str(registry), "--codes", "--lmbda", "1"]
+    assert cli.main(arguments) == 2
+    assert "leave out --lmbda" in capsys.readouterr().err
+
+
+def test_a_person_reads_each_level(terminal, capsys, codec_only, wavs, tmp_path):
+    arguments = ["--zoo", "toy-codec", "--registry", str(codec_only)]
+    assert cli.main(["units", str(wavs / "up.wav"), *arguments]) == 0
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert "6400 frames of 2 codes in 0.80 s, 64000 bits per second" in first
+    assert [line[:5] for line in rest if line[:5].strip()] == ["  1: ", "  2: "]
+    assert cli.main(["units", str(wavs), "--out", str(tmp_path / "codes"), "--workers", "1", *arguments]) == 0
+    assert "12800 frames of 2 codes of 2 recordings" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "role"),
     [

@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import torch
+
 from slmcore.units import OperatingPoint
-from slmzoo import hub
-from slmzoo.commands.common import AudioCommand, complain, describe, parse_point
+from slmzoo import hub, systems
+from slmzoo.commands.common import AudioCommand, complain, describe, describe_codes, parse_point
 from slmzoo.commands.options.speech import UnitsOptions
 from slmzoo.corpus import plain, sources
+from slmzoo.corpus.code_models import coder_of
 from slmzoo.corpus.items import Item
 from slmzoo.corpus.job import begun
-from slmzoo.corpus.models import Models, Settings
+from slmzoo.corpus.models import Settings
 from slmzoo.corpus.rate import fitted
 from slmzoo.corpus.run import Engine, encode_corpus
 from slmzoo.pipeline import Pipeline
@@ -32,15 +35,17 @@ class UnitsOf(UnitsOptions, AudioCommand):
         """Write the units of each input, or the shards of all."""
         if self.rate is not None and (self.lmbda is not None or self.points):
             raise ValueError("--rate chooses lambda itself: leave out --lmbda and --points.")
+        given = [name for name in ("k", "lmbda", "points", "rate") if getattr(self, name) not in (None, [])]
+        if self.codes and given:
+            raise ValueError(f"--codes are not of an operating point: leave out --{given[0]}.")
         return self._lines() if self.out is None else self._shards(self.out)
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """A file and its units, or the shards of an operating point."""
+        """A file and its units or codes, or the shards of all."""
         if "out" in row:
-            rate = f", {row['units_per_second']:.1f} per second" if row["units_per_second"] else ""
-            made = f"{row['units']} units of {row['records']} recordings, {row['hours']:.3g} h{rate}"
-            left_out = ", ".join(f"{count} {ending}" for ending, count in row["left_out"].items())
-            return f"{row['out']}: {made}" + (f"; left out, as no audio: {left_out}" if left_out else "")
+            return _shards_line(row)
+        if "codes" in row:
+            return _codes_line(row)
         rate = f"{row['units_per_second']:.1f} per second"
         units = textwrap.fill(" ".join(map(str, row["units"])), 96, initial_indent="  ", subsequent_indent="  ")
         return f"{row['file']}: {len(row['units'])} units in {row['seconds']:.2f} s, {rate}\n{units}"
@@ -53,11 +58,13 @@ class UnitsOf(UnitsOptions, AudioCommand):
         if given:
             raise ValueError(f"--{given[0].replace('_', '-')} is for whole corpora: give --out too.")
         if self.rate is None:
-            pipeline = self.pipeline(with_ulm=False, with_speech=False)
+            pipeline = self._pipeline()
         else:
             self.check_inputs()
             files, _ = self._files()
             pipeline = self._fitted([Item(id=str(file), audio=str(file)) for file in files], self.rate)
+        if pipeline.quantizer is None:
+            return self.for_each(lambda _path, wav, rate: describe_codes(pipeline.codes(wav, rate), self.zoo))
         return self.for_each(lambda _path, wav, rate: describe(pipeline.units(wav, rate)))
 
     def _shards(self, out: str) -> int:
@@ -68,7 +75,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         if self.shard_minutes is not None and not self.shard_minutes > 0:
             raise ValueError(f"--shard-minutes must be a number > 0, but is {self.shard_minutes}.")
         logging.getLogger("slmzoo.corpus").setLevel(logging.INFO)  # progress, where there is no terminal
-        models = Models(self._settings(out))
+        models = coder_of(self._settings(out))
         outcome = encode_corpus(
             out,
             self.inputs,
@@ -86,6 +93,13 @@ class UnitsOf(UnitsOptions, AudioCommand):
             complain(out, ValueError(f"{outcome.failed} inputs gave no units; {out}/failed.jsonl says why."))
         return 1 if outcome.failed else 0
 
+    def _pipeline(self) -> Pipeline:
+        """The models of units, or the codec alone where codes are wanted."""
+        if not self.codes:
+            return self.pipeline(with_ulm=False, with_speech=False)
+        codec: Any = hub.codec(zoo=self.zoo, registry=self.registry)
+        return Pipeline(codec=codec.to(self.chosen_device(), getattr(torch, self.dtype)))
+
     def _settings(self, out: str) -> Settings:
         points = tuple(parse_point(text) for text in self.points) or ((self.k, self.lmbda),)
         if self.rate is not None:
@@ -96,8 +110,13 @@ class UnitsOf(UnitsOptions, AudioCommand):
             points=points,
             device=self.chosen_device(),
             dtype=self.dtype,
+            codes=self.codes or self._has_only_a_codec,
             batch_seconds=self.batch_seconds,
         )
+
+    @property
+    def _has_only_a_codec(self) -> bool:
+        return systems.of(hub.Source(zoo=self.zoo, registry=self.registry)).quantizer is None
 
     def _lmbda_of_job(self, out: str, rate: float) -> float | None:
         """Lambda as it was fitted when the job began, or fitted now."""
@@ -126,3 +145,27 @@ class UnitsOf(UnitsOptions, AudioCommand):
         from slmzoo.corpus import cluster
 
         return partial(cluster.run, workers=self.workers, address=self.address)
+
+
+def _shards_line(row: Mapping[str, Any]) -> str:
+    """The shards of an operating point, or of codes."""
+    if "frames" in row:
+        rate = f", {row['bits_per_second']:g} bits per second"
+        what = f"{row['frames']} frames of {row['codebooks']} codes"
+    else:
+        rate = f", {row['units_per_second']:.1f} per second" if row["units_per_second"] else ""
+        what = f"{row['units']} units"
+    made = f"{what} of {row['records']} recordings, {row['hours']:.3g} h{rate}"
+    left_out = ", ".join(f"{count} {ending}" for ending, count in row["left_out"].items())
+    return f"{row['out']}: {made}" + (f"; left out, as no audio: {left_out}" if left_out else "")
+
+
+def _codes_line(row: Mapping[str, Any]) -> str:
+    """A file and its codes, a paragraph for each codebook."""
+    levels = row["codes"]
+    about = f"{len(levels[0])} frames of {len(levels)} codes in {row['seconds']:.2f} s"
+    told = [f"{row['file']}: {about}, {row['bits_per_second']:g} bits per second"]
+    for level, codes in enumerate(levels, 1):
+        text = f"{level}: " + " ".join(map(str, codes))
+        told.append(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="     "))
+    return "\n".join(told)

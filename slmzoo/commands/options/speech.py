@@ -16,14 +16,16 @@ __all__ = ["ContinueOptions", "ResynthOptions", "ScoreOptions", "SpeechOptions",
 
 @dataclass(frozen=True, kw_only=True)
 class UnitsOptions(AudioOptions, ModelOptions):
-    """Encode speech as discrete units with durations.
+    """Encode speech as discrete units with durations, or as codes of a codec.
 
     A JSON line holds: file, units, durations (frames), frame_rate (Hz), seconds, units_per_second, zoo, k, lmbda,
-    num_neighbors.
+    num_neighbors. With --codes, and for a system that is only a codec: file, codes (a list for each codebook, the
+    coarsest first), frame_rate (Hz), codebook_size, seconds, bits_per_second, zoo.
 
     With --out the units go to Parquet shards, and a line for each operating point holds: out, records, units, hours,
-    units_per_second, left_out (number of files that are no audio, by ending), zoo, k, lmbda, num_neighbors. The same
-    command resumes an interrupted job, from any folder. Inputs may then also be fairseq manifests (.tsv), .csv files
+    units_per_second, left_out (number of files that are no audio, by ending), zoo, k, lmbda, num_neighbors; for codes:
+    out, records, hours, frames, left_out, zoo, codebooks, codebook_size, frame_rate, bits_per_second. The same command
+    resumes an interrupted job, from any folder. Inputs may then also be fairseq manifests (.tsv), .csv files
     with a column `path`, WebDataset tars, Lhotse recordings or cuts (.jsonl), each of these lists also as .gz,
     huggingface:NAME[:CONFIG]:SPLIT, and URLs that fsspec knows, zip://::archive.zip among them.
     """
@@ -37,6 +39,8 @@ class UnitsOptions(AudioOptions, ModelOptions):
 
     rate: float | None = None
     """Units per second that are wanted, in place of --lmbda: lambda is fitted to a sample of the inputs."""
+    codes: bool = flag()
+    """Codes of all levels of the codec, in place of units."""
     out: str | None = field(default=None, metavar="DIR")
     """Folder or fsspec URL for shards."""
     points: list[str] = field(default_factory=list, metavar="K:LMBDA")

@@ -14,6 +14,7 @@ import torch
 
 from slmcore import audio, shards
 from slmcore.files import places
+from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.corpus import job as jobs
 from slmzoo.corpus import plain, run, stages
@@ -246,7 +247,7 @@ def test_a_retry_that_dies_between_its_files_loses_no_item(models, speech_folder
 
 
 def one_unit(models, wavs):
-    return [[shards.Units(torch.tensor([1]), torch.tensor([2]), 50.0, models.points[0]) for _ in wavs]]
+    return [[Units(torch.tensor([1]), torch.tensor([2]), 50.0, models.points[0]) for _ in wavs]]
 
 
 def test_a_batch_that_fails_is_taken_apart(models, speech_folder, tmp_path, monkeypatch):
