@@ -138,7 +138,7 @@ def draw(curves: dict[str, list[tuple[int, float]]], goal: float, path: Path) ->
         axes.plot(*zip(*curve, strict=True), color=colour, label=f"{name} start", marker=".")
     axes.axhline(goal, color="#777777", lw=0.8, ls="--")
     axes.set_xlabel("step")
-    axes.set_ylabel("held-out loss, nats a unit")
+    axes.set_ylabel("held-out loss, nats per unit")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path)

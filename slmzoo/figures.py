@@ -184,7 +184,7 @@ def _about(units: Units) -> list[str]:
     """Number and rate of units, and their operating point."""
     point = units.operating_point
     known = {"k": point.k, "λ": point.lmbda} if point is not None else {}
-    rate = [f"{len(units) / units.seconds:.1f} a second"] if len(units) else []
+    rate = [f"{len(units) / units.seconds:.1f} per second"] if len(units) else []
     return [f"{len(units)} units", *rate, *(f"{name} = {v:g}" for name, v in known.items() if v is not None)]
 
 

@@ -70,13 +70,13 @@ def values_of(name: str, content: Mapping[str, Any]) -> list[Value]:
 
 
 def rate_figure(values: Sequence[Value], path: Path) -> bool:
-    """Word error rate against bits a second, over the published points. False if no result has both at one point."""
+    """Word error rate against bits per second, over the published points. False if no result has both at one point."""
     rates = {_place(v): v for v in values if v.metric == "bit_rate"}
     errors = {_place(v): v for v in values if v.metric == "wer"}
     both = [(rates[place], errors[place]) for place in rates if place in errors]
     if not both:
         return False
-    axes = _axes("bits a second", "word error rate, %")
+    axes = _axes("bits per second", "word error rate, %")
     for marker, k in zip(_MARKERS, sorted({p.k for p in POINTS}), strict=False):
         xs, ys = zip(*((p.bits_per_second, p.wer) for p in POINTS if p.k == k), strict=True)
         axes.plot(xs, ys, marker=marker, ms=4, lw=0.8, color=_FAINT, label=f"published, k = {k}")
