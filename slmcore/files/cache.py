@@ -36,10 +36,12 @@ class Wanted:
     """First digits that its SHA-256 must have; empty if none are known."""
     published: bool = False
     """Whether its name alone tells it from all others, so that it is shared with what torch.hub itself downloaded."""
+    shared: bool = False
+    """Whether other published files have its name, so that a mirror has it under its name in the cache folder."""
 
     @property
     def name(self) -> str:
-        """The file's name at its origin and in a mirror."""
+        """The file's name at its origin."""
         return file_name(self.url)
 
     @property
@@ -47,6 +49,11 @@ class Wanted:
         """Where it is, or will be, in the cache folder."""
         unlike = "" if self.published else f"url-{hashlib.sha256(self.url.encode()).hexdigest()[:8]}-"
         return cache_folder() / (unlike + self.name)
+
+    @property
+    def name_in_mirror(self) -> str:
+        """The file's name in a mirror."""
+        return self.path.name if self.shared else self.name
 
 
 def cache_folder() -> Path:
@@ -126,8 +133,9 @@ def _addresses(wanted: Wanted) -> list[str | Path]:
     if "://" in mirror and not remote:
         raise ValueError(must("SLMZOO_MIRROR", "an http(s) URL or a folder", mirror))
     addresses: list[str | Path] = []
+    name = wanted.name_in_mirror
     if mirror:
-        addresses.append(f"{mirror.rstrip('/')}/{wanted.name}" if remote else Path(mirror).expanduser() / wanted.name)
+        addresses.append(f"{mirror.rstrip('/')}/{name}" if remote else Path(mirror).expanduser() / name)
     addresses.append(wanted.url)
     return [a for a in addresses if isinstance(a, Path) or not offline()]
 

@@ -14,7 +14,7 @@ from slmcore.files.digests import check, read_record, sha256_of
 from slmcore.files.download import Policy, innermost
 from slmcore.files.registry import Row
 from slmcore.files.rows import file_name
-from slmcore.zoos import built_in_zoos
+from slmcore.zoos import built_in_zoos, shared_names
 
 __all__ = ["Policy", "Status", "cache_folder", "fetch", "resolve", "status", "verify"]
 
@@ -118,7 +118,9 @@ def _cached_status(row: Row) -> Status:
 
 def _wanted(source: Row | str) -> Wanted:
     if isinstance(source, Row):
-        return Wanted(url=source.url, sha256=source.sha256, published=source.zoo in built_in_zoos())
+        known = source.zoo in built_in_zoos()
+        shared = known and source.file in shared_names()
+        return Wanted(url=source.url, sha256=source.sha256, published=known and not shared, shared=shared)
     return Wanted(url=source)
 
 

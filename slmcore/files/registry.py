@@ -113,8 +113,9 @@ def variant_of(kind: str, wanted: str | None, *, zoo: str, registry: Registries 
 
 def operating_points(zoo: str = "dp-slm", registry: Registries = None) -> tuple[OperatingPoint, ...]:
     """The points of `zoo` that a language or acoustic model was trained at, in the table's order."""
-    points = (row.operating_point for row in rows(zoo, None, registry) if row.kind in ("ulm", "ellav"))
-    return tuple(dict.fromkeys(point for point in points if point is not None and point.k is not None))
+    points = (row.operating_point for row in rows(zoo, None, registry) if row.kind != "codebook")
+    known = (point for point in points if point is not None and None not in (point.k, point.lmbda))
+    return tuple(dict.fromkeys(known))
 
 
 def _agree(known: object, wanted: object) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections import Counter
 from functools import cache
 
 from slmcore.files.rows import Row
 
-__all__ = ["built_in_rows", "built_in_zoos"]
+__all__ = ["built_in_rows", "built_in_zoos", "shared_names"]
 
 
 @cache
@@ -22,3 +23,10 @@ def built_in_rows() -> tuple[Row, ...]:
 def built_in_zoos() -> frozenset[str]:
     """Return the names of the built-in zoos, whose files keep their published names in the cache."""
     return frozenset(row.zoo for row in built_in_rows())
+
+
+@cache
+def shared_names() -> frozenset[str]:
+    """Return the names that several files of the built-in zoos have, such as config.json."""
+    names = Counter(row.file for row in {row.url: row for row in built_in_rows()}.values())
+    return frozenset(name for name, files in names.items() if files > 1)

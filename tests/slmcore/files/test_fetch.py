@@ -23,6 +23,7 @@ import requests  # noqa: F401 (a child process without rights could not import i
 
 from slmcore.errors import DigestError, FetchError, OfflineError
 from slmcore.files import fetch as fetching
+from slmcore.files.cache import Wanted, obtain
 from slmcore.files.fetch import Policy, cache_folder, fetch, resolve, status, verify
 from slmcore.files.rows import Row
 from tests.reference.web import Reply, Web
@@ -592,3 +593,14 @@ def test_files_of_the_package_and_of_ones_own_are_called_so(tmp_path):
     assert (status(own).state, status(own).size) == ("own", len(CONTENT))
     assert status(replace(own, sha256=DIGITS)).state == "verified"
     assert status(replace(own, url=str(tmp_path / "gone.safetensors"))).state == "absent"
+
+
+def test_names_that_several_published_files_have_are_kept_apart(web, tmp_path, monkeypatch):
+    one, other = (Wanted(url=f"{web.url}/{folder}/config.json", shared=True) for folder in ("a", "b"))
+    assert one.path != other.path
+    assert (one.path.name[-11:], one.name) == ("config.json", "config.json")
+    monkeypatch.setenv("SLMZOO_MIRROR", str(tmp_path))
+    monkeypatch.setenv("SLMZOO_OFFLINE", "1")
+    for wanted in (one, other):
+        (tmp_path / wanted.path.name).write_text(wanted.url)
+    assert [obtain(wanted, progress=False).read_text() for wanted in (one, other)] == [one.url, other.url]

@@ -103,7 +103,7 @@ def test_lambda_is_a_number_whatever_its_type():
         ({"kind": "codebook"}, r"nothing given.*Valid \(k\): \(100\), .*\(2000\)"),
         ({"kind": "codebook", "k": 500, "layer": 12}, r"layer=12.*\(500, 11\)"),
         ({"kind": "ulm", "k": 500}, "needs more to be named"),
-        ({"kind": "ulm", "zoo": "nowhere", "k": 500, "lmbda": 0}, "dp-slm, demo"),
+        ({"kind": "ulm", "zoo": "nowhere", "k": 500, "lmbda": 0}, "dp-slm, .*demo"),
         ({"kind": "wavtokenizer", "variant": "large"}, "small_600_24k_4096, small_320_24k_4096"),
         ({"kind": "plm", "zoo": "demo"}, "has no plm"),
         ({"kind": "vocoder"}, "wavlm, codebook"),
@@ -135,7 +135,8 @@ def test_a_users_zoo_by_argument_and_by_environment(tmp_path, monkeypatch):
     assert (row.encoder, row.layer, row.licence, row.num_neighbors) == ("hubert", 6, "CC0", 5)
     other = write(tmp_path, {**GOOD, "zoo": "other"}, "other.json")
     monkeypatch.setenv("SLMZOO_REGISTRY", os.pathsep.join([str(path), str(other)]))
-    assert registry.zoos() == ("dp-slm", "demo", "mine", "other")
+    assert registry.zoos()[0] == "dp-slm"
+    assert registry.zoos()[-3:] == ("demo", "mine", "other")
     assert len(registry.rows("mine", registry=str(path))) == 3
     assert [p.lmbda for p in registry.operating_points("other")] == [3.0, 7.5]
     assert registry.find("codebook", zoo="mine").url == str(tmp_path / "codebook.safetensors")
