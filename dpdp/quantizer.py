@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dpdp.batch import is_single, utterances
 from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors, shown
 from dpdp.lmbda import sweep
 from dpdp.segments import segments
 from dpdp.viterbi import decode
-from slmcore.errors import must
+from slmcore.errors import CheckpointError, must
+from slmcore.files.checkpoint import Checkpoint, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.units import OperatingPoint, Units
 
-__all__ = ["DPDPQuantizer"]
+__all__ = ["DPDPQuantizer", "load"]
 
 
-class DPDPQuantizer(nn.Module):
+class DPDPQuantizer(Saved):
     """Quantise features so that units change seldom: minimise sum_t |x_t - c_u_t|^2 - lmbda * #{t: u_t = u_t-1}.
 
     The optimum is exact (see `dpdp.viterbi`, also for ties) and costs little more than the nearest codes. Kamper,
@@ -55,6 +58,33 @@ class DPDPQuantizer(nn.Module):
         self.operating_point = operating_point
         self.register_buffer("codebook", codebook.detach().float().clone())
         self._codes: tuple[Tensor, int, Codes] | None = None
+
+    @classmethod
+    def from_checkpoint(cls, checkpoint: Checkpoint) -> DPDPQuantizer:
+        """Build the quantiser of a checkpoint of kind "dpdp"; CheckpointError if it does not describe one."""
+        point = checkpoint.operating_point
+        try:
+            return cls(checkpoint.state["codebook"], **checkpoint.config, operating_point=point).eval()
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"The checkpoint does not describe a DPDP quantiser: {error}") from error
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> DPDPQuantizer:
+        """Load a saved quantiser: a file, a folder with one, or `hf://owner/repo`.
+
+        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        """
+        return load(weights_file(path))
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """Return codebook, lambda and neighbours, to be written with `slmcore.files.checkpoint.save`."""
+        return Checkpoint(
+            kind="dpdp",
+            config={"lmbda": self.lmbda, "num_neighbors": self.num_neighbors, "frame_rate": self.frame_rate},
+            state=dict(self.state_dict()),
+            operating_point=self.operating_point,
+            provenance=dict(provenance or {}),
+        )
 
     @property
     def k(self) -> int:
@@ -142,3 +172,13 @@ class DPDPQuantizer(nn.Module):
         moved = self.codebook
         self.codebook = moved.float() if codebook.is_meta else codebook.to(moved.device)
         return self
+
+
+def load(path: str | Path) -> DPDPQuantizer:
+    """Read a quantiser that `DPDPQuantizer.checkpoint` describes, a `.safetensors` of the project."""
+    return DPDPQuantizer.from_checkpoint(read(path, "dpdp", _not_published))
+
+
+def _not_published(content: Any) -> Checkpoint:
+    remedy = "Load a published codebook with slmcore.clustering.codebook.load, and give its codes to DPDPQuantizer."
+    raise CheckpointError(must("checkpoint", "a quantiser that save_pretrained wrote", "a pickle", remedy))

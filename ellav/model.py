@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ellav.constraint import PhonesInOrder, PhonesOfLengths
 from ellav.tokenizer import EOP, EllaVTokenizer
 from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.decoding import Decoded, Rule, decode
 from slmcore.layers.int8 import Scheme, quantize_linears
 from slmcore.layers.sampling import Sampler
@@ -26,7 +27,7 @@ __all__ = ["EllaV", "load", "published"]
 _MOST_AT_ONCE = 64
 
 
-class EllaV(nn.Module):
+class EllaV(Saved):
     """ELLA-V's autoregressive part with one codec level (Song et al. 2024, arXiv 2401.07333)."""
 
     def __init__(
@@ -55,6 +56,14 @@ class EllaV(nn.Module):
         tokenizer = EllaVTokenizer.from_dict(checkpoint.tokenizer or {})
         return build(lambda: cls(config, tokenizer, checkpoint.operating_point, longest), checkpoint.state)
 
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> EllaV:
+        """Load a published or saved model: a file, a folder with one, or `hf://owner/repo`.
+
+        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        """
+        return load(weights_file(path))
+
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """This model as a checkpoint."""
         longest = {} if self.longest_seconds is None else {"longest_seconds": self.longest_seconds}
@@ -68,9 +77,19 @@ class EllaV(nn.Module):
         )
 
     @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.transformer.tok_embeddings.weight.device
+    def k(self) -> int:
+        """Number of units, or of phonemes."""
+        return self.tokenizer.num_phone_types
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second of the units."""
+        return self.tokenizer.phone_token_rate
+
+    @property
+    def num_codes(self) -> int:
+        """Number of different codec tokens."""
+        return self.tokenizer.num_codec_types
 
     def quantize(self, scheme: Scheme) -> None:
         """Round the weights to int8, for decoding on a CPU."""

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mistral_ulm.export import to_transformers
 from mistral_ulm.tokenizer import BOS, UnitTokenizer
 from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.language.generation import check_prompts, continued
 from slmcore.language.scoring import sequence_logprobs
 from slmcore.layers.int8 import Scheme, quantize_linears
@@ -26,7 +28,7 @@ from slmcore.units import OperatingPoint, Units
 __all__ = ["Generated", "UnitLM", "load", "published"]
 
 
-class UnitLM(nn.Module):
+class UnitLM(Saved):
     """Language model over units: BOS = 0, unit u = u + 1 (DP-SLM, arXiv 2505.23494, section 3.3)."""
 
     def __init__(self, config: TransformerConfig, operating_point: OperatingPoint | None = None) -> None:
@@ -39,6 +41,19 @@ class UnitLM(nn.Module):
         """The model that a checkpoint of kind "ulm" holds."""
         config = TransformerConfig.from_args(checkpoint.config)
         return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> UnitLM:
+        """Load a published or saved model: a file, a folder with one, or `hf://owner/repo`.
+
+        Example: `UnitLM.from_pretrained("ulm.pt").logprobs([[3, 1, 4]])`. Raises FileNotFoundError, or CheckpointError
+        for a file that is damaged or of another kind.
+        """
+        return load(weights_file(path))
+
+    def to_transformers(self) -> Any:
+        """Return the same model as a `transformers.MistralForCausalLM` over ids; see `export`."""
+        return to_transformers(self.transformer)
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """This model as a checkpoint."""
@@ -59,11 +74,6 @@ class UnitLM(nn.Module):
     def tokenizer(self) -> UnitTokenizer:
         """Tokenizer of its units."""
         return UnitTokenizer(self.k)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.transformer.tok_embeddings.weight.device
 
     def forward(self, ids: Tensor, seqlens: Sequence[int]) -> Tensor:
         """The published packed call: logits (sum of seqlens, vocab) of sequences laid end to end in ids (sum,)."""

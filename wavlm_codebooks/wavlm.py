@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,64 +14,22 @@ from torch import Tensor, nn
 
 from slmcore.batching import batches
 from slmcore.checks import as_int
-from slmcore.errors import CheckpointError, must
-from slmcore.files.checkpoint import Checkpoint, build, fold_weight_norm, read
+from slmcore.errors import must
+from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.precision import LayerNorm32
 from slmcore.threads import for_linears
 from slmcore.units import OperatingPoint
+from wavlm_codebooks.config import WavLMConfig
+from wavlm_codebooks.export import to_transformers
 from wavlm_codebooks.features import Windows, collate, prepare, windowed
 from wavlm_codebooks.layers import Block, Frontend, PositionBias, PositionConv
+from wavlm_codebooks.published import published
 
 __all__ = ["WavLM", "WavLMConfig", "load", "published"]
 
-ConvLayers = tuple[tuple[int, int, int], ...]
 
-
-@dataclass(frozen=True, kw_only=True)
-class WavLMConfig:
-    """Sizes of a WavLM; those of `wavlm_large` in brackets."""
-
-    conv_layers: ConvLayers
-    """(channels, kernel, stride) of each frontend layer [(512, 10, 5), 4 x (512, 3, 2), 2 x (512, 2, 2)]."""
-    dim: int
-    """Width of the features [1024]."""
-    ffn_dim: int
-    """Width inside the feed-forward layers [4096]."""
-    heads: int
-    """Attention heads [16]."""
-    layers: int
-    """Transformer blocks [24]."""
-    conv_pos: int
-    """Kernel of the positional convolution, frames [128]."""
-    conv_pos_groups: int
-    """Its groups [16]."""
-    num_buckets: int
-    """Buckets of relative positions, both signs together [320]."""
-    max_distance: int
-    """Distance from which on all positions share a bucket, frames [800]."""
-
-    def __post_init__(self) -> None:
-        # JSON has lists only.
-        object.__setattr__(self, "conv_layers", tuple(tuple(layer) for layer in self.conv_layers))
-        if self.dim % self.heads or self.dim % self.conv_pos_groups:
-            remedy = f"It has {self.heads} heads and {self.conv_pos_groups} groups."
-            raise ValueError(must("dim", "a multiple of heads and conv_pos_groups", self.dim, remedy))
-
-    @property
-    def hop(self) -> int:
-        """Samples from one frame to the next."""
-        return math.prod(stride for _, _, stride in self.conv_layers)
-
-    @property
-    def field(self) -> int:
-        """Samples that one frame of the frontend sees."""
-        field, step = 1, 1
-        for _, kernel, stride in self.conv_layers:
-            field, step = field + (kernel - 1) * step, step * stride
-        return field
-
-
-class WavLM(nn.Module):
+class WavLM(Saved):
     """Speech encoder. `features` is what most callers need; `forward` is for batches and training.
 
     Under `.to(torch.bfloat16)` or `.half()` the layer norms, the gates and the position bias stay float32 (the gated
@@ -194,6 +150,19 @@ class WavLM(nn.Module):
         config = WavLMConfig(**checkpoint.config)
         return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
 
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> WavLM:
+        """Load a published or saved encoder: a file, a folder with one, or `hf://owner/repo`.
+
+        Example: `WavLM.from_pretrained("WavLM-Large.pt").features(wav, sr, layer=11)`. Raises FileNotFoundError, or
+        CheckpointError for a file that is damaged or of another kind.
+        """
+        return load(weights_file(path))
+
+    def to_transformers(self) -> Any:
+        """Return the same encoder as a `transformers.WavLMModel`, in float32 and evaluation mode; see `export`."""
+        return to_transformers(self)
+
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """The model as a checkpoint that `slmcore.files.checkpoint.save` writes."""
         return Checkpoint(
@@ -208,11 +177,6 @@ class WavLM(nn.Module):
     def _padding(self) -> int:
         # One frame is to stand for each hop.
         return (self.config.field - self.hop) // 2
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        return self.mask_embedding.device
 
     def _pad(self, wav: Tensor) -> Tensor:
         return F.pad(wav, (self._padding, self._padding))
@@ -250,77 +214,3 @@ class WavLM(nn.Module):
 def load(path: str | Path) -> WavLM:
     """The encoder of a model file, published (`.pt`) or of the project (`.safetensors`)."""
     return WavLM.from_checkpoint(read(path, "wavlm", published))
-
-
-_RENAMED = (
-    (r"^mask_emb$", "mask_embedding"),
-    (r"^feature_extractor\.conv_layers\.(\d+)\.0\.", r"frontend.\1."),
-    (r"^feature_extractor\.conv_layers\.(\d+)\.2\.1\.", r"frontend.\1.norm."),
-    (r"^layer_norm\.", "input_norm."),
-    (r"^post_extract_proj\.", "input_proj."),
-    (r"^encoder\.layer_norm\.", "output_norm."),
-    (r"^encoder\.pos_conv\.0\.", "position_conv."),
-    (r"^encoder\.layers\.0\.self_attn\.relative_attention_bias\.", "position_bias."),
-    (r"^encoder\.layers\.(\d+)\.", r"blocks.\1."),
-    (r"\.self_attn\.grep_linear\.", ".attention.gate_proj."),
-    (r"\.self_attn\.grep_a$", ".attention.gate_scale"),
-    (r"\.self_attn\.", ".attention."),
-    (r"\.self_attn_layer_norm\.", ".attention_norm."),
-    (r"\.final_layer_norm\.", ".ffn_norm."),
-)
-_NEEDED: dict[str, Any] = {
-    "extractor_mode": "layer_norm",
-    "layer_norm_first": True,
-    "conv_bias": False,
-    "activation_fn": "gelu",
-    "relative_position_embedding": True,
-    "gru_rel_pos": True,
-}
-
-
-def published(obj: Mapping[str, Any]) -> Checkpoint:
-    """Translate `{'cfg', 'model'}` as published; what of cfg matters in training only is left out.
-
-    Raises CheckpointError for the variants that are another architecture (`wavlm_base`).
-    """
-    cfg, state = obj["cfg"], fold_weight_norm(obj["model"])
-    for name, needed in _NEEDED.items():
-        if cfg[name] != needed:
-            raise CheckpointError(
-                must(f"cfg[{name!r}]", repr(needed), cfg[name], "Only WavLM large's design is known.")
-            )
-    config = WavLMConfig(
-        conv_layers=_parse_conv_layers(cfg["conv_feature_layers"]),
-        dim=cfg["encoder_embed_dim"],
-        ffn_dim=cfg["encoder_ffn_embed_dim"],
-        heads=cfg["encoder_attention_heads"],
-        layers=cfg["encoder_layers"],
-        **{name: cfg[name] for name in ("conv_pos", "conv_pos_groups", "num_buckets", "max_distance")},
-    )
-    return Checkpoint(kind="wavlm", config=asdict(config), state={_rename(k): v for k, v in state.items()})
-
-
-def _rename(key: str) -> str:
-    for pattern, name in _RENAMED:
-        key = re.sub(pattern, name, key)
-    return key
-
-
-def _parse_conv_layers(text: str) -> ConvLayers:
-    """Read `[(512,10,5)] + [(512,3,2)] * 4` without evaluating it: lists, their sums and repeats."""
-    wrong = CheckpointError(must("cfg['conv_feature_layers']", "a sum of lists of (channels, kernel, stride)", text))
-
-    def value(node: ast.expr) -> list[tuple[int, int, int]]:
-        match node:
-            case ast.List():
-                return ast.literal_eval(node)
-            case ast.BinOp(left, ast.Add(), right):
-                return value(left) + value(right)
-            case ast.BinOp(left, ast.Mult(), ast.Constant(int(times))) if times <= 100:
-                return value(left) * times
-        raise wrong
-
-    try:
-        return tuple(value(ast.parse(text, mode="eval").body))
-    except SyntaxError:
-        raise wrong from None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from slmcore import audio
 from slmcore.batching import by_length
 from slmcore.files.checkpoint import Checkpoint, build, read
+from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetEncoder
 from slmcore.layers.vq import EuclideanCodebook
 from slmcore.threads import for_linears, for_products
@@ -35,7 +36,7 @@ class Reconstruction(NamedTuple):
     """(B, frames), int64."""
 
 
-class WavTokenizer(nn.Module):
+class WavTokenizer(Saved):
     """Encoder, codebook and decoder. Made by `load` or `from_checkpoint`, or from a config for training.
 
     `.to(torch.bfloat16)` and `.half()` are allowed: codebook, distances, norms and the inverse STFT stay in float32, so
@@ -65,6 +66,15 @@ class WavTokenizer(nn.Module):
         """The model that a checkpoint describes, in float32 and eval mode; a CheckpointError if it does not fit."""
         config = WavTokenizerConfig.from_dict(checkpoint.config)
         return build(lambda: cls(config), renamed(checkpoint.state))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> WavTokenizer:
+        """Load a published or saved codec: a file, a folder with one, or `hf://owner/repo`.
+
+        Example: `WavTokenizer.from_pretrained("WavTokenizer_small_600_24k_4096.ckpt").encode_wav(wav, sr)`. Raises
+        FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        """
+        return load(weights_file(path))
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Config and weights, to be written with `slmcore.files.checkpoint.save`."""

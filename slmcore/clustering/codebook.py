@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from slmcore.clustering import kmeans
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, read
+from slmcore.files.pretrained import Savable, weights_file
 from slmcore.units import OperatingPoint
 
 __all__ = ["Codebook", "load", "published"]
 
 
 @dataclass(frozen=True, eq=False)
-class Codebook:
+class Codebook(Savable):
     """Codes for the features of one layer of one encoder."""
 
     codes: Tensor
@@ -42,6 +44,11 @@ class Codebook:
         return self.codes.shape[1]
 
     @property
+    def device(self) -> torch.device:
+        """Device of the codes."""
+        return self.codes.device
+
+    @property
     def config(self) -> dict[str, int]:
         """Sizes, as written to model files."""
         return {"k": self.k, "dim": self.dim}
@@ -54,6 +61,14 @@ class Codebook:
     def from_checkpoint(cls, checkpoint: Checkpoint) -> Codebook:
         """The codebook of a checkpoint of kind "codebook", in float32."""
         return cls(checkpoint.state["codebook"].float(), checkpoint.operating_point)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> Codebook:
+        """Load a published or saved codebook: a file, a folder with one, or `hf://owner/repo`.
+
+        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        """
+        return load(weights_file(path))
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """The codebook as a checkpoint that `slmcore.files.checkpoint.save` writes."""

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmcore.errors import WITHOUT_NETWORK, FetchError, OfflineError, must
-from slmcore.files.cache import Wanted, cache_folder, obtain, offline, verify_cached
+from slmcore.errors import must
+from slmcore.files import model_hub
+from slmcore.files.cache import Wanted, cache_folder, obtain, verify_cached
 from slmcore.files.digests import check, read_record, sha256_of
-from slmcore.files.download import Policy, innermost
+from slmcore.files.download import Policy
 from slmcore.files.registry import Row
 from slmcore.files.rows import file_name
 from slmcore.zoos import built_in_zoos, shared_names
@@ -20,7 +21,6 @@ __all__ = ["Policy", "Status", "cache_folder", "fetch", "resolve", "status", "ve
 
 log = logging.getLogger(__name__)
 
-_HUB = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?/(?P<file>[^?#]+)", re.ASCII)
 _KINDS_OF_PLACES = {"package": "shipped", "hf": "unknown"}
 _PACKAGE = re.compile(r"package://(?P<package>[a-zA-Z_][\w.]*)/(?P<file>[^/]+)", re.ASCII)
 
@@ -71,7 +71,7 @@ def fetch(row_or_url: Row | str, *, progress: bool = True, policy: Policy | None
     if scheme in ("https", "http"):
         return obtain(_wanted(row_or_url), progress=progress, policy=policy)
     if scheme == "hf":
-        return _checked(_from_hub(url), _digits(row_or_url))
+        return _checked(model_hub.file_of(url), _digits(row_or_url))
     if scheme == "package":
         return _checked(_from_package(url), _digits(row_or_url))
     raise ValueError(must("url", "https://, http://, hf://owner/repo/file or package://package/file", url))
@@ -85,7 +85,7 @@ def verify(source: Row | str | Path) -> str:
     address = source.url if isinstance(source, Row) else str(source)
     if address.startswith(("https://", "http://")):
         return verify_cached(_wanted(source if isinstance(source, Row) else address), again=True).sha256
-    path = _from_hub(address, local_only=True) if address.startswith("hf://") else resolve(source)
+    path = model_hub.file_of(address, local_only=True) if address.startswith("hf://") else resolve(source)
     found, record = sha256_of(path), read_record(path)
     check(found, _digits(source) or (record.sha256 if record else ""), path, "It was damaged or replaced.")
     return found
@@ -96,7 +96,7 @@ def status(row: Row) -> Status:
     try:
         if row.url.startswith(("https://", "http://")):
             return _cached_status(row)
-        path = _from_hub(row.url, local_only=True) if row.url.startswith("hf://") else resolve(row)
+        path = model_hub.file_of(row.url, local_only=True) if row.url.startswith("hf://") else resolve(row)
     except FileNotFoundError:
         return Status(state="absent")
     except OSError as error:
@@ -145,26 +145,3 @@ def _from_package(url: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{url} is not part of this installation. Install slmzoo again.")
     return path
-
-
-def _from_hub(url: str, local_only: bool = False) -> Path:
-    match = _HUB.fullmatch(url)
-    if match is None or not all(re.fullmatch(r"(?!\.)[\w. +=-]+", part) for part in match["file"].split("/")):
-        raise ValueError(must("url", "hf://owner/repo/file or hf://owner/repo@revision/file", url))
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    local_only = local_only or offline()
-    try:
-        return Path(
-            hf_hub_download(match["repo"], match["file"], revision=match["revision"], local_files_only=local_only)
-        )
-    except LocalEntryNotFoundError as error:
-        if offline():
-            raise OfflineError(f"{url} is not in Hugging Face's cache, and SLMZOO_OFFLINE=1 forbids more.") from None
-        if local_only:
-            raise FileNotFoundError(f"{url} is not in Hugging Face's cache. Fetch it first.") from None
-        raise FetchError(f"Could not download {url}: {innermost(error)}. {WITHOUT_NETWORK}") from None
-    except Exception as error:  # what the library raises differs between its versions
-        remedy = "Check the name, and `hf auth login` if it is private."
-        raise FetchError(f"Could not download {url}: {error}. {remedy}") from None

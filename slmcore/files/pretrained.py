@@ -1,18 +1,21 @@
-"""Weights as a file, or as the folder in which they were published or saved."""
+"""Weights as a file, a folder in which they were published or saved, or a repository of the Hugging Face hub."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
 from slmcore.errors import must
+from slmcore.files import model_hub
 from slmcore.files.checkpoint import Checkpoint, save
+from slmcore.files.fetch import resolve
 
-__all__ = ["Saved", "weights_file"]
+__all__ = ["Publishable", "Savable", "Saved", "local_folder", "weights_file"]
 
 _SAVED_NAME = "model.safetensors"
 """Name of the project's own weights in a folder."""
@@ -20,11 +23,15 @@ _SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".dev", ".bin")
 
 
 def weights_file(path: str | Path) -> Path:
-    """Return the weights that `path` names: a file, or a folder with `model.safetensors` or one file of weights.
+    """Return the file of the weights that `path` names.
 
-    Raises FileNotFoundError where there is none, ValueError where a folder leaves a choice.
+    `path`: a file, or a folder with `model.safetensors` or one file of weights, on this machine; `hf://owner/repo`,
+    such a folder on the Hugging Face hub; or `hf://owner/repo/file` or another URL of a file. Raises FileNotFoundError
+    where there are no weights, ValueError where a folder leaves a choice, FetchError for a download that fails.
     """
-    path = Path(path).expanduser()
+    if isinstance(path, str) and "://" in path and not model_hub.is_folder(path):
+        return resolve(path)
+    path = local_folder(path)
     if path.is_file():
         return path
     if not path.is_dir():
@@ -40,19 +47,59 @@ def weights_file(path: str | Path) -> Path:
     return found[0]
 
 
-class Saved(nn.Module):
-    """A model that is written to a folder in the project's format."""
+def local_folder(path: str | Path) -> Path:
+    """Return the folder on this machine that `path` or `hf://owner/repo[@revision]` names; a path need not exist."""
+    if isinstance(path, str) and model_hub.is_folder(path):
+        return model_hub.folder_of(path)
+    return Path(path).expanduser()
+
+
+class Publishable:
+    """An object that is written to a folder, and so to a repository of the Hugging Face hub."""
+
+    def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
+        """Write the object into a folder, which is made if it does not exist."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is saved.")
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        private: bool | None = None,
+        message: str | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Upload to the Hugging Face hub, by the account of `hf auth login`, what `save_pretrained` writes.
+
+        `repo`: "owner/name", made if it does not exist, and then `private` or not. Returns its address,
+        "hf://owner/name", which `from_pretrained` loads.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, provenance)
+            message = message or f"Upload {type(self).__name__}"
+            return model_hub.upload(Path(folder), repo, private=private, message=message)
+
+
+class Savable(Publishable):
+    """A model that is one file in the project's format."""
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config and weights, and where they come from."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its checkpoint holds.")
 
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
-        """Write the model into a folder, which is made; return the file, which `from_pretrained` loads."""
-        path = Path(folder) / _SAVED_NAME
+        """Write the model into a folder, which is made; return the file, which `from_pretrained` loads.
+
+        `provenance`: where the weights come from, such as recipe, data and licence.
+        """
+        path = Path(folder).expanduser() / _SAVED_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         save(path, self.checkpoint(provenance))
         return path
+
+
+class Saved(Savable, nn.Module):
+    """A module that is one file in the project's format."""
 
     @property
     def device(self) -> torch.device:
