@@ -43,6 +43,16 @@ class EllaVSynthesizer(nn.Module):
     """Whether `speak` can keep the durations of units."""
 
     @property
+    def models(self) -> dict[str, EllaV | WavTokenizer]:
+        """Models that it is made of, by the names of its arguments."""
+        return {"ellav": self.ellav, "codec": self.codec}
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.ellav.device
+
+    @property
     def operating_point(self) -> OperatingPoint | None:
         """Operating point of the units that it speaks."""
         return self.ellav.operating_point

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 __all__ = ["KINDS", "Kind", "Role"]
 
-Role = Literal["encoder", "codebook", "language model", "acoustic model", "codec", "tokenizer"]
+Role = Literal["encoder", "codebook", "quantizer", "language model", "acoustic model", "codec", "tokenizer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ KINDS = {
             keys=frozenset({"codebook"}),
             point=("k", "layer"),
         ),
+        Kind(name="dpdp", role="quantizer", loader="dpdp.quantizer:load"),
         Kind(
             name="ulm",
             role="language model",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from slmcore import audio
 from slmcore.checks import whole
 from slmcore.errors import must
+from slmcore.files.pretrained import Publishable, local_folder
 from slmcore.files.rows import Row
 from slmcore.roles import (
     Codec,
@@ -26,13 +28,14 @@ from slmcore.roles import (
     point_of,
 )
 from slmcore.units import Codes, OperatingPoint, Units
+from slmzoo.saved import ROLES, read_pipeline, write_pipeline
 from slmzoo.segments import cut, is_short, segments_of
 from slmzoo.segments import joined as joined_segments
 
 __all__ = ["Continuation", "Pipeline", "Speech"]
 
 
-class Pipeline(nn.Module):
+class Pipeline(nn.Module, Publishable):
     """Encoder, quantiser, unit language model, synthesiser and codec that belong together (`slmcore.roles`).
 
     There is an encoder and a quantiser, or a codec; a verb whose role is missing raises a ValueError that names it. All
@@ -64,6 +67,31 @@ class Pipeline(nn.Module):
         self.synthesizer, self._codec = synthesizer, codec
         self.sources = dict(sources or {})
         self.eval()
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> Pipeline:
+        """Load a saved pipeline, on the CPU: a folder, or `hf://owner/repo`.
+
+        Example: `Pipeline.from_pretrained("my-pipeline").to("cuda")`. Raises FileNotFoundError, or CheckpointError for
+        a folder that is damaged.
+        """
+        parts, sources = read_pipeline(local_folder(path))
+        return cls(**parts, sources=sources)
+
+    def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
+        """Write the models by role, and a `pipeline.json` that names them, into a folder; return that file.
+
+        `provenance`: where the weights come from, such as recipe, data and licence. A tokenizer other than the language
+        model's own is not kept. Raises ValueError for a part that cannot be saved.
+        """
+        parts = {role: getattr(self, "_codec" if role == "codec" else role) for role in ROLES}
+        parts = {role: part for role, part in parts.items() if part is not None}
+        return write_pipeline(Path(folder).expanduser(), parts, self.sources, provenance)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the first model's weights."""
+        return next((tensor.device for tensor in (*self.parameters(), *self.buffers())), torch.device("cpu"))
 
     @property
     def operating_point(self) -> OperatingPoint | None:

@@ -218,6 +218,7 @@ SYSTEM = System(
     ),
     language_model=lambda where, wanted: ulm(wanted.variant, k=wanted.k, lmbda=wanted.lmbda, where=where)[0],
     codec=lambda where, wanted: codec(where=where),
+    composed=EllaVSynthesizer,
     synthesizer=lambda where, wanted: EllaVSynthesizer(
         ellav(k=wanted.k, lmbda=wanted.lmbda, where=where), codec(where=where)
     ),

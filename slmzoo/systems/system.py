@@ -29,6 +29,8 @@ class System:
     language_model: Callable[[Source, Choice], UnitLanguageModel] | None = None
     synthesizer: Callable[[Source, Choice], Synthesizer] | None = None
     codec: Callable[[Source, Choice], Codec] | None = None
+    composed: Callable[..., Synthesizer] | None = None
+    """Makes the synthesiser of the models that its `models` names, when a saved pipeline is loaded."""
     parts: tuple[str, ...]
     """Kinds of the models that make its pipeline."""
     kinds: tuple[Kind, ...] = ()

@@ -1,0 +1,117 @@
+"""Pipelines as folders: a `pipeline.json` that names the kinds of their models by role, and a file for each model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from slmcore.errors import CheckpointError, must
+from slmcore.files import atomic
+from slmcore.files.checkpoint import save
+from slmcore.files.rows import Row
+from slmzoo import systems
+
+__all__ = ["ROLES", "read_pipeline", "write_pipeline"]
+
+ROLES = ("encoder", "quantizer", "ulm", "synthesizer", "codec")
+FILE, FORMAT, VERSION = "pipeline.json", "slmzoo-pipeline", 1
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+
+def write_pipeline(
+    folder: Path, parts: Mapping[str, Any], sources: Mapping[str, Row], provenance: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the parts of a pipeline by role, and the rows that they were loaded from; return `pipeline.json`.
+
+    A part has a `checkpoint`, or is made of models that have one: its `models` by the names of its constructor's
+    arguments, for the system that makes it of these (`System.composed`). Raises ValueError for a part without either.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "system": _system_of(parts), "parts": {}}
+    for role, part in parts.items():
+        content["parts"][role] = _written(folder, role, part, provenance)
+    content["sources"] = {kind: asdict(row) for kind, row in sources.items()}
+    with atomic.replacing(folder / FILE) as file:
+        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return folder / FILE
+
+
+def read_pipeline(folder: Path) -> tuple[dict[str, Any], dict[str, Row]]:
+    """Load the parts by role, on the CPU, and the rows, from a folder that `write_pipeline` wrote.
+
+    Raises FileNotFoundError for a file that is missing, CheckpointError for a damaged one or another version.
+    """
+    content = _content(folder)
+    try:
+        parts = {_checked(role, ROLES): _read(folder, role, named, content) for role, named in content["parts"].items()}
+        return parts, {kind: Row(**row) for kind, row in content["sources"].items()}
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(f"{folder / FILE} does not describe a pipeline: {error}") from error
+
+
+def _system_of(parts: Mapping[str, Any]) -> str | None:
+    """Return the system that makes the composed parts of their models; None where all are single models."""
+    made = {type(part) for part in parts.values() if hasattr(part, "models")}
+    if not made:
+        return None
+    fitting = [name for name in systems.names() if made <= {systems.find(name).composed}]
+    if not fitting:
+        names = ", ".join(sorted(each.__name__ for each in made))
+        raise ValueError(must("pipeline", "of parts that a system composes (`System.composed`)", names))
+    return fitting[0]
+
+
+def _written(folder: Path, role: str, part: Any, provenance: Mapping[str, Any] | None) -> str | dict[str, str]:
+    if hasattr(part, "models"):
+        return {name: _saved(folder / f"{role}.{name}", model, provenance) for name, model in part.models.items()}
+    return _saved(folder / role, part, provenance)
+
+
+def _saved(path: Path, model: Any, provenance: Mapping[str, Any] | None) -> str:
+    if not hasattr(model, "checkpoint"):
+        raise ValueError(must(path.name, "a model that can be saved, with a `checkpoint`", type(model).__name__))
+    checkpoint = model.checkpoint(provenance)
+    save(_file(path), checkpoint)
+    return checkpoint.kind
+
+
+def _read(folder: Path, role: str, named: Any, content: Mapping[str, Any]) -> Any:
+    if isinstance(named, str):
+        return _loaded(folder / role, named)
+    composed = systems.find(content["system"]).composed
+    if composed is None:
+        raise ValueError(must("system", f"one that composes its {role}", content["system"]))
+    return composed(**{name: _loaded(folder / f"{role}.{_checked(name)}", kind) for name, kind in named.items()})
+
+
+def _loaded(path: Path, kind: str) -> Any:
+    return systems.kinds()[_checked(kind, systems.kinds())].load(_file(path))
+
+
+def _file(path: Path) -> Path:
+    return path.with_name(path.name + ".safetensors")
+
+
+def _checked(name: str, known: Any = None) -> str:
+    if not _NAME.fullmatch(name) or (known is not None and name not in known):
+        raise ValueError(must("name", f"one of {', '.join(known)}" if known else "letters, digits and _", name))
+    return name
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"No {FILE} in {folder}. Give a folder that Pipeline.save_pretrained wrote.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+        raise CheckpointError(f"{path} is no {FORMAT} of version {VERSION}.")
+    return content
