@@ -28,7 +28,6 @@ __all__ = ["CpuSearch", "decode"]
 
 _BLOCK_BYTES = 4 << 20  # what a core keeps near itself
 _LIMIT_TASK_FRAMES = 256
-_LONG = 1 << 23  # multiply-adds that are worth several threads: a block has but one product
 _loops_for = Loops()
 
 
@@ -40,7 +39,7 @@ def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], nu
     lengths = [len(x) for x in features]
     k, dim = codes.shape
     device = codes.norms.device
-    with for_products(device, sum(lengths) * len(lmbdas), k * dim, _LONG):
+    with for_products(device, sum(lengths) * len(lmbdas), k * dim):
         search = search_for(device)(k, lmbdas, lengths, device)
         return _run(search, features, codes, num_neighbors)
 

@@ -1,8 +1,8 @@
 """Number of CPU threads by the work there is: threads that wait for each other need a core each.
 
 A matrix product on several threads ends when the last of them has. Where another program holds one of the cores, each
-product waits for the scheduler's next turn, some milliseconds: nothing beside a long product, but ten times what the
-products of a small model take. Those are computed by one thread.
+product waits for the scheduler's next turn, some milliseconds: little beside a batch's products, but ten times what the
+steps of a small decoder take. Those are computed by one thread.
 """
 
 from __future__ import annotations
@@ -35,18 +35,17 @@ __all__ = [
 
 _WIDE = 1 << 20
 """Weights, 4 MB of them, that several threads read faster however few vectors they are multiplied with."""
-LONG = 1 << 27
-"""Multiply-adds of a product that lasts about as long as a turn of the scheduler, 3 ms."""
+LONG = 1 << 23
+"""Multiply-adds of a product that lasts some tenths of a millisecond, many times what threads need to meet."""
 _FOUND = torch.get_num_threads()
 
 
-def worth(rows: int, weights: int, long: int = LONG) -> bool:
+def worth(rows: int, weights: int) -> bool:
     """Return whether products of `rows` vectors with a matrix of so many `weights` are worth several CPU threads.
 
-    The answer depends on the work alone, never on the machine, so that results do not either. `long`: multiply-adds of
-    a product that is; fewer where only one or two products wait for each other.
+    The answer depends on the work alone, never on the machine, so that results do not either.
     """
-    return weights >= _WIDE or rows * weights >= long
+    return weights >= _WIDE or rows * weights >= LONG
 
 
 class Layered(Protocol):
@@ -80,14 +79,14 @@ def one_unless_worth(device: torch.device) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def for_products(device: torch.device, rows: int, weights: int, long: int = LONG) -> Iterator[None]:
+def for_products(device: torch.device, rows: int, weights: int) -> Iterator[None]:
     """Compute with the CPU threads that products of `rows` vectors with matrices of so many `weights` are worth.
 
     One thread for small products, otherwise as many as torch has, up to the quota of a container. The number is
     restored afterwards, in whatever order threads of a program enter and leave. What the user has set stays as it is
-    (`set_by_user`); on other devices nothing changes. `long` as in `worth`.
+    (`set_by_user`); on other devices nothing changes.
     """
-    most = cores.available() if worth(rows, weights, long) else 1
+    most = cores.available() if worth(rows, weights) else 1
     with nullcontext() if device.type != "cpu" or set_by_user() else _Lowered(most):
         yield
 

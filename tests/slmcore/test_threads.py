@@ -45,18 +45,14 @@ def transformer(dim: int, hidden_dim: int) -> Transformer:
     [
         (1, WIDE - 1, False),
         (1, WIDE, True),
-        (128, WIDE - 1, False),
-        (129, WIDE - 1, True),
+        (8, WIDE - 1, False),
+        (9, WIDE - 1, True),
         (threads.LONG, 1, True),
         (threads.LONG - 1, 1, False),
     ],
 )
 def test_wide_products_and_long_ones_are_worth_several(rows, weights, expected):
     assert worth(rows, weights) is expected
-
-
-def test_few_products_are_worth_several_earlier():
-    assert worth(64, 1000, 64_000) and not worth(63, 1000, 64_000)
 
 
 def test_small_products_take_one_thread_and_the_number_comes_back(many):

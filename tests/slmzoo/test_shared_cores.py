@@ -72,12 +72,16 @@ def test_units_scores_and_speech_take_one_thread_and_leave_the_number(many, weig
     assert torch.get_num_threads() == many
 
 
-def test_the_codec_encodes_with_one_thread(many, demo):
+def test_the_codec_encodes_a_syllable_with_one_thread_and_a_sentence_with_all(many, demo):
     assert demo.synthesizer is not None
-    seen = watched(demo.synthesizer.codec.encoder)
+    codec = demo.synthesizer.codec
+    seen = watched(codec.encoder)
     wav, rate = audio.load(SAMPLE)
-    demo.synthesizer.codec.encode(wav, rate)
+    codec.encode(wav[:, : rate // 20], rate)
     assert seen == {1}
+    seen.clear()
+    codec.encode(wav, rate)
+    assert seen == {many}
 
 
 def test_windows_of_long_speech_take_one_thread(many, demo, monkeypatch):
