@@ -31,6 +31,8 @@ if _typing.TYPE_CHECKING:
     from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
     from slmcore.files.registry import Registries
     from slmzoo.pipeline import Pipeline
+    from soundstream import SoundStream
+    from speechtokenizer import SpeechTokenizer
     from wavlm_codebooks import WavLM
     from wavtokenizer import WavTokenizer
 
@@ -243,6 +245,37 @@ def small_320_24k_4096(
     from slmzoo.systems import dp_slm
 
     return dp_slm.codec_with_verbs("small_320_24k_4096", pretrained=pretrained, **options)
+
+
+def speechtokenizer(variant: str | None = None, **options: Unpack[_Options]) -> SpeechTokenizer:
+    """SpeechTokenizer at 50 frames of 8 codes a second (16 kHz, 1024 codes each; Zhang et al. 2023, arXiv 2308.16692).
+
+    `variant` is "hubert_avg" (default, LibriSpeech) or "snake" (LibriSpeech and Common Voice). Level 1 holds what is
+    said, the others how. `model.encode(x)` takes waveforms (B, 1, samples) at 16 kHz and gives codes (8, B, frames),
+    `model.decode(codes)` waveforms (B, 1, frames * 320); `model.encode_wav(wav, sr)` takes any rate and gives `Codes`,
+    which `model.decode_codes` turns into a waveform (1, samples); `model.convert(content, voice)` exchanges levels.
+    A config.json beside a published `checkpoint=` is read, and must be whole.
+    Options: zoo, checkpoint, map_location, progress, registry.
+
+    Example: `torch.hub.load("slmzoo/slmzoo", "speechtokenizer").encode_wav(wav, sr).codes[0]`
+    """
+    from slmzoo.systems import speechtokenizer as system
+
+    return system.codec(variant, **{"zoo": "speechtokenizer", **options})
+
+
+def soundstream(variant: str | None = None, **options: Unpack[_Options]) -> SoundStream:
+    """SoundStream, of your own training or of published weights in the same key scheme (arXiv 2107.03312).
+
+    No weights are published: give `checkpoint=`, or `zoo=` and `registry=` of a zoo of your own. `model.encode(wav, sr,
+    bandwidth)` takes waveforms (B, samples) and gives codes (B, levels, frames), as many levels as fit into `bandwidth`
+    kb/s; `model.decode(codes)` gives waveforms (B, samples); `model.encode_wav` and `model.decode_codes` do so for one
+    utterance with `Codes`; `model.encode_latents` and `model.decode_latents` leave the quantiser out.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import soundstream as system
+
+    return system.codec(variant, **{"zoo": "soundstream", **options})
 
 
 def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack[_PipelineOptions]) -> Pipeline:

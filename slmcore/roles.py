@@ -38,12 +38,15 @@ UnitSequence = Units | Tensor | Sequence[int]
 class Encoder(Protocol):
     """Speech to features."""
 
-    sample_rate: int
-    """Hz of the waveforms that it reads; others are resampled."""
     frame_rate: Any
     """Feature frames per second, a float."""
     operating_point: Any
     """Its name as an `OperatingPoint`, or None."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the waveforms that it reads; others are resampled."""
+        ...
 
     @property
     def dim(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,18 @@ def convert(source: str | Path, target: str | Path, kind: str | None = None) -> 
         raise ValueError(must("source", "a published .pt or .ckpt file", str(source), "It is safetensors already."))
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise ValueError(must("target", "a .safetensors file in an existing folder", str(target)))
-    found = read(source, kind, published if kind is None else known[kind].translate)
+    found = read(source, kind, partial(published if kind is None else known[kind].translate, path=source))
     save(target, _with_origin(found, source))
     return found.kind
 
 
-def published(obj: Any) -> Checkpoint:
-    """Translate what any of the published files holds; CheckpointError if it is none of them."""
+def published(obj: Any, path: Path | None = None) -> Checkpoint:
+    """Translate what any of the published files holds, with a config beside `path`; CheckpointError for another."""
     keys = set(obj) if isinstance(obj, Mapping) else set()
     kinds_known = _published_kinds().values()
     for kind in kinds_known:
-        if kind.keys <= keys:
-            return kind.translate(obj)
+        if kind.knows(keys):
+            return kind.translate(obj, path)
     if is_state_dict(obj):
         raise CheckpointError(f"This file cannot be converted: {BARE_WEIGHTS}")
     known = "; ".join(f"{kind.name}: {', '.join(sorted(kind.keys))}" for kind in kinds_known)

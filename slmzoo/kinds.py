@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 __all__ = ["KINDS", "Kind", "Role"]
@@ -22,20 +23,31 @@ class Kind:
     """`module:function` that loads a file, a path, as a model."""
     translator: str | None = None
     """`module:function` that turns the content of a published file into a `slmcore.files.checkpoint.Checkpoint`."""
+    config_beside: str | None = None
+    """`module:function` that reads the config beside a published file, of which it takes the path, or returns None."""
     keys: frozenset[str] = frozenset()
     """Keys at the top of a published file of this kind, by which it is recognised."""
+    more_keys: frozenset[str] = frozenset()
+    """Keys at the top of its published trainer's files, if they have others."""
     point: tuple[str, ...] = ()
     """Fields of the operating point that its rows are found by."""
+
+    def knows(self, keys: Set[str]) -> bool:
+        """Whether a published file with these keys at its top is of this kind."""
+        return any(wanted and wanted <= keys for wanted in (self.keys, self.more_keys))
 
     def load(self, path: Any) -> Any:
         """Load the model of a file."""
         return imported(self.loader)(path)
 
-    def translate(self, content: Any) -> Any:
-        """Translate the content of a published file."""
+    def translate(self, content: Any, path: Path | None = None) -> Any:
+        """Translate the content of a published file, with the config beside it if this kind has one."""
         if self.translator is None:
             raise ValueError(f"{self.name} has no published format other than its own. Load it as it is.")
-        return imported(self.translator)(content)
+        translate = imported(self.translator)
+        if path is None or self.config_beside is None:
+            return translate(content)
+        return translate(content, config=imported(self.config_beside)(path))
 
 
 def imported(name: str) -> Callable[..., Any]:
@@ -87,6 +99,22 @@ KINDS = {
             loader="wavtokenizer:load",
             translator="wavtokenizer:published",
             keys=frozenset({"state_dict"}),
+        ),
+        Kind(
+            name="speechtokenizer",
+            role="codec",
+            loader="speechtokenizer:load",
+            translator="speechtokenizer:published",
+            keys=frozenset({"quantizer.vq.layers.0._codebook.embed", "transform.weight"}),
+            config_beside="speechtokenizer.published:config_beside",
+            more_keys=frozenset({"generator", "discriminators"}),
+        ),
+        Kind(
+            name="soundstream",
+            role="codec",
+            loader="soundstream:load",
+            translator="soundstream:published",
+            keys=frozenset({"quantizer.vq.layers.0._codebook.embed"}),
         ),
     )
 }

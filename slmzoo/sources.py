@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
@@ -47,9 +48,12 @@ class Source:
     found: dict[str, Row] = field(default_factory=dict, init=False, compare=False, repr=False)
     """Rows found so far, by kind: those of the models that were loaded from this source."""
 
+    shared: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """Models that play several roles in a pipeline, and are loaded once, by kind and variant."""
+
     def __new__(cls, **arguments: Any) -> Source:
         """Refuse an unknown option, with the names of those that exist."""
-        known = [f.name for f in fields(cls) if f.name != "found"]
+        known = [f.name for f in fields(cls) if f.init]
         unknown = next((name for name in arguments if name not in known), None)
         if unknown is not None:
             close = get_close_matches(_ALIASES.get(unknown, unknown), known, 1, 0.4)
@@ -77,6 +81,13 @@ class Source:
         if self.checkpoint is not None:
             return wanted
         return table.variant_of(kind, wanted, zoo=self.zoo, registry=self.registry)
+
+    def once(self, kind: str, variant: str | None, load: Callable[[], Any]) -> Any:
+        """Return the model of a kind and variant, loaded when it is first wanted from this source."""
+        name = f"{kind} {variant}"
+        if name not in self.shared:
+            self.shared[name] = load()
+        return self.shared[name]
 
     def path(self, row: Row | None) -> Path:
         """The file, downloaded if it is not yet here."""

@@ -22,7 +22,7 @@ from slmcore.layers.vq import Quantized, check_codes
 from slmcore.units import Codes, OperatingPoint
 from soundstream.config import SoundStreamConfig
 from soundstream.published import published
-from soundstream.quantizer import quantizer_of
+from soundstream.quantizer import first_level, quantizer_of
 from soundstream.streaming import Stream
 from soundstream.transformer import Transformer
 
@@ -242,6 +242,19 @@ class SoundStream(Saved):
             sequence.check_made_by(self.num_codebooks, self.num_codes, self.frame_rate)
         latents = [self.dequantize(sequence.codes[None])[0] for sequence in codes]
         return by_length(latents, lambda stacked: self.decode_latents(stacked).unsqueeze(1))
+
+    @property
+    def first_codebook(self) -> Tensor:
+        """Code vectors (codes, width) of level 1, float32."""
+        return first_level(self.quantizer, torch.zeros(1, self.config.seanet.dimension, 1, device=self.device))[1]
+
+    @torch.no_grad()
+    def first_level_features(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
+        """Return the vectors (frames, width) that level 1 quantises, float32, of waveforms as of `encode_batch`."""
+        for wav in wavs:
+            audio.check(wav, sr)
+        latents = by_length([wav[0] for wav in wavs], lambda stacked: self.encode_latents(stacked, sr))
+        return [first_level(self.quantizer, each[None])[0][0].mT.float() for each in latents]
 
     @property
     def _segment(self) -> int:

@@ -9,7 +9,7 @@ from slmcore.errors import must
 from slmcore.layers.vq import Quantized, ResidualVQ
 from soundstream.config import SoundStreamConfig
 
-__all__ = ["ProjectedVQ", "SplitVQ", "quantizer_of"]
+__all__ = ["ProjectedVQ", "SplitVQ", "first_level", "quantizer_of"]
 
 
 def quantizer_of(config: SoundStreamConfig) -> ResidualVQ | ProjectedVQ | SplitVQ:
@@ -20,6 +20,16 @@ def quantizer_of(config: SoundStreamConfig) -> ResidualVQ | ProjectedVQ | SplitV
     if config.semantic:
         return SplitVQ(levels, size, dimension, config.quantizer_dimension)
     return ProjectedVQ(levels, size, dimension, config.quantizer_dimension)
+
+
+def first_level(quantizer: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what the first level quantises of latents (B, dimension, T), (B, inner, T), and its codes (K, inner)."""
+    one = quantizer.semantic if isinstance(quantizer, SplitVQ) else quantizer
+    if isinstance(one, ProjectedVQ):
+        return one.input_proj(latents), one.vq.first.embed
+    if not isinstance(one, ResidualVQ):
+        raise TypeError(must("quantizer", "one of `quantizer_of`", type(quantizer).__name__))
+    return latents, one.first.embed
 
 
 class ProjectedVQ(nn.Module):

@@ -160,10 +160,7 @@ class SpeechTokenizer(Saved):
 
     def encode_batch(self, wavs: Sequence[Tensor], sr: int) -> list[Codes]:
         """Encode waveforms (1, samples) at `sr` Hz, each as alone: only those of one length share a pass."""
-        for wav in wavs:
-            audio.check(wav, sr)
-        heard = [audio.resample(wav.to(self.device, torch.float32), sr, self.sample_rate) for wav in wavs]
-        codes = by_length(heard, lambda stacked: self.encode(stacked).transpose(0, 1))
+        codes = by_length(self._heard(wavs, sr), lambda stacked: self.encode(stacked).transpose(0, 1))
         return [Codes(found.contiguous(), self.frame_rate, self.num_codes) for found in codes]
 
     def decode_batch(self, codes: Sequence[Codes]) -> list[Tensor]:
@@ -187,12 +184,28 @@ class SpeechTokenizer(Saved):
         return self.decode_codes(Codes(mixed, content.frame_rate, content.codebook_size))
 
     @property
+    def first_codebook(self) -> Tensor:
+        """Code vectors (codes, dimension) of level 1, float32."""
+        return self.quantizer.first.embed
+
+    @torch.no_grad()
+    def first_level_features(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
+        """Return the vectors (frames, dimension) that level 1 quantises, float32, of waveforms as of `encode_batch`."""
+        latents = by_length(self._heard(wavs, sr), self._latents)
+        return [each.mT.float() for each in latents]
+
+    @property
     def _segment(self) -> int:
         return max(1, int(_SEGMENT_SECONDS * self.frame_rate))
 
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.encoder.parameters()).dtype
+
+    def _heard(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
+        for wav in wavs:
+            audio.check(wav, sr)
+        return [audio.resample(wav.to(self.device, torch.float32), sr, self.sample_rate) for wav in wavs]
 
     def _latents(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 3 or x.shape[1] != 1 or not x.shape[2]:
@@ -218,12 +231,13 @@ class SpeechTokenizer(Saved):
         return self.decoder.in_segments(vectors.to(self._dtype), self._segment).float().unsqueeze(1)
 
 
-def load(path: str | Path) -> SpeechTokenizer:
+def load(path: str | Path, beside: bool = True) -> SpeechTokenizer:
     """Load published weights (their config.json is read if it is beside them) or the project's `.safetensors`.
 
-    `path` is the file, or a folder with one. Raises FileNotFoundError, or CheckpointError for a file that is damaged
+    `path` is the file, or a folder with one. `beside` False reads all sizes off the weights: beside a file in a cache
+    may lie the config.json of another model. Raises FileNotFoundError, or CheckpointError for a file that is damaged
     or of another kind.
     """
     file = weights_file(path)
-    config = None if file.suffix == ".safetensors" else config_beside(file)
+    config = config_beside(file) if beside and file.suffix != ".safetensors" else None
     return SpeechTokenizer.from_checkpoint(read(file, "speechtokenizer", partial(published, config=config)))

@@ -75,6 +75,11 @@ class ResidualVQ(nn.Module):
         """Number of codebooks."""
         return len(self.layers)
 
+    @property
+    def first(self) -> EuclideanCodebook:
+        """The first codebook."""
+        return self._between(0, 1)[0]
+
     def encode(self, latents: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """Return the codes (last - first, B, T), int64, of levels first..last - 1 for latents (B, dimension, T).
 

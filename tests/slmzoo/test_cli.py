@@ -182,7 +182,7 @@ def test_wrong_usage_is_status_2(capsys, arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--zoo", "nowhere"), "one of dp-slm, demo, tiny"),
+        (("--zoo", "nowhere"), "demo, tiny, but is"),
         (("--k", 500, "--lmbda", 1), "(500, 4500)"),
         (("--zoo", "tiny", "--k", 21), "20"),
     ],

@@ -30,6 +30,8 @@ ENTRIES = {
     "small_600_24k_4096",
     "small_320_24k_4096",
     "pipeline",
+    "speechtokenizer",
+    "soundstream",
 }
 
 

@@ -10,22 +10,9 @@ from soundstream import SoundStream, TransformerConfig, load
 from soundstream.published import transformer_state
 from soundstream.transformer import Transformer
 from tests.reference import goldens
+from tests.reference.codec_files import soundstream_file
 
 pytestmark = pytest.mark.golden
-CODEBOOK = "quantizer.vq.layers.{}._codebook.embed"
-
-
-def published_file(path: Path, about: dict, arrays: dict[str, np.ndarray], flat: bool) -> Path:
-    state = goldens.weights(
-        about["state_dict"],
-        {"*.inited": torch.ones(1), "*.cluster_size": torch.ones_like},
-    )
-    for level in range(about["n_q"]):
-        scale, mean = (torch.from_numpy(arrays[f"codebook_{name}"][level]) for name in ("scale", "mean"))
-        embed = state[CODEBOOK.format(level)] * about["config"]["D"] ** 0.5 * scale + mean
-        state |= {CODEBOOK.format(level): embed, CODEBOOK.format(level) + "_avg": embed}
-    torch.save(state if flat else {"state_dict": state, "epoch": 1}, path)
-    return path
 
 
 def mimi_file(path: Path, about: dict, arrays: dict[str, np.ndarray]) -> Path:
@@ -85,7 +72,7 @@ def small_inputs() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("flat", [True, False])
 def test_codes_and_audio_at_every_bandwidth(tmp_path: Path, flat: bool):
-    model = load(published_file(tmp_path / "published.pt", *SMALL, flat), sample_rate=3000)
+    model = load(soundstream_file(tmp_path / "published.pt", *SMALL, flat), sample_rate=3000)
     assert (model.hop, model.frame_rate, model.num_codebooks) == (30, 100.0, SMALL[0]["n_q"])
     assert model.bandwidths == (1.0, 2.0, 3.0, 4.0)
     assert model.config.seanet.strides == tuple(reversed(SMALL[0]["config"]["ratios"]))
@@ -95,7 +82,7 @@ def test_codes_and_audio_at_every_bandwidth(tmp_path: Path, flat: bool):
 @pytest.mark.parametrize("name", ["causal_reflect", "causal_constant", "centred_constant"])
 def test_other_paddings(tmp_path: Path, name: str):
     causal, mode = name.split("_")
-    file = published_file(tmp_path / "published.pt", *SMALL, True)
+    file = soundstream_file(tmp_path / "published.pt", *SMALL, True)
     model = load(file, causal=causal == "causal", pad_mode=mode, sample_rate=3000)
     for case in ("noise1", "speech"):
         golden = {key: SMALL[1][f"{name}/{case}/{key}"] for key in ("encoder_output", "audio_latent")}
@@ -107,7 +94,7 @@ def test_other_paddings(tmp_path: Path, name: str):
 @pytest.mark.slow
 def test_the_published_size(tmp_path: Path):
     about, arrays = goldens.load("soundstream_full")
-    model = load(published_file(tmp_path / "published.pt", about, arrays, False))
+    model = load(soundstream_file(tmp_path / "published.pt", about, arrays, False))
     inputs = {
         "speech": torch.from_numpy(arrays["speech/input"])[None],
         "noise": goldens.noise(5001, goldens.seed()),

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -10,32 +9,11 @@ import torch
 
 from speechtokenizer import SpeechTokenizer
 from tests.reference import goldens
+from tests.reference.codec_files import speechtokenizer_folder
 
 pytestmark = pytest.mark.golden
 ABOUT, ARRAYS = goldens.load("speechtokenizer_small")
 LENGTHS = ("n1", "n319", "n320", "n321", "n641", "n3201", "n16007")
-
-
-def published_folder(folder: Path, about: dict, arrays: dict[str, np.ndarray], variant: str) -> Path:
-    """The weights by recipe and their config.json, as published."""
-    shapes, config = (about["variants"][variant][key] for key in ("state_dict", "config"))
-    state = goldens.weights(
-        shapes,
-        {
-            "*.inited": torch.ones(1),
-            "*.cluster_size": torch.ones(config["codebook_size"]),
-            "*.alpha": lambda made: 1 + 0.1 * made * made.shape[1] ** 0.5,
-        },
-    )
-    for level in range(config["n_q"]):
-        prefix = f"quantizer.vq.layers.{level}._codebook.embed"
-        scale, mean = (torch.from_numpy(arrays[f"{variant}/codebook_{name}"][level]) for name in ("scale", "mean"))
-        state[prefix] = state[prefix] * config["dimension"] ** 0.5 * scale + mean
-        state[prefix + "_avg"] = state[prefix]
-    folder.mkdir()
-    torch.save(state, folder / "SpeechTokenizer.pt")
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 def speech() -> torch.Tensor:
@@ -55,7 +33,7 @@ def inputs(case: str) -> torch.Tensor:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SpeechTokenizer]:
     root = tmp_path_factory.mktemp("speechtokenizer")
     return {
-        variant: SpeechTokenizer.from_pretrained(published_folder(root / variant, ABOUT, ARRAYS, variant))
+        variant: SpeechTokenizer.from_pretrained(speechtokenizer_folder(root / variant, ABOUT, ARRAYS, variant))
         for variant in ABOUT["variants"]
     }
 
@@ -122,7 +100,7 @@ def test_forward(models, variant):
 @pytest.mark.parametrize("variant", ["elu", "snake"])
 def test_the_published_size(variant, tmp_path: Path):
     about, arrays = goldens.load("speechtokenizer_full")
-    folder = published_folder(tmp_path / variant, about, arrays, variant)
+    folder = speechtokenizer_folder(tmp_path / variant, about, arrays, variant)
     model = SpeechTokenizer.from_pretrained(folder)
     (folder / "SpeechTokenizer.pt").unlink()
     inputs = {"n4801": goldens.noise(4801, goldens.seed())[None], "speech": speech()}
