@@ -28,7 +28,12 @@ __all__ = [
     "UnitSequence",
     "greedy_options",
     "options_of",
+    "point_of",
+    "scores_first",
+    "usual_new_units",
 ]
+
+_USUAL_NEW_UNITS = 150
 
 UnitSequence = Units | Tensor | Sequence[int]
 """Units of an utterance: with durations, as int64 (n,), or as a sequence of integers."""
@@ -263,6 +268,17 @@ def options_of(synthesizer: Synthesizer) -> frozenset[str]:
 def greedy_options(synthesizer: Synthesizer | None) -> dict[str, Any]:
     """Return the options of `speak` with which nothing is drawn by lot."""
     return {"top_p": 0.0} if synthesizer is not None and "top_p" in options_of(synthesizer) else {}
+
+
+def usual_new_units(ulm: UnitLanguageModel) -> int | None:
+    """Return how many units to generate where no number is asked for; None leaves it to the model's own rule."""
+    asked = inspect.signature(ulm.generate).parameters.get("max_new_units")
+    return _USUAL_NEW_UNITS if asked is None or asked.default is inspect.Parameter.empty else None
+
+
+def scores_first(ulm: UnitLanguageModel) -> bool:
+    """Whether a model scores the first unit by default: all but those with `has_bos` False."""
+    return bool(getattr(ulm, "has_bos", True))
 
 
 def point_of(part: object) -> OperatingPoint | None:

@@ -26,6 +26,7 @@ from slmcore.roles import (
     UnitSequence,
     options_of,
     point_of,
+    usual_new_units,
 )
 from slmcore.units import Codes, OperatingPoint, Units
 from slmzoo.saved import ROLES, read_pipeline, write_pipeline
@@ -201,10 +202,10 @@ class Pipeline(nn.Module, Publishable):
         return is_short(wav, sr, self._synthesizer().longest_segment)
 
     def _keep(self, asked: bool | None, long: bool) -> bool | None:
-        """Whether units keep their durations; None leaves it to a synthesiser that has no choice."""
-        if asked is None and "keep_durations" not in options_of(self._synthesizer()):
-            return None
-        return long if asked is None else asked
+        """Whether units keep their durations; None leaves it to the synthesiser."""
+        if asked is None and long and "keep_durations" in options_of(self._synthesizer()):
+            return True
+        return asked
 
     @torch.no_grad()
     def codes(self, wav: Tensor, sr: int) -> Codes:
@@ -228,12 +229,12 @@ class Pipeline(nn.Module, Publishable):
         sr: int | None = None,
         prompt_seconds: float = 3.0,
         *,
-        max_new_units: int = 150,
+        max_new_units: int | None = None,
         num_samples: int = 1,
         joined: bool = True,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         top_k: int | None = None,
-        top_p: float = 1.0,
+        top_p: float | None = None,
         speech_temperature: float | None = None,
         speech_top_p: float | None = None,
         max_codec_tokens_per_phone: int | None = None,
@@ -241,14 +242,21 @@ class Pipeline(nn.Module, Publishable):
     ) -> list[Continuation]:
         """Continue the first `prompt_seconds` of speech (0: all of it) with the language model, or begin from nothing.
 
-        wav (1, samples) at `sr` Hz, or neither. Units are drawn with `temperature`, `top_k` and `top_p`, and spoken by
-        the synthesiser with `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the
-        continuation in one; otherwise the prompt, which is spoken all the same, is cut off.
+        wav (1, samples) at `sr` Hz, or neither. Up to `max_new_units` are drawn by `temperature`, `top_k` and `top_p`;
+        those left out are the language model's own, and 150 units. They are spoken by the synthesiser with
+        `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the continuation in one;
+        otherwise the prompt, which is spoken all the same, is cut off.
         """
         ulm, _ = self._language_model(), self._synthesizer()
         prompt = self._prompt(wav, sr, prompt_seconds)
-        drawing = _given(top_k=top_k, temperature=temperature, top_p=top_p, min_new_units=0 if len(prompt) else 1)
-        new = ulm.generate([prompt], max_new_units, num_samples=num_samples, seed=seed, **drawing)
+        drawing = _given(
+            max_new_units=usual_new_units(ulm) if max_new_units is None else max_new_units,
+            top_k=top_k,
+            temperature=temperature,
+            top_p=top_p,
+            min_new_units=0 if len(prompt) else 1,
+        )
+        new = ulm.generate([prompt], num_samples=num_samples, seed=seed, **drawing)
         speaking = _given(
             temperature=speech_temperature,
             top_p=speech_top_p,

@@ -142,13 +142,13 @@ class ContinueOptions(SpeechOptions):
     """Audio files, folders or glob patterns; none to start from nothing."""
     prompt_seconds: float = 3.0
     """Length of the prompt; 0 takes all of each input."""
-    max_new_units: int = 150
-    """Largest number of new units."""
-    temperature: float = 1.0
-    """Divisor of the language model's logits."""
+    max_new_units: int | None = None
+    """Largest number of new units; by default 150, and for TWIST twice those of the prompt."""
+    temperature: float | None = None
+    """Divisor of the language model's logits; by default 1, and for TWIST 0.8."""
     top_k: int | None = None
-    """Number of likeliest units to draw from; all if left out."""
-    top_p: float = 1.0
-    """Probability mass of the units to draw from."""
+    """Number of likeliest units to draw from; by default all, and for TWIST 50."""
+    top_p: float | None = None
+    """Probability mass of the units to draw from; by default 1."""
     alone: bool = flag()
     """Cut off the resynthesis of the prompt."""

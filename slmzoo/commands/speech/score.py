@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from slmcore.roles import UnitLanguageModel, scores_first
 from slmcore.units import Units
 from slmzoo.commands.common import AudioCommand, DecodingCommand, point_of
 from slmzoo.commands.options.speech import ScoreOptions
@@ -23,10 +24,11 @@ class Score(ScoreOptions, AudioCommand, DecodingCommand):
     def run(self) -> int:
         """Write the log-likelihood of each input."""
         pipeline = self.pipeline("quantizer", "language_model", with_speech=False)
+        ulm = cast("UnitLanguageModel", pipeline.ulm)
 
         def score(made: list[Units]) -> list[dict[str, Any]]:
             values = pipeline.loglikelihoods(made, self.reduction)
-            convention = {"reduction": self.reduction, "bos": True, "eos": False}
+            convention = {"reduction": self.reduction, "bos": scores_first(ulm), "eos": False}
             rows = zip(made, values, strict=True)
             return [{"loglikelihood": v, "num_units": len(u), **convention, **point_of(u)} for u, v in rows]
 

@@ -118,7 +118,7 @@ def spoken(
 
 def _greedy(synthesizer: Synthesizer, long: bool) -> dict[str, Any]:
     """Options of greedy speech, for a synthesiser that has them."""
-    lasting = {"keep_durations": long} if "keep_durations" in options_of(synthesizer) else {}
+    lasting = {"keep_durations": True} if long and "keep_durations" in options_of(synthesizer) else {}
     return {**greedy_options(synthesizer), **lasting}
 
 
