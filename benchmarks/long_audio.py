@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import timed, write
 from slmcore import audio
+from slmcore.encoders.waveforms import Windows
 from slmcore.pauses import pauses
 from slmzoo import hub
 from slmzoo.evaluation.speech import wer
@@ -28,7 +29,6 @@ from slmzoo.pipeline import Pipeline, Speech
 from slmzoo.recipes.demo.corpus import speak
 from slmzoo.recipes.speech.everyday import MORE, PLAIN
 from slmzoo.segments import segments_of
-from wavlm_codebooks.features import Windows
 
 SECONDS = 120
 RATE = 16000

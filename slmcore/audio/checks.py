@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 _warnings: Counter[str] = Counter()
 
 
-def check(wav: Tensor, sr: int, name: str = "wav") -> None:
-    """Raise a ValueError unless `wav` is finite float audio (1, samples) of at least 20 ms and `sr` a rate in Hz.
+def check(wav: Tensor, sr: int, name: str = "wav", shortest: float = SHORTEST_SECONDS) -> None:
+    """Raise a ValueError unless `wav` is finite float audio (1, samples) of `shortest` seconds and `sr` a rate in Hz.
 
     `name`: what the message calls the wav, e.g. the file that it came from. Whole numbers of any type are rates, such
     as `np.int64(16000)` and 16000.0.
@@ -54,11 +54,11 @@ def check(wav: Tensor, sr: int, name: str = "wav") -> None:
         raise ValueError(must(name, "a float tensor (1, samples)", shown(wav), conversion(wav)))
     if wav.ndim != 2 or wav.shape[0] != 1:
         raise ValueError(must(name, "a float tensor (1, samples)", shown(wav), _reshaping(wav)))
-    shortest = math.ceil(SHORTEST_SECONDS * rate)
-    if wav.shape[1] < shortest:
-        raise ValueError(
-            must(name, f"at least {shortest} samples long (20 ms at {rate} Hz)", f"a wav of {wav.shape[1]}")
-        )
+    # Rounded, since the product of a rate and a number of seconds is not always whole where it should be.
+    samples = math.ceil(round(shortest * rate, 6))
+    if wav.shape[1] < samples:
+        length = f"at least {samples} samples long ({1000 * shortest:.3g} ms at {rate} Hz)"
+        raise ValueError(must(name, length, f"a wav of {wav.shape[1]}"))
     if not torch.isfinite(wav).all():
         raise ValueError(must(name, "finite", "a wav with NaN or infinite samples"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from slmcore.errors import CheckpointError, must
-from slmcore.files import atomic
+from slmcore.files import atomic, fairseq_pickle, kmeans_pickle
 from slmcore.files.content import is_safetensors, unlike_a_checkpoint
 from slmcore.units import OperatingPoint
 
@@ -207,10 +206,17 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def read_plain(path: Path) -> Any:
-    """Return the content of a torch file of plain tensors; CheckpointError for one that is damaged or holds code."""
+    """Return the content of a file of plain tensors, of fairseq's settings, or of a scikit-learn k-means.
+
+    Raises CheckpointError for one that is damaged or holds code.
+    """
     try:
+        if kmeans_pickle.is_one(path):
+            return kmeans_pickle.load(path)
         # Memory-mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return fairseq_pickle.load(path, mmap=zipfile.is_zipfile(path))
+    except CheckpointError:
+        raise
     except Exception as error:  # on damaged bytes the unpickler fails in ways that have no type in common
         raise CheckpointError(f"{path.name} {_why_not(path, error)}") from error
 
@@ -232,6 +238,6 @@ def _why_not(path: Path, error: Exception) -> str:
         return what
     if not isinstance(error, pickle.UnpicklingError):
         return f"is damaged or no torch checkpoint: {error!r}"
-    code = re.search(r"GLOBAL (\S+)", str(error))
-    reason = f"it holds {code[1]}, which is code" if code else "it is damaged, or another kind of pickle"
+    code = fairseq_pickle.named_code(error)
+    reason = f"it holds {code}, which is code" if code else "it is damaged, or another kind of pickle"
     return f"is not a checkpoint of plain tensors and was refused without running it: {reason}."

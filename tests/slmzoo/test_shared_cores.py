@@ -13,6 +13,7 @@ from torch import nn
 
 from mistral_ulm import UnitLM
 from slmcore import audio, cores
+from slmcore.encoders.waveforms import Windows
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
 from slmzoo import hub
@@ -20,7 +21,6 @@ from slmzoo.cli import main
 from slmzoo.commands.corpus.units import UnitsOf
 from slmzoo.commands.files.listing import List
 from slmzoo.pipeline import Pipeline
-from wavlm_codebooks.features import Windows
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "sample.wav"
 

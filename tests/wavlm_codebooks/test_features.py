@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from slmcore.encoders.waveforms import Windows, cuts, windowed
 from tests.reference.wavlm import noise, small_model
-from wavlm_codebooks.features import Windows, cuts, windowed
 from wavlm_codebooks.wavlm import WavLM
 
 MODEL = small_model()

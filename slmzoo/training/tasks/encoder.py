@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slmcore.encoders.waveforms import collate
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.augment import disturbed, masked_spans, warped
@@ -24,7 +25,6 @@ from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, Moment, Part, Task, generator
 from slmzoo.training.options.encoder import EncoderOptions
 from wavlm_codebooks import WavLM, WavLMConfig, wavlm
-from wavlm_codebooks.features import collate
 
 __all__ = ["EncoderSettings", "EncoderTask", "start_as_filterbank", "train"]
 

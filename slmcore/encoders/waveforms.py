@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from slmcore.audio import check, resample
-from slmcore.audio.checks import conversion, shown
+from slmcore.audio.checks import SHORTEST_SECONDS, conversion, shown
 from slmcore.errors import must
 
-__all__ = ["Cut", "Windows", "collate", "cuts", "prepare", "windowed"]
+__all__ = ["Chunks", "Cut", "Windows", "collate", "cuts", "prepare", "windowed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +20,19 @@ class Windows:
     """How audio that is too long for one pass is cut."""
 
     whole: float = 60.0
-    """Longest audio that is run as one piece, seconds."""
+    """Longest audio that is run as one segment, seconds."""
     window: float = 30.0
     """New audio of each window, seconds."""
     context: float = 2.0
     """Audio on each side that is run too and whose frames are dropped, seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunks:
+    """Long audio as fairseq's readers cut it: chunks that are each encoded alone, as if they were utterances."""
+
+    whole: float = 100.0
+    """Length of each chunk, seconds."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +45,16 @@ class Cut:
     end: int
 
 
-def prepare(wav: Tensor, sr: int, sample_rate: int) -> Tensor:
+def prepare(wav: Tensor, sr: int, sample_rate: int, shortest: float = SHORTEST_SECONDS) -> Tensor:
     """Check a waveform (1, samples) or (samples,) and resample it: float32 (samples,) at `sample_rate`.
 
     Raises TypeError for what is not a floating-point tensor; ValueError for wrong axes, a rate that is not a whole
-    number > 0, NaN or inf, and for less than 20 ms.
+    number > 0, NaN or inf, and for less than `shortest` seconds.
     """
     if not isinstance(wav, Tensor) or not wav.is_floating_point():
         raise TypeError(must("wav", "a floating-point tensor (1, samples) in -1..1", shown(wav), conversion(wav)))
     wav = wav[None] if wav.ndim == 1 else wav
-    check(wav, sr)
+    check(wav, sr, shortest=shortest)
     return resample(wav.float(), sr, sample_rate)[0]
 
 
@@ -75,6 +83,6 @@ def windowed(
     frames = (len(padded) - field) // hop + 1
     kept = []
     for cut in cuts(frames, window, context):
-        piece = run(padded[cut.first * hop : (cut.last - 1) * hop + field])
-        kept.append(piece[cut.start - cut.first : cut.end - cut.first].clone())
+        segment = run(padded[cut.first * hop : (cut.last - 1) * hop + field])
+        kept.append(segment[cut.start - cut.first : cut.end - cut.first].clone())
     return torch.cat(kept)

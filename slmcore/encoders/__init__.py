@@ -1,0 +1,1 @@
+"""Speech encoders of convolutions and transformer blocks: waveforms, batches, windows, and fairseq's files."""
