@@ -14,8 +14,9 @@ from torch import Tensor
 from slmcore.batching import batches
 from slmcore.errors import must
 from slmcore.files.digests import read_record, sha256_of
-from slmcore.units import Codes, OperatingPoint, Units
+from slmcore.units import OperatingPoint, Units
 from slmzoo import __version__, hub, systems
+from slmzoo.corpus.stages import BatchEncoder
 from slmzoo.kinds import Role
 from slmzoo.pipeline import Pipeline
 
@@ -71,7 +72,7 @@ class Settings:
         return self.batch_seconds or _SECONDS_A_BATCH[self.device_type]
 
 
-class Coder(Protocol):
+class Coder(BatchEncoder, Protocol):
     """Models of a job in memory: wavs to what its shards hold."""
 
     settings: Settings
@@ -79,19 +80,6 @@ class Coder(Protocol):
     @property
     def sample_rate(self) -> int:
         """Hz of the wavs that it takes."""
-        ...
-
-    @property
-    def batch_seconds(self) -> float:
-        """Most audio of a batch."""
-        ...
-
-    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Which wavs to encode together, given their samples."""
-        ...
-
-    def units(self, wavs: Sequence[Tensor]) -> list[list[Units]] | list[list[Codes]]:
-        """Encode wavs (1, samples) in one batch: for each kind of shard, for each wav."""
         ...
 
     def provenance(self, known: Iterable[Mapping[str, str]] = ()) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,14 +19,30 @@ from slmcore.files.places import Place
 from slmcore.shards import AnyRecord, CodesRecord, Record
 from slmcore.units import Codes, Units
 from slmzoo.corpus.items import Item, load
-from slmzoo.corpus.models import Coder
 
-__all__ = ["Encoded", "Failed", "Heard", "Target", "encode", "read", "write"]
+__all__ = ["BatchEncoder", "Encoded", "Failed", "Heard", "Target", "encode", "read", "records_of", "write"]
 
 Made = TypeVar("Made")
 _OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _TOO_MUCH = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
 """What torch says when memory does not suffice; on a CPU that has no type of its own."""
+
+
+class BatchEncoder(Protocol):
+    """Models that encode wavs in batches: `slmzoo.corpus.models.Coder`, or a pipeline of one's own."""
+
+    @property
+    def batch_seconds(self) -> float:
+        """Most audio of a batch."""
+        ...
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Which wavs to encode together, given their samples."""
+        ...
+
+    def units(self, wavs: Sequence[Tensor]) -> list[list[Units]] | list[list[Codes]]:
+        """Encode wavs (1, samples) in one batch: for each kind of shard, for each wav."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -106,8 +122,8 @@ def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads:
     return Heard([item for item, _, _ in good], [wav for _, wav, _ in good], [n for _, _, n in good], failed)
 
 
-def encode(heard: Heard, models: Coder, provenance: Sequence[dict[str, str]]) -> Encoded:
-    """Units of all wavs at all points, or their codes, in the order of the items.
+def records_of(heard: Heard, models: BatchEncoder) -> tuple[list[list[AnyRecord]], list[Failed]]:
+    """Records of all wavs in the order of the items, for each one at each point; and what failed.
 
     A batch that fails is taken apart, so that what is wrong with one wav is its own failure. Raises ValueError for one
     that the memory does not hold: smaller batches would round otherwise, and what is in a shard is to follow from the
@@ -121,15 +137,18 @@ def encode(heard: Heard, models: Coder, provenance: Sequence[dict[str, str]]) ->
                 failed.append(_failed(heard.items[part[0]], made))
             else:
                 found |= {i: [at_point[n] for at_point in made] for n, i in enumerate(part)}
-    good = sorted(found)
+    records = [[_record(heard.items[i], made, heard.lengths[i]) for made in found[i]] for i in sorted(found)]
+    return records, failed
+
+
+def encode(heard: Heard, models: BatchEncoder, provenance: Sequence[dict[str, str]]) -> Encoded:
+    """The files of a shard: units of all wavs at all points, or their codes. Raises as `records_of` does."""
+    records, failed = records_of(heard, models)
     lines = (json.dumps(asdict(failure)) + "\n" for failure in sorted(failed, key=lambda failure: failure.id))
     return Encoded(
-        shards=[
-            shards.to_bytes((_record(heard.items[i], found[i][point], heard.lengths[i]) for i in good), made)
-            for point, made in enumerate(provenance)
-        ],
+        shards=[shards.to_bytes((each[point] for each in records), made) for point, made in enumerate(provenance)],
         failures="".join(lines).encode(),
-        seconds=sum(heard.lengths[i][0] / heard.lengths[i][1] for i in good),
+        seconds=sum(each[0].samples / each[0].sample_rate for each in records),
     )
 
 
@@ -165,7 +184,7 @@ def _check_still_there(roots: Iterable[str]) -> None:
 
 
 def _encoded(
-    batch: list[int], wavs: Sequence[Tensor], models: Coder
+    batch: list[int], wavs: Sequence[Tensor], models: BatchEncoder
 ) -> Iterable[tuple[list[int], list[list[Units]] | list[list[Codes]] | Exception]]:
     try:
         return [(batch, models.units([wavs[i] for i in batch]))]

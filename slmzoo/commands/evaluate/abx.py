@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -12,12 +13,11 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.errors import must
 from slmzoo.commands.evaluate.on_units import OnUnits
-from slmzoo.commands.evaluate.report import Findings
 from slmzoo.commands.options.evaluation import AbxOptions
-from slmzoo.evaluation.recordings import found_in, matched
+from slmzoo.evaluation.recordings import found_in
 from slmzoo.evaluation.report.results import Problems
-from slmzoo.evaluation.units import abx
-from slmzoo.evaluation.units.unit_scores import discriminability, joined
+from slmzoo.evaluation.units.abx import read_items
+from slmzoo.evaluation.units.scoring import AbxTask, evaluate_abx
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["Abx"]
@@ -33,34 +33,23 @@ class Abx(AbxOptions, OnUnits):
             raise ValueError("Shards hold no features. Add --on units, or give the recordings.")
         if self.on == "units" and self.layer is not None:
             raise ValueError(must("layer", "left out where units are compared", self.layer, "Or add --on features."))
-        items = abx.read_items(self.item)
+        items = read_items(self.item)
         material = self._units() if self.on == "units" else self._features({item.file for item in items})
-        problems = {**material.problems, **matched("recordings", {item.file for item in items}, material.there)}
-        items = [item for item in items if item.file in material.frames]
-        pieces = abx.cut(material.frames, items, material.frame_rate) if items else []
-        problems["too short"] = [item.label for item, piece in zip(items, pieces, strict=True) if not len(piece)]
-        self.insist("abx", problems)
-        pairs = [(item, piece) for item, piece in zip(items, pieces, strict=True) if len(piece)]
-        task = {"context": self.context, "most": self.most, "most_speakers": self.most_speakers, "seed": self.seed}
-        distance = "angular" if self.on == "features" else "identical"
-        scores, tables = joined(
-            discriminability(
-                f"abx_{speaker}",
-                [piece for _, piece in pairs],
-                [item for item, _ in pairs],
-                self.bootstrap,
-                speaker=speaker,
-                distance=distance,
-                progress=lambda benches: tqdm(benches, desc="abx", disable=None),
-                **task,
-            )
-            for speaker in self.speakers
+        task = AbxTask(**{f.name: getattr(self, f.name) for f in fields(AbxTask)})
+        found = evaluate_abx(
+            material.frames,
+            items,
+            material.frame_rate,
+            task,
+            distance="angular" if self.on == "features" else "identical",
+            speakers=self.speakers,
+            there=material.there,
+            problems=material.problems,
+            bootstrap=self.bootstrap,
+            check=partial(self.insist, "abx"),
         )
-        conventions = {**task, **material.conventions, "on": self.on, "distance": distance, "resampled": "speakers"}
-        findings = Findings(
-            scores=scores, tables=tables, conventions=conventions, models=material.models, problems=problems
-        )
-        return self.finish("abx", findings)
+        conventions = {**found.conventions, **material.conventions, "on": self.on}
+        return self.finish("abx", replace(found, conventions=conventions, models=material.models))
 
     def _units(self) -> _Frames:
         material = self.material()

@@ -14,8 +14,9 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
 from slmzoo.commands.common import DecodingCommand
-from slmzoo.commands.evaluate.report import Evaluation, Findings
+from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.evaluation import GenerationOptions
+from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.generation import ORIGINAL, Utterance, evaluate

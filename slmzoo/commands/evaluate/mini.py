@@ -15,11 +15,13 @@ from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate.abx import Abx
 from slmzoo.commands.evaluate.generation import Generation
 from slmzoo.commands.evaluate.pairs import Pairs
-from slmzoo.commands.evaluate.report import Evaluation, Findings, Report
+from slmzoo.commands.evaluate.report import Evaluation, Report
 from slmzoo.commands.evaluate.speech import SpeechScores
 from slmzoo.commands.evaluate.units import UnitScores
 from slmzoo.commands.options.evaluation import MiniOptions
 from slmzoo.evaluation.optional import need
+from slmzoo.evaluation.report.findings import Findings
+from slmzoo.evaluation.report.provenance import identity
 from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, score_items, table
 from slmzoo.evaluation.speech.speech_scores import require
 from slmzoo.evaluation.units.unit_store import units_of
@@ -88,7 +90,7 @@ class RunMini(MiniOptions, DecodingCommand, Evaluation):
         pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         models = self.models(pipeline.sources)
         part = self._part(Evaluation, "same")
-        units, failed = units_of(pipeline, files, part.out / "units", self.identity(pipeline, models))
+        units, failed = units_of(pipeline, files, part.out / "units", identity(pipeline, models))
         rows = mini.same_sentence(units)
         scores = score_items("nearer", rows, ["kind"], "share", self.bootstrap)
         conventions = {"distance": "edits over the longer", "ties": 0.5, "voices": list(mini.VOICES)}

@@ -11,7 +11,9 @@ from slmcore.units import Units
 from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.evaluation import OnUnitsOptions
 from slmzoo.evaluation.recordings import found_in, unique
+from slmzoo.evaluation.report.provenance import identity
 from slmzoo.evaluation.report.results import Problems
+from slmzoo.evaluation.units.scoring import point_of_units
 from slmzoo.evaluation.units.unit_store import described, units_in, units_of
 
 __all__ = ["Material", "OnUnits"]
@@ -39,15 +41,13 @@ class OnUnits(OnUnitsOptions, Evaluation):
         files, problems = found_in(self.data)
         pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         models = self.models(pipeline.sources)
-        units, failed = units_of(pipeline, files, self.out / "units", self.identity(pipeline, models))
+        units, failed = units_of(pipeline, files, self.out / "units", identity(pipeline, models))
         problems = {**problems, "unreadable": list(failed)}
         return Material(units=_some(units, self.data), problems=problems, models=models)
 
     def conventions(self, units: Mapping[str, Units]) -> dict[str, Any]:
         """Where the units lie, and what they were made of."""
-        point = next(iter(units.values())).operating_point
-        known = {name: getattr(point, name, None) for name in ("zoo", "k", "lmbda", "num_neighbors")}
-        return {**known, "units": str(self.data) if self.shards else "of the audio", "deduplicated": True}
+        return {**point_of_units(units), "units": str(self.data) if self.shards else "of the audio"}
 
 
 def _some(units: Mapping[str, Units], place: Path) -> Mapping[str, Units]:

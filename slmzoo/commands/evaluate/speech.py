@@ -8,9 +8,10 @@ from typing import Any
 
 from slmcore import audio
 from slmzoo.commands.common import DeviceCommand
-from slmzoo.commands.evaluate.report import Findings, Report
+from slmzoo.commands.evaluate.report import Report
 from slmzoo.commands.options.evaluation import SpeechScoresOptions
 from slmzoo.evaluation.recordings import found_in, matched
+from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.speech_scores import compare_files, measure, recognition, require, transcripts

@@ -18,9 +18,10 @@ from slmcore.roles import Quantizer
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.commands.common import parse_point
-from slmzoo.commands.evaluate.report import Evaluation, Findings
+from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.evaluation import SweepOptions
 from slmzoo.evaluation.recordings import found_in, matched
+from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.report.results import Row, Score
 from slmzoo.evaluation.speech.asr import recogniser
@@ -100,7 +101,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         for row in rows.values():
             resolve(row)
         asr = {"asr": outside(self.asr)} if speaks else {}
-        return {**{name: self.described(row) for name, row in rows.items()}, **asr}
+        return {**self.models(rows), **asr}
 
     def _material(
         self, layers: set[int | None], models: Mapping[str, Any]

@@ -15,9 +15,10 @@ from slmcore.errors import must
 from slmcore.files.digests import sha256_of
 from slmcore.units import Units
 from slmzoo.commands.common import DeviceCommand
-from slmzoo.commands.evaluate.report import Findings, Report
+from slmzoo.commands.evaluate.report import Report
 from slmzoo.commands.options.evaluation import TextInformationOptions
 from slmzoo.evaluation.recordings import matched
+from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.speech.speech_scores import transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION

@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from slmcore import audio
 from slmcore.files import atomic
 from slmcore.roles import Encoder
+from slmzoo.evaluation.units.reading import heard_in
 from slmzoo.evaluation.units.unit_store import fingerprint
 
 __all__ = ["blocks", "features_of", "lengths"]
@@ -25,7 +25,7 @@ def features_of(
 ) -> tuple[list[Path], dict[str, str]]:
     """Features of each recording in files of 64, and why some recordings have none (empty, silent, damaged).
 
-    A later call takes from the folder `store` what was made of the same files by the same `models` (see `unitstore`).
+    A later call takes from the folder `store` what was made of the same files by the same `models` (see `unit_store`).
     """
     store.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
@@ -63,13 +63,13 @@ def lengths(paths: Sequence[Path]) -> dict[str, int]:
 
 def _make(encoder: Encoder, layer: int | None, files: Mapping[str, Path], failed: dict[str, str]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    for name, file in files.items():
-        try:
-            wav, rate = audio.load(file)
-            audio.check_audible(wav, str(file), rate)
-            found[name] = encoder.features(wav, rate, layer).cpu()
-        except (OSError, ValueError) as error:
-            failed[name] = " ".join(str(error).split())
+    for heard in heard_in(files, encoder.sample_rate):
+        failed |= {failure.id: failure.reason for failure in heard.failed}
+        for item, wav in zip(heard.items, heard.wavs, strict=True):
+            try:
+                found[item.id] = encoder.features(wav, encoder.sample_rate, layer).cpu()
+            except ValueError as error:
+                failed[item.id] = " ".join(str(error).split())
     return found
 
 

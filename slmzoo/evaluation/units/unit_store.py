@@ -1,19 +1,23 @@
-"""Units of many recordings, kept in blocks as they are made: what was killed goes on where it was."""
+"""Units of many recordings, encoded by the corpus engine and kept in blocks: an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from tqdm import tqdm
 
-from slmcore import audio, shards
+from slmcore import shards
 from slmcore.files.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
+from slmzoo.corpus.stages import records_of
+from slmzoo.evaluation.units.reading import heard_in
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["described", "fingerprint", "units_in", "units_of"]
@@ -22,29 +26,25 @@ _BLOCK = 256
 
 
 def units_of(
-    pipeline: Pipeline, files: Mapping[str, Path], store: Path, models: Mapping[str, str]
+    pipeline: Pipeline, files: Mapping[str, Path], store: Path | None, models: Mapping[str, str]
 ) -> tuple[dict[str, Units], dict[str, str]]:
     """Units of each recording by its id, and why some recordings have none (empty, silent, damaged).
 
     Each 256 recordings become a shard in the folder `store`; a later call takes from it what was made of the same
-    files by the same models. `models`: what tells them apart, such as their digests. On the CPU.
+    files by the same models. Without a folder nothing is kept. `models`: what tells them apart, such as their digests.
+    On the CPU.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    if store is not None:
+        store.mkdir(parents=True, exist_ok=True)
     found: dict[str, Units] = {}
     failed: dict[str, str] = {}
     names = sorted(files)
     with tqdm(total=len(names), desc="units", unit="file", disable=None) as progress:
         for first in range(0, len(names), _BLOCK):
             block = {name: files[name] for name in names[first : first + _BLOCK]}
-            made = fingerprint(block, models)
-            shard = store / f"units-{first // _BLOCK:05d}.parquet"
-            records = _kept(shard, made)
-            if records is None:
-                records = _make(pipeline, block, failed)
-                if records:
-                    shards.write(shard, records, {"made_of": made})
-            else:
-                _make(pipeline, {n: block[n] for n in block.keys() - {r.id for r in records}}, failed)
+            shard = store / f"units-{first // _BLOCK:05d}.parquet" if store is not None else None
+            records, left_out = _block(_Alone(pipeline), block, shard, models)
+            failed |= left_out
             found.update({record.id: record.units for record in records})
             progress.update(len(block))
     return found, dict(sorted(failed.items()))
@@ -68,23 +68,47 @@ def described(place: str | Path) -> dict[str, Any]:
     return {"file": place.name, "sha256": digest, "operating_point": point}
 
 
-def _make(pipeline: Pipeline, files: Mapping[str, Path], failed: dict[str, str]) -> list[Record]:
+@dataclass(frozen=True)
+class _Alone:
+    """A pipeline as the corpus engine takes it: a recording a batch, so that units are those of `Pipeline.units`."""
+
+    pipeline: Pipeline
+    batch_seconds: float = 0.0
+
+    def batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        return [[i] for i in range(len(lengths))]
+
+    def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:
+        made = (self.pipeline.units(wav, self.pipeline.sample_rate) for wav in wavs)
+        return [[replace(u, units=u.units.cpu(), durations=u.durations.cpu()) for u in made]]
+
+
+def _block(
+    models: _Alone, files: Mapping[str, Path], shard: Path | None, identity: Mapping[str, str]
+) -> tuple[list[Record], dict[str, str]]:
+    """Records of a block, kept in its shard or made, and why some recordings have none."""
+    made_of = fingerprint(files, identity)
+    kept = _kept(shard, made_of) if shard is not None else None
+    if kept is not None:
+        return kept, _make(models, {name: files[name] for name in files.keys() - {r.id for r in kept}})[1]
+    records, failed = _make(models, files)
+    if records and shard is not None:
+        shards.write(shard, records, {"made_of": made_of})
+    return records, failed
+
+
+def _make(models: _Alone, files: Mapping[str, Path]) -> tuple[list[Record], dict[str, str]]:
     records: list[Record] = []
-    for name, path in sorted(files.items()):
-        try:
-            wav, rate = audio.load(path)
-            audio.check_audible(wav, str(path), rate)
-        except (OSError, ValueError) as error:
-            failed[name] = " ".join(str(error).split())
-            continue
-        units = pipeline.units(wav, rate)
-        on_cpu = Units(units.units.cpu(), units.durations.cpu(), units.frame_rate, units.operating_point)
-        records.append(Record(name, on_cpu, wav.shape[1], rate))
-    return records
+    failed: dict[str, str] = {}
+    for heard in heard_in(files, models.pipeline.sample_rate):
+        made, left_out = records_of(heard, models)
+        records += [each for (each,) in made if isinstance(each, Record)]
+        failed |= {failure.id: failure.reason for failure in left_out}
+    return records, failed
 
 
 def _kept(shard: Path, made: str) -> list[Record] | None:
-    """What a block's shard holds; None if there is none, or one of other files or models."""
+    """Records of a block's shard; None if there is none, or one of other files or models."""
     try:
         return list(shards.read(shard)) if shards.provenance(shard).get("made_of") == made else None
     except (FileNotFoundError, ValueError):

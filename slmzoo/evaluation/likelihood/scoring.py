@@ -1,0 +1,124 @@
+"""Likelihood benchmarks in one call: accuracy of a pipeline, of a language model on units, or of ready scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from slmcore.errors import must
+from slmcore.roles import UnitLanguageModel
+from slmcore.units import Units
+from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
+from slmzoo.evaluation.likelihood.pairs import Benchmark, accuracy, likelihood_rows, problems_of
+from slmzoo.evaluation.report.findings import Check, Findings, accept
+from slmzoo.evaluation.report.provenance import identity, models_of
+from slmzoo.evaluation.report.results import Problems, score_items
+from slmzoo.evaluation.report.statistics import Bootstrap
+from slmzoo.evaluation.units.unit_store import units_of
+from slmzoo.pipeline import Pipeline
+
+__all__ = ["evaluate_pairs", "evaluate_pairs_of_units", "evaluate_scores"]
+
+_TOO_SHORT = "too short to score, unless one unit is by --bos yes"
+
+
+def evaluate_pairs(
+    pipeline: Pipeline,
+    benchmark: Benchmark,
+    convention: Convention = PRESETS["dpslm"],
+    *,
+    store: Path | None = None,
+    models: Mapping[str, Any] | None = None,
+    bootstrap: Bootstrap | None = None,
+    check: Check = accept,
+    progress: bool = False,
+) -> Findings:
+    """Accuracy of a pipeline on pairs of recordings: how often the right one is likelier; ties count half.
+
+    The metrics are "accuracy" and its subsets by `benchmark.by`; the log-likelihood (nats) of each recording is in
+    `tables["loglikelihood"]`. `store`: folder that keeps the units, from which an interrupted call resumes. `models`:
+    names and digests of the models for the result, by default of the registry rows of the pipeline. Raises ValueError
+    for a pipeline without a language model, and what `check` raises.
+
+    Example: `evaluate_pairs(pipeline, salmon(folder), PRESETS["twist"]).scores[0].interval.value`
+    """
+    if pipeline.ulm is None:
+        raise ValueError(must("pipeline", "one with a language model", "one without", "Load it with one."))
+    models = models_of(pipeline.sources) if models is None else models
+    files = {name: benchmark.files[name] for name in benchmark.ids if name in benchmark.files}
+    units, failed = units_of(pipeline, files, store, identity(pipeline, models))
+    found = evaluate_pairs_of_units(
+        pipeline.ulm,
+        units,
+        benchmark,
+        convention,
+        there={*benchmark.files, *failed},
+        problems={"unreadable": list(failed)},
+        bootstrap=bootstrap,
+        check=check,
+        progress=progress,
+    )
+    return replace(found, models=models)
+
+
+def evaluate_pairs_of_units(
+    ulm: UnitLanguageModel,
+    units: Mapping[str, Units],
+    benchmark: Benchmark,
+    convention: Convention = PRESETS["dpslm"],
+    *,
+    there: Collection[str] | None = None,
+    problems: Problems | None = None,
+    origin: str = "the units",
+    bootstrap: Bootstrap | None = None,
+    check: Check = accept,
+    progress: bool = False,
+) -> Findings:
+    """Accuracy of a language model on pairs whose units are known, by the id of the recording.
+
+    `there`: recordings that exist, whether or not they have units; by default those of `units`. `problems`: others of
+    the data, which `check` is to see too. `origin` names the units in errors. Raises ValueError where units and
+    language model are of different operating points, and what `check` raises.
+    """
+    point = getattr(ulm, "operating_point", None)
+    for each in units.values() if point is not None else ():
+        point.check_compatible(each.operating_point, f"{origin} and the language model")
+    made = [name for name in benchmark.ids if name in units]
+    wanted = [name for name in made if convention.scores(len(units[name]))]
+    values = loglikelihoods(ulm, [units[name] for name in wanted], convention, progress=progress)
+    found = evaluate_scores(
+        benchmark,
+        dict(zip(wanted, values, strict=True)),
+        there=units.keys() if there is None else there,
+        problems={**(problems or {}), _TOO_SHORT: sorted(set(made) - set(wanted))},
+        bootstrap=bootstrap,
+        check=check,
+    )
+    return replace(found, conventions={**convention.describe(), **found.conventions})
+
+
+def evaluate_scores(
+    benchmark: Benchmark,
+    scores: Mapping[str, float],
+    *,
+    there: Collection[str] | None = None,
+    problems: Problems | None = None,
+    bootstrap: Bootstrap | None = None,
+    check: Check = accept,
+) -> Findings:
+    """Accuracy of scores of recordings by id, wherever they come from; a higher one is likelier.
+
+    `there` and `problems` as of `evaluate_pairs_of_units`. Raises what `check` raises.
+    """
+    own, others = problems_of(benchmark, scores if there is None else there), problems or {}
+    merged = {kind: sorted({*own.get(kind, ()), *others.get(kind, ())}) for kind in {**own, **others}}
+    check(merged)
+    rows = accuracy(benchmark.pairs, scores)
+    return Findings(
+        scores=score_items("accuracy", rows, benchmark.by, "accuracy", bootstrap),
+        tables={"accuracy": rows, "loglikelihood": likelihood_rows(benchmark, scores)},
+        conventions={"ties": 0.5},
+        problems=merged,
+    )
