@@ -83,8 +83,9 @@ def evaluate_pairs_of_units(
     language model are of different operating points, and what `check` raises.
     """
     point = getattr(ulm, "operating_point", None)
-    for each in units.values() if point is not None else ():
-        point.check_compatible(each.operating_point, f"{origin} and the language model")
+    if point is not None:
+        for each in units.values():
+            point.check_compatible(each.operating_point, f"{origin} and the language model")
     made = [name for name in benchmark.ids if name in units]
     wanted = [name for name in made if convention.scores(len(units[name]))]
     values = loglikelihoods(ulm, [units[name] for name in wanted], convention, progress=progress)
