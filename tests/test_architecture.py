@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 from pathlib import Path
@@ -32,6 +33,63 @@ def imported(path: Path) -> set[str]:
 def test_imports_point_down(path):
     package = path.relative_to(ROOT).parts[0]
     assert imported(path) & OURS <= MAY_IMPORT[package]
+
+
+FLOORS = (
+    ("cli", "commands"),
+    ("recipes",),
+    ("evaluation",),
+    ("training",),
+    ("corpus",),
+    ("hub", "convert"),
+    ("pipeline", "saved"),
+    ("systems", "first_level"),
+)
+"""Parts of slmzoo from the top down; all others are below and stand on slmcore."""
+
+
+def modules() -> dict[str, Path]:
+    paths = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in (ROOT / "slmzoo").rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in paths.items()}
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Modules of slmzoo that a file imports, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in names}
+    return found & known
+
+
+def floor(module: str) -> int:
+    part = module.split(".")[1] if "." in module else ""
+    return next((i for i, parts in enumerate(FLOORS) if part in parts), len(FLOORS))
+
+
+def test_no_import_inside_slmzoo_points_up():
+    known = modules()
+    edges = {(name, other) for name, path in known.items() for other in imported_modules(path, set(known))}
+    assert len(edges) > 100
+    inside = {(a, b) for a, b in edges if "__main__" not in a}
+    assert [f"{a} imports {b}" for a, b in sorted(inside) if floor(b) < floor(a)] == []
+
+
+def test_no_modules_of_slmzoo_import_each_other_in_a_circle():
+    known = modules()
+    graph = {name: imported_modules(path, set(known)) - {name} for name, path in known.items()}
+    list(graphlib.TopologicalSorter(graph).static_order())  # a CycleError names the circle
+
+
+def test_the_floors_would_catch_what_points_up(tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text("def f():\n    from slmzoo.commands import table\n")
+    found = imported_modules(file, set(modules()))
+    assert found == {"slmzoo.commands.table"}
+    assert floor("slmzoo.commands.table") < floor("slmzoo.evaluation.recordings") < floor("slmzoo.hub")
 
 
 def test_layers_stand_on_nothing_but_errors_checks_and_threads():

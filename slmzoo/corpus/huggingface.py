@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from slmcore.errors import must
-from slmcore.files import places
+from slmzoo.corpus.datasets import PREFIX, loaded, parts_of
 from slmzoo.corpus.items import Item, probable_length, probable_seconds
 
-__all__ = ["PREFIX", "absolute", "audio_bytes", "items"]
+__all__ = ["PREFIX", "absolute", "items"]
 
-PREFIX = "huggingface:"
 _ROWS_AT_ONCE = 1024
 
 
@@ -24,7 +20,7 @@ def items(name: str) -> Iterator[Item]:
     Names from a column `id`, else the number of the row; speakers and chapters from `speaker_id` and `chapter_id`.
     Raises ImportError without the library, ValueError for a dataset without an audio column.
     """
-    dataset, column = _loaded(name)
+    dataset, column = loaded(name)
     told = {"id": "id", "speaker": "speaker_id", "chapter": "chapter_id"}
     told = {ours: theirs for ours, theirs in told.items() if theirs in dataset.column_names}
     rows = dataset.select_columns(list(told.values())) if told else None
@@ -38,19 +34,8 @@ def items(name: str) -> Iterator[Item]:
 
 def absolute(name: str) -> str:
     """The name of a dataset as it is called from any folder: that of a folder of this machine becomes absolute."""
-    place, *parts = _parts(name)
+    place, *parts = parts_of(name)
     return ":".join([str(Path(place).absolute()) if Path(place).is_dir() else place, *parts])
-
-
-def audio_bytes(name: str, row: int) -> bytes:
-    """The audio file of a row. Raises ValueError for a row without audio, OSError for a file that is not there."""
-    dataset, column = _loaded(name)
-    found = dataset[row][column] or {}
-    if found.get("bytes") is not None:
-        return found["bytes"]
-    if not found.get("path"):
-        raise ValueError(f"{PREFIX}{name}, row {row}, holds no audio: `{column}` is null.")
-    return places.read_bytes(found["path"])
 
 
 def _lengths(dataset: Any, column: str) -> Iterator[float]:
@@ -68,30 +53,3 @@ def _lengths(dataset: Any, column: str) -> Iterator[float]:
         for size, path in zip(pc.binary_length(sizes).to_pylist(), paths.to_pylist(), strict=True):
             known = size is not None or not path
             yield probable_seconds(path or "", size or 0) if known else probable_length(path)
-
-
-@lru_cache(maxsize=2)
-def _loaded(name: str) -> tuple[Any, str]:
-    """A dataset whose audio is not decoded, and the name of its audio column."""
-    try:
-        import datasets  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ImportError(f"{PREFIX}{name} needs the library datasets: pip install datasets.") from error
-    place, *parts = _parts(name)
-    if Path(place).is_dir():
-        dataset = datasets.load_from_disk(place)
-        dataset = dataset[parts[0]] if parts else dataset
-    elif parts:
-        dataset = datasets.load_dataset(place, *parts[:-1], split=parts[-1])
-    else:
-        raise ValueError(must("dataset", "NAME[:CONFIG]:SPLIT, or a folder", name))
-    if not isinstance(dataset, datasets.Dataset):
-        raise ValueError(must("dataset", "named with its split, as in owner/name:train", name))
-    columns = [column for column, feature in dataset.features.items() if isinstance(feature, datasets.Audio)]
-    if len(columns) != 1:
-        raise ValueError(f"The dataset {name} must have one column of audio, but has {len(columns)}.")
-    return dataset.cast_column(columns[0], datasets.Audio(decode=False)), columns[0]
-
-
-def _parts(name: str) -> list[str]:
-    return re.split(r":(?![^\[]*\])", name)  # not at that of train[:10]

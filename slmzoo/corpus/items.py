@@ -14,6 +14,7 @@ from torch import Tensor
 
 from slmcore import audio
 from slmcore.files import places
+from slmzoo.corpus.datasets import audio_bytes
 
 __all__ = ["Item", "as_text", "folder_of", "load", "named_apart", "probable_length", "probable_seconds"]
 
@@ -147,9 +148,7 @@ def _sizes(folder: str) -> dict[str, int]:
 
 def _opened(item: Item) -> BinaryIO:
     if item.row is not None:
-        from slmzoo.corpus import huggingface
-
-        return io.BytesIO(huggingface.audio_bytes(item.audio, item.row))
+        return io.BytesIO(audio_bytes(item.audio, item.row))
     file = places.open_file(item.audio)
     if item.offset is None or item.size is None:
         return file

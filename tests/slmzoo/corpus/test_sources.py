@@ -13,7 +13,8 @@ import torch
 
 from slmcore import audio
 from slmcore.files import places
-from slmzoo.corpus import huggingface, items, sources, stages
+from slmzoo.corpus import items, sources, stages
+from slmzoo.corpus.datasets import loaded
 from slmzoo.corpus.items import Item
 from tests.reference.corpora import named, tar_of, wav_bytes
 
@@ -274,9 +275,9 @@ def datasets(monkeypatch, tmp_path):
     module = types.SimpleNamespace(Dataset=Rows, Audio=audio_type, load_from_disk=lambda folder: rows)
     module.load_dataset = lambda *names, split: asked.append((*names, split)) or rows
     monkeypatch.setitem(sys.modules, "datasets", module)
-    huggingface._loaded.cache_clear()
+    loaded.cache_clear()
     yield asked
-    huggingface._loaded.cache_clear()
+    loaded.cache_clear()
 
 
 @pytest.mark.parametrize(
