@@ -39,6 +39,7 @@ __all__ = [
     "AudioCommand",
     "DecodingCommand",
     "DeviceCommand",
+    "FilesCommand",
     "ModelCommand",
     "PreciseCommand",
     "ResultsCommand",
@@ -114,8 +115,8 @@ class DecodingCommand(DecodingOptions, ModelCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioCommand(AudioOptions, ModelCommand):
-    """A command on audio."""
+class FilesCommand(AudioOptions, PreciseCommand):
+    """A command on audio files."""
 
     def for_each(self, work: Callable[[Path, Tensor, int], Made], finish: Finish[Made] = list, batch: int = 1) -> int:
         """Do `work(path, wav, rate)` for each input; what fails gets a line and does not stop the others.
@@ -161,6 +162,11 @@ def _read(path: Path) -> tuple[Tensor, int]:
     wav, rate = audio.load(path)
     audio.check_audible(wav, str(path), rate)
     return wav, rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioCommand(FilesCommand, ModelCommand):
+    """A command on audio with the models of an operating point."""
 
 
 def complain(what: object, error: BaseException) -> None:

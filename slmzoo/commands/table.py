@@ -55,6 +55,12 @@ COMMANDS = {
     "continue": Command(
         _SPEECH, "continue speech from a prompt", "speech:ContinueOptions", "speech.continuation:Continue"
     ),
+    "convert-voice": Command(
+        _SPEECH,
+        "speak with the voice of another recording",
+        "speech:ConvertVoiceOptions",
+        "speech.convert_voice:ConvertVoice",
+    ),
     "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "files.listing:List"),
     "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "files.fetch:Fetch"),
     "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "files.verify:Verify"),

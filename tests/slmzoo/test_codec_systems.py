@@ -235,3 +235,31 @@ def test_wrong_rates_codes_and_levels_are_errors(folder, name):
         codec.decode_codes(type(codes)(codes.codes, codes.frame_rate, codes.codebook_size + 1))
     with pytest.raises(ValueError, match="`codes` must be from 0"):
         type(codes)(codes.codes + codes.codebook_size, codes.frame_rate, codes.codebook_size)
+
+
+def test_voices_are_converted_by_exchange_of_levels(capsys, folder, tmp_path):
+    wav, sr = goldens.speech()
+    for name, part in (("talk", wav[:, :8000]), ("more", wav[:, 8000:14000]), ("other", wav[:, 14000:17000])):
+        audio.write(tmp_path / f"{name}.wav", part, sr)
+    inputs = (tmp_path / "talk.wav", tmp_path / "more.wav")
+    options = ("--like", tmp_path / "other.wav", "--out", tmp_path / "out")
+    codec = hub.codec(zoo="my-speechtokenizer", registry=str(folder / "speechtokenizer.json"))
+    voice = codec.encode_wav(*audio.load(tmp_path / "other.wav"))
+    for row, file in zip(
+        run(capsys, "speechtokenizer", folder, "convert-voice", *inputs, *options), inputs, strict=True
+    ):
+        made, rate = audio.load(row["wav"])
+        content = codec.encode_wav(*audio.load(file))
+        turns = -(-len(content) // len(voice))
+        mixed = torch.cat([content.codes[:1], voice.codes[1:].repeat(1, turns)[:, : len(content)]])
+        wanted = codec.decode(mixed[:, None])[0].clamp(-1, 1)
+        torch.testing.assert_close(made, wanted, atol=1e-3, rtol=0)
+        assert (rate, row["like"]) == (16000, str(tmp_path / "other.wav"))
+
+
+def test_a_codec_that_does_not_keep_voices_apart_converts_none(capsys, folder, tmp_path):
+    audio.write(tmp_path / "talk.wav", goldens.speech()[0][:, :8000], 16000)
+    file = str(tmp_path / "talk.wav")
+    given = ["--zoo", "my-soundstream", "--registry", str(folder / "soundstream.json")]
+    assert cli.main(["convert-voice", file, "--like", file, *given]) == 2
+    assert "SoundStream does not keep content and timbre apart" in capsys.readouterr().err

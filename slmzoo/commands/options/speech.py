@@ -9,9 +9,16 @@ from typing import ClassVar, Literal
 from simple_parsing import field
 
 from slmzoo.arguments import flag
-from slmzoo.commands.options.common import AudioOptions, DecodingOptions, ModelOptions, SeedOptions
+from slmzoo.commands.options.common import (
+    AudioOptions,
+    DecodingOptions,
+    ModelOptions,
+    PrecisionOptions,
+    SeedOptions,
+    ZooOptions,
+)
 
-__all__ = ["ContinueOptions", "ResynthOptions", "ScoreOptions", "SpeechOptions", "UnitsOptions"]
+__all__ = ["ContinueOptions", "ConvertVoiceOptions", "ResynthOptions", "ScoreOptions", "SpeechOptions", "UnitsOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,3 +159,21 @@ class ContinueOptions(SpeechOptions):
     """Probability mass of the units to draw from; by default 1."""
     alone: bool = flag()
     """Cut off the resynthesis of the prompt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertVoiceOptions(AudioOptions, ZooOptions, PrecisionOptions):
+    """Convert voices: the content of each input, level 1 of its codes, with the other levels of another recording.
+
+    A JSON line holds: file, like, wav, seconds, sample_rate, clipped_samples.
+    """
+
+    title: ClassVar[str] = "synthesis"
+    examples: ClassVar[tuple[str, ...]] = ("slmzoo convert-voice talk.wav --like other.wav",)
+
+    zoo: str = "speechtokenizer"
+    """Zoo of the codec, whose first level must hold the content alone."""
+    like: Path = field(metavar="AUDIO")
+    """Recording of the voice to convert to; repeated or cut to the length of each input."""
+    out: Path = field(default=Path("slmzoo-out"), metavar="DIR")
+    """Folder for the wavs."""

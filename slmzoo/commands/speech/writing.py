@@ -15,7 +15,7 @@ from slmzoo.commands.options.speech import SpeechOptions
 from slmzoo.commands.waiting import waiting
 from slmzoo.pipeline import Speech
 
-__all__ = ["SpeechCommand", "lengths_of"]
+__all__ = ["SpeechCommand", "free_name", "lengths_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
 
         def one(path: Path, wav: Tensor, rate: int) -> dict[str, Any]:
             with waiting(f"synthesising {path.name} ({wav.shape[-1] / rate:.0f} s)"):
-                return work(_free(path.stem, taken), wav, rate)
+                return work(free_name(path.stem, taken), wav, rate)
 
         return self.for_each(one)
 
@@ -61,7 +61,7 @@ def _tell_length(path: Path, speech: Speech) -> None:
         complain(path, ValueError(f"{lengths}; speech was lost or added. Try --keep-durations."))
 
 
-def _free(stem: str, taken: set[str]) -> str:
+def free_name(stem: str, taken: set[str]) -> str:
     """A name that no other input of this run has: talk, talk-2, ..."""
     names = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(taken) + 2))
     name = next(n for n in names if n not in taken)
