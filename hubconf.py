@@ -28,6 +28,9 @@ if _typing.TYPE_CHECKING:
 
     from dpdp import DPDPQuantizer
     from ellav import EllaV
+    from gslm.tacotron import Tacotron
+    from gslm.ulm import GSLMUnitLM, UnitDictionary
+    from gslm.waveglow import WaveGlow
     from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
     from slmcore.files.registry import Registries
     from slmzoo.pipeline import Pipeline
@@ -48,7 +51,11 @@ if _typing.TYPE_CHECKING:
     class _PlmOptions(_Options, total=False):
         tokenizer: str | _Path | None
 
+    class _TacotronOptions(_Options, total=False):
+        code_dict: str | _Path | None
+
     class _PipelineOptions(_ZooOptions, total=False):
+        variant: str | None
         with_ulm: bool
         with_speech: bool
         dtype: torch.dtype | None
@@ -278,6 +285,46 @@ def soundstream(variant: str | None = None, **options: Unpack[_Options]) -> Soun
     return system.codec(variant, **{"zoo": "soundstream", **options})
 
 
+def gslm_ulm(
+    features: str | None = None, k: int | None = None, **options: Unpack[_Options]
+) -> tuple[GSLMUnitLM, UnitDictionary]:
+    """GSLM's unit language model, and the dictionary of its tokens (Lakhotia et al. 2021, arXiv 2102.01192).
+
+    `features`: hubert (default), cpc, w2v2 or logmel; `k`: 50, 100 (default) or 200. Returns `(ulm, tokenizer)`:
+    `ulm.loglikelihood(tokenizer.encode(units))` is the sum of log p(unit | units before) over deduplicated units, in
+    nats; `ulm.generate` continues units. A `checkpoint` is a `.tgz` with dict.txt, or lies beside it.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.ulm(features, k, **options)
+
+
+def gslm_tacotron(features: str | None = None, k: int | None = None, **options: Unpack[_TacotronOptions]) -> Tacotron:
+    """Tacotron 2 from GSLM's units to mel spectrograms, for `waveglow` (Shen et al. 2018, arXiv 1712.05884).
+
+    `features` and `k` as for `gslm_ulm`. Returns `tacotron`: `tacotron([tacotron.codes.encode(units).ids], seed=0)`
+    gives a list of spectrograms with `.mel` (80, frames). With `checkpoint=` also give `code_dict=`, the published
+    table of its input ids, unless it lies beside the checkpoint.
+    Options: zoo, checkpoint, code_dict, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.tacotron(features, k, **options)
+
+
+def waveglow(**options: Unpack[_Options]) -> WaveGlow:
+    """WaveGlow of 256 channels with its denoiser, as GSLM uses it (Prenger et al. 2018, arXiv 1811.00002).
+
+    Returns `waveglow`: `waveglow.speak(mel, seed=0)` gives speech, float32 (frames * 256,), of a spectrogram
+    (80, frames), at the Tacotron's sample rate.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.waveglow(**options)
+
+
 def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack[_PipelineOptions]) -> Pipeline:
     """The whole system at an operating point: encoder, quantiser, language model, ELLA-V and codec, as one module.
 
@@ -285,7 +332,7 @@ def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack
     `pipeline.resynthesize(wav, sr, num_samples=1)` a list of `Speech` with `.wav` (1, samples) and `.sample_rate`.
     Options: zoo, map_location, progress, registry; dtype (of all parts, e.g. torch.bfloat16); weights ("int8" or
     "int8-weight-only": those of the language model and of ELLA-V as bytes, for decoding on a CPU); with_ulm and
-    with_speech (False leaves the language model, or ELLA-V and the codec, out).
+    with_speech (False leaves the language model, or ELLA-V and the codec, out); variant (the features of the zoo gslm).
 
     Example: `torch.hub.load("slmzoo/slmzoo", "pipeline", zoo="demo")`
     """

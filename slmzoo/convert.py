@@ -38,18 +38,30 @@ def convert(source: str | Path, target: str | Path, kind: str | None = None) -> 
         raise ValueError(must("source", "a published .pt or .ckpt file", str(source), "It is safetensors already."))
     if target.suffix != ".safetensors" or not target.parent.is_dir():
         raise ValueError(must("target", "a .safetensors file in an existing folder", str(target)))
-    found = read(source, kind, partial(published if kind is None else known[kind].translate, path=source))
+    found = _found(source, kind, known)
     save(target, _with_origin(found, source))
     return found.kind
 
 
+def _found(source: Path, kind: str | None, known: Mapping[str, Kind]) -> Checkpoint:
+    """Read a published file of a kind, or of the one that its name or content tells."""
+    archived = [name for name, each in known.items() if each.archives and source.name.endswith(each.archives)]
+    chosen = kind or (archived[0] if archived else None)
+    if chosen is None or known[chosen].reader is None:
+        found = read(source, kind, partial(published if chosen is None else known[chosen].translate, path=source))
+        if known[found.kind].reader is None:
+            return found
+        chosen = found.kind
+    return known[chosen].read(source)
+
+
 def published(obj: Any, path: Path | None = None) -> Checkpoint:
     """Translate what any of the published files holds, with a config beside `path`; CheckpointError for another."""
-    keys = set(obj) if isinstance(obj, Mapping) else set()
     kinds_known = _published_kinds().values()
     for kind in kinds_known:
-        if kind.knows(keys):
+        if kind.knows(obj):
             return kind.translate(obj, path)
+    keys = set(obj) if isinstance(obj, Mapping) else set()
     if is_state_dict(obj):
         raise CheckpointError(f"This file cannot be converted: {BARE_WEIGHTS}")
     known = "; ".join(f"{kind.name}: {', '.join(sorted(kind.keys))}" for kind in kinds_known)

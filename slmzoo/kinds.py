@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,19 +26,31 @@ class Kind:
     config_beside: str | None = None
     """`module:function` that reads the config beside a published file, of which it takes the path, or returns None."""
     keys: frozenset[str] = frozenset()
-    """Keys at the top of a published file of this kind, by which it is recognised."""
+    """Keys of a published file of this kind, by which it is recognised; `a/b` is the key b of what the key a holds."""
     more_keys: frozenset[str] = frozenset()
-    """Keys at the top of its published trainer's files, if they have others."""
+    """Keys of its published trainer's files, if they have others."""
+    reader: str | None = None
+    """`module:function` that reads a published file, a path, as a `Checkpoint`, where its content needs a file beside
+    it."""
+    archives: tuple[str, ...] = ()
+    """Endings of published files that `reader` takes and that are no pickles of torch."""
     point: tuple[str, ...] = ()
-    """Fields of the operating point that its rows are found by."""
+    """Fields of a `Choice` that its rows are found by."""
 
-    def knows(self, keys: Set[str]) -> bool:
-        """Whether a published file with these keys at its top is of this kind."""
-        return any(wanted and wanted <= keys for wanted in (self.keys, self.more_keys))
+    def knows(self, content: Any) -> bool:
+        """Whether the content of a published file is of this kind."""
+        alternatives = (keys for keys in (self.keys, self.more_keys) if keys)
+        return any(all(_holds(content, key.split("/")) for key in keys) for keys in alternatives)
 
     def load(self, path: Any) -> Any:
         """Load the model of a file."""
         return imported(self.loader)(path)
+
+    def read(self, path: Path) -> Any:
+        """Read a published file with what lies beside it as a checkpoint."""
+        if self.reader is None:
+            raise ValueError(f"A {self.name} is read by its content alone. Use `translate`.")
+        return imported(self.reader)(path)
 
     def translate(self, content: Any, path: Path | None = None) -> Any:
         """Translate the content of a published file, with the config beside it if this kind has one."""
@@ -50,6 +62,14 @@ class Kind:
         return translate(content, config=imported(self.config_beside)(path))
 
 
+def _holds(content: Any, path: list[str]) -> bool:
+    for key in path:
+        if not isinstance(content, Mapping) or key not in content:
+            return False
+        content = content[key]
+    return True
+
+
 def imported(name: str) -> Callable[..., Any]:
     """Import the function that `module:function` names."""
     module, _, function = name.partition(":")
@@ -59,6 +79,45 @@ def imported(name: str) -> Callable[..., Any]:
 KINDS = {
     kind.name: kind
     for kind in (
+        # Other files of fairseq have a `model` too: those that are known by what it holds come first.
+        Kind(
+            name="gslm_ulm",
+            role="language model",
+            loader="gslm.ulm:load",
+            translator="gslm.ulm:published",
+            keys=frozenset({"model/decoder.embed_tokens.weight"}),
+            reader="gslm.ulm.model:read_published",
+            archives=(".tgz", ".tar.gz"),
+            point=("variant", "k", "lmbda"),
+        ),
+        Kind(
+            name="gslm_tacotron",
+            role="acoustic model",
+            loader="gslm.tacotron:load",
+            translator="gslm.tacotron:published",
+            keys=frozenset({"model_dict/decoder.attention_rnn.weight_ih"}),
+            reader="gslm.tacotron.model:read_published",
+            point=("variant", "k", "lmbda"),
+        ),
+        Kind(
+            name="gslm_codes",
+            role="tokenizer",
+            loader="gslm.tacotron.codes:read_lines",
+            point=("variant", "k", "lmbda"),
+        ),
+        Kind(
+            name="waveglow",
+            role="acoustic model",
+            loader="gslm.waveglow:load",
+            translator="gslm.waveglow:published",
+            keys=frozenset({"model_dict/upsample.weight"}),
+        ),
+        Kind(
+            name="gslm_codebook",
+            role="codebook",
+            loader="slmcore.clustering.codebook:load",
+            point=("variant", "k"),
+        ),
         Kind(
             name="wavlm",
             role="encoder",

@@ -14,7 +14,7 @@ from torch import Tensor
 from slmcore.errors import CheckpointError, must
 from slmcore.units import Units
 
-__all__ = ["CodeTable", "Inputs"]
+__all__ = ["CodeTable", "Inputs", "read_lines"]
 
 _START, _END = "<s>", "</s>"
 _UNIT = re.compile(r"0|[1-9][0-9]{0,5}")
@@ -71,15 +71,8 @@ class CodeTable:
     @classmethod
     def from_file(cls, path: str | Path, rows: int, **options: Any) -> CodeTable:
         """Read a code_dict, one symbol a line; FileNotFoundError or CheckpointError if it is none."""
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"No code_dict at {path}. A model's units mean nothing without its own code_dict.")
         try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise CheckpointError(f"{path} is no text in UTF-8: {error}") from error
-        try:
-            return cls([line.rstrip() for line in text.splitlines()], rows, **options)
+            return cls(read_lines(path), rows, **options)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from error
 
@@ -133,3 +126,14 @@ class CodeTable:
             remedy = "Use the quantiser and the acoustic model of one k."
             raise ValueError(must("units", f"in 0..{self.k - 1}", [int(found.min()), int(found.max())], remedy))
         return found.tolist()
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """Return the symbols of a code_dict, one a line; FileNotFoundError or CheckpointError if it is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No code_dict at {path}. A model's units mean nothing without its own code_dict.")
+    try:
+        return [line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"not a text in UTF-8: {error}") from error

@@ -46,18 +46,21 @@ class TacotronConfig:
     """Frames after which speech ends whatever the gate says."""
     sample_rate: int = 22050
     """Hz of the speech that the spectrograms stand for."""
+    frame_rate: float = 50.0
+    """Frames per second of the features whose units it reads, which published files do not say."""
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(asdict(self), 1) | {"observed_classes": 0, "observed_dim": 0, "latent_dim": 0}
-        for name in set(least) - {"gate_threshold"}:
+        for name in set(least) - {"gate_threshold", "frame_rate"}:
             object.__setattr__(self, name, whole(name, getattr(self, name), least[name]))
         if self.encoder_dim % 2:
             raise ValueError(must("encoder_dim", "even, for two directions", self.encoder_dim))
         for name in ("encoder_kernel", "location_kernel", "postnet_kernel"):
             if not getattr(self, name) % 2:
                 raise ValueError(must(name, "odd, so that it has a middle", getattr(self, name)))
-        if not (math.isfinite(self.gate_threshold) and self.gate_threshold > 0):
-            raise ValueError(must("gate_threshold", "a probability > 0", self.gate_threshold))
+        for name in ("gate_threshold", "frame_rate"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(must(name, "a finite number > 0", getattr(self, name)))
 
     @property
     def attributes(self) -> int:

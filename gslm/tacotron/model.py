@@ -156,23 +156,28 @@ class Tacotron(Saved):
         return Spectrogram(mel, raw, gate, alignment, ended)
 
 
-def load(path: str | Path, code_dict: str | Path | None = None, k: int | None = None) -> Tacotron:
+def load(
+    path: str | Path, code_dict: str | Path | None = None, k: int | None = None, frame_rate: float | None = None
+) -> Tacotron:
     """Load a published Tacotron 2, or one in the project's format.
 
     `path`: a checkpoint, `.safetensors`, or a folder with one of them. `code_dict`: the published table of its input
     ids, None for the file code_dict beside the checkpoint; a `.safetensors` has its own. `k`: number of units; without
-    it, the table's largest and one more. Raises FileNotFoundError, or CheckpointError for a damaged file, or a table
-    that does not fit.
+    it, the table's largest and one more. `frame_rate`: frames per second of the units, 50 by default. Raises
+    FileNotFoundError, or CheckpointError for a damaged file, or a table that does not fit.
     """
     path = weights_file(path)
     if is_safetensors(path):
         return Tacotron.from_checkpoint(read(path, "gslm_tacotron", published))
-    return Tacotron.from_checkpoint(read_published(path, code_dict, k))
+    return Tacotron.from_checkpoint(read_published(path, code_dict, k, frame_rate))
 
 
-def read_published(path: Path, code_dict: str | Path | None = None, k: int | None = None) -> Checkpoint:
+def read_published(
+    path: Path, code_dict: str | Path | None = None, k: int | None = None, frame_rate: float | None = None
+) -> Checkpoint:
     """Read a published Tacotron 2 with its table as a checkpoint; arguments and errors as for `load`."""
     found = read(path, "gslm_tacotron", published)
     table = path.with_name("code_dict") if code_dict is None else Path(code_dict)
     codes = CodeTable.from_file(table, **(found.tokenizer or {}), k=k)
-    return replace(found, tokenizer=codes.to_dict())
+    rate = {} if frame_rate is None else {"frame_rate": float(frame_rate)}
+    return replace(found, config={**found.config, **rate}, tokenizer=codes.to_dict())

@@ -89,7 +89,12 @@ class ModelCommand(ModelOptions, PreciseCommand):
             return hub.pipeline(self.k, self.lmbda, needs=needs, **options).to(self.chosen_device())
 
     def _loading(self) -> dict[str, Any]:
-        return {"zoo": self.zoo, "registry": self.registry, "dtype": getattr(torch, self.dtype)}
+        return {
+            "zoo": self.zoo,
+            "registry": self.registry,
+            "variant": self.variant,
+            "dtype": getattr(torch, self.dtype),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,8 @@ class Settings:
 
     zoo: str = "dp-slm"
     registry: str | None = None
+    variant: str | None = None
+    """Family of the models where the zoo has several, such as GSLM's features."""
     points: tuple[tuple[int | None, float | None], ...] = ((None, None),)
     """(k, lambda) of each operating point; None is what the zoo has, as of `hub.pipeline`."""
     device: str = "cpu"
@@ -97,9 +99,11 @@ class Models:
         self.settings = settings
         self._source = settings.source
         where = hub.Source(**self._source)
-        first, *others = (hub.Choice(k=k, lmbda=lmbda) for k, lmbda in settings.points)
+        first, *others = (hub.Choice(variant=settings.variant, k=k, lmbda=lmbda) for k, lmbda in settings.points)
         choices = [systems.of(where).choice(where, first, False), *others]
-        found: list[Any] = [hub.quantizer(k=choice.k, lmbda=choice.lmbda, **self._source) for choice in choices]
+        found: list[Any] = [
+            hub.quantizer(variant=choice.variant, k=choice.k, lmbda=choice.lmbda, **self._source) for choice in choices
+        ]
         self.quantizers = [quantizer.to(settings.device) for quantizer in found]
         self.points = [q.operating_point or OperatingPoint(zoo=settings.zoo) for q in self.quantizers]
         if len(set(self.points)) < len(self.points) or len({point.layer for point in self.points}) > 1:
@@ -108,7 +112,7 @@ class Models:
     @cached_property
     def encoder(self) -> Any:
         """The encoder, on the device, up to the layer that is wanted. Raises ValueError if a quantiser does not fit."""
-        encoder: Any = hub.encoder(**self._source)
+        encoder: Any = hub.encoder(variant=self.settings.variant, **self._source)
         encoder.to(self.settings.device, DTYPES[self.settings.dtype])
         for quantizer in self.quantizers:
             Pipeline(encoder, quantizer)
@@ -173,7 +177,7 @@ class Models:
     def _digests(self, point: OperatingPoint) -> dict[str, str]:
         """SHA-256 of the files that units are made by, by role."""
         where = hub.Source(**self._source)
-        wanted = hub.Choice(k=point.k, lmbda=point.lmbda, layer=point.layer)
+        wanted = hub.Choice(variant=self.settings.variant, k=point.k, lmbda=point.lmbda, layer=point.layer)
         return digests_of(where, wanted, *systems.unit_roles(where))
 
     def _sharing_distances(self) -> list[list[int]]:

@@ -47,8 +47,9 @@ def of(where: Source) -> System:
 
 def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
     """Return the rows of a pipeline's models by kind, those of `roles` if any are named; nothing is loaded."""
-    known = kinds()
-    parts = [known[name] for name in of(where).parts]
+    known, system = kinds(), of(where)
+    wanted = system.choice(where, wanted, False)
+    parts = [known[name] for name in system.parts_of(where, wanted)]
     found = {
         kind.name: where.find(kind.name, **{name: getattr(wanted, name) for name in kind.point})
         for kind in parts
@@ -59,7 +60,8 @@ def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
 
 def unit_roles(where: Source) -> tuple[Role, ...]:
     """Return the roles of the models that units are made by: encoder and codebook, or the codec in their place."""
-    there = {kinds()[name].role for name in of(where).parts}
+    system = of(where)
+    there = {kinds()[name].role for name in system.parts_of(where, system.choice(where, Choice(), False))}
     return ("encoder", "codebook") if "encoder" in there else ("codec",)
 
 

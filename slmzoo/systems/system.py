@@ -31,10 +31,14 @@ class System:
     codec: Callable[[Source, Choice], Codec] | None = None
     composed: Callable[..., Synthesizer] | None = None
     """Makes the synthesiser of the models that its `models` names, when a saved pipeline is loaded."""
-    parts: tuple[str, ...]
-    """Kinds of the models that make its pipeline."""
+    parts: tuple[str, ...] | Callable[[Source, Choice], tuple[str, ...]]
+    """Kinds of the models that make its pipeline, where they differ by the choice as a function of it."""
     kinds: tuple[Kind, ...] = ()
     """Kinds of model of a system outside the package; those of the built-in systems are in `slmzoo.kinds`."""
+
+    def parts_of(self, where: Source, wanted: Choice) -> tuple[str, ...]:
+        """Return the kinds of the models that make the pipeline of a complete choice."""
+        return self.parts(where, wanted) if callable(self.parts) else self.parts
 
     def has(self, role: str) -> Any:
         """The loader of a role such as "synthesizer", or None."""

@@ -36,8 +36,11 @@ def ulm_archive(path: Path, name: str) -> Path:
     return path
 
 
-def tacotron_content(name: str, **hparams: Any) -> dict[str, Any]:
-    """The content of a published Tacotron 2, whose gate ends nothing unless `gate_threshold` is given."""
+def tacotron_content(name: str, shapes: dict[str, list] | None = None, **hparams: Any) -> dict[str, Any]:
+    """The content of a published Tacotron 2, whose gate ends nothing unless `gate_threshold` is given.
+
+    `shapes`: those of the golden where they are not given.
+    """
     about = goldens.load_json(name)
     exceptions = {
         "*.running_var": lambda made: 1 + made,
@@ -45,7 +48,7 @@ def tacotron_content(name: str, **hparams: Any) -> dict[str, Any]:
         "decoder.attention_layer.v.linear_layer.weight": lambda made: 6 * made,
         "decoder.gate_layer.linear_layer.weight": lambda made: 4 * made,
     }
-    state = goldens.weights(about["state_dict"], exceptions)
+    state = goldens.weights(shapes or about["state_dict"], exceptions)
     return {"hparams": {**about["hparams"], "gate_threshold": 2.0, **hparams}, "model_dict": state}
 
 

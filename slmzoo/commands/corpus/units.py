@@ -107,6 +107,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         return Settings(
             zoo=self.zoo,
             registry=self.registry,
+            variant=self.variant,
             points=points,
             device=self.chosen_device(),
             dtype=self.dtype,
@@ -128,7 +129,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
 
     def _fitted(self, items: list[Item], rate: float) -> Pipeline:
         # Lambda changes neither the encoder nor the codebook: any will do to load them.
-        source: dict[str, Any] = {"zoo": self.zoo, "registry": self.registry}
+        source: dict[str, Any] = {"zoo": self.zoo, "registry": self.registry, "variant": self.variant}
         options: dict[str, Any] = {"needs": ("quantizer",), "with_ulm": False, "with_speech": False}
         pipeline = hub.pipeline(self.k, 0.0, **options, **source).to(self.chosen_device())
         quantizer: Any = pipeline.quantizer

@@ -50,7 +50,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         points = self._points()
         models = self._asked(points)
         quantizers = {
-            k: {lmbda: hub.quantizer(k=k, lmbda=lmbda, **self._placed) for lmbda in lmbdas}
+            k: {lmbda: hub.quantizer(k=k, lmbda=lmbda, **self._placed, **self._family) for lmbda in lmbdas}
             for k, lmbdas in points.items()
         }
         layers = {_point(of_k).layer for of_k in quantizers.values()}
@@ -91,13 +91,14 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         speaks = self.transcripts is not None
         where = hub.Source(**self._source)
         once: list[Role] = [role for role in unit_roles(where) if role != "codebook"]
-        rows = rows_of(where, hub.Choice(), *once, *_VOICE[: int(speaks)])
+        rows = rows_of(where, hub.Choice(**self._family), *once, *_VOICE[: int(speaks)])
         for k, lmbdas in points.items():
             if "codebook" in unit_roles(where):
-                rows |= {f"{kind}, k = {k}": row for kind, row in rows_of(where, hub.Choice(k=k), "codebook").items()}
+                books = rows_of(where, hub.Choice(k=k, **self._family), "codebook")
+                rows |= {f"{kind}, k = {k}": row for kind, row in books.items()}
             for lmbda in lmbdas if speaks else []:
-                for kind, row in rows_of(where, hub.Choice(k=k, lmbda=lmbda), "acoustic model").items():
-                    rows[_at(kind, k, lmbda)] = row
+                point = hub.Choice(k=k, lmbda=lmbda, **self._family)
+                rows |= {_at(kind, k, lmbda): row for kind, row in rows_of(where, point, "acoustic model").items()}
         for row in rows.values():
             resolve(row)
         asr = {"asr": outside(self.asr)} if speaks else {}
@@ -110,7 +111,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         if len(layers) > 1:
             raise ValueError(f"These codebooks are of several layers ({layers}). Sweep those of one layer at a time.")
         files, problems = found_in(self.data)
-        encoder: Any = hub.encoder(**self._placed)
+        encoder: Any = hub.encoder(**self._placed, **self._family)
         encoder.to(getattr(torch, self.dtype))
         about = {name: json.dumps(model) for name, model in models.items() if "," not in name}
         features, failed = features_of(encoder, layers.pop(), files, self.out / "features", about)
@@ -137,6 +138,10 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
                 found = scores_at(units[lmbda], material.known, heard, self.bootstrap, seed=self.seed)
                 keep(path, key, found)
             yield found
+
+    @property
+    def _family(self) -> dict[str, Any]:
+        return {"variant": self.variant}
 
     @property
     def _placed(self) -> dict[str, Any]:
@@ -175,7 +180,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         said = material.known.said
         if not said:
             return {}
-        synthesizer: Any = hub.synthesizer(k=k, lmbda=lmbda, **self._placed)
+        synthesizer: Any = hub.synthesizer(k=k, lmbda=lmbda, **self._placed, **self._family)
         synthesizer = synthesizer.to(getattr(torch, self.dtype))
         listen = recogniser(self.asr, self.chosen_device())
         chosen = {name: units[name] for name in said}

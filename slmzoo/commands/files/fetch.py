@@ -43,5 +43,5 @@ class Fetch(FetchOptions, ResultsCommand):
         if self.all:
             return list(table.rows(self.zoo, registry=self.registry))
         where = Source(zoo=self.zoo, registry=self.registry)
-        wanted = systems.of(where).choice(where, Choice(k=self.k, lmbda=self.lmbda), True)
+        wanted = systems.of(where).choice(where, Choice(variant=self.variant, k=self.k, lmbda=self.lmbda), True)
         return list(systems.rows_of(where, wanted).values())

@@ -89,6 +89,9 @@ class ModelOptions(ZooOptions, PrecisionOptions):
     """Number of codes; 500 for dp-slm, the only one for a zoo with a single codebook."""
     lmbda: float | None = None
     """Weight of the duration penalty; 4500 for dp-slm, the only one for a zoo with a single operating point."""
+    variant: str | None = None
+    """Family of the models where the zoo has several: the features of gslm's (hubert, cpc, w2v2, logmel), the training
+    of dp-slm's language model."""
 
 
 @dataclass(frozen=True, kw_only=True)

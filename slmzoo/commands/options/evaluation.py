@@ -269,6 +269,8 @@ class SweepOptions(SeedOptions, ZooOptions, PrecisionOptions, ReportOptions):
     """Weights of the duration penalty."""
     points: list[str] = field(default_factory=list, metavar="K:LMBDA")
     """Operating points, in place of --k and --lmbda."""
+    variant: str | None = None
+    """Family of the models where the zoo has several: the features of gslm's (hubert, cpc, w2v2, logmel)."""
     alignments: Path | None = field(default=None, metavar="DIR")
     """Folder of TextGrids, named by the stems of their recordings."""
     tier: str = "phones"

@@ -46,6 +46,9 @@ class FetchOptions(ZooOptions):
     """Number of codes."""
     lmbda: float | None = field(default=None, positional=True, nargs="?", metavar="LMBDA")
     """Weight of the duration penalty."""
+    variant: str | None = None
+    """Family of the models where the zoo has several: the features of gslm's (hubert, cpc, w2v2, logmel), the training
+    of dp-slm's language model."""
     all: bool = flag()
     """Fetch every file of the zoo."""
 

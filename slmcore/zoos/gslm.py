@@ -1,0 +1,105 @@
+"""The published files of GSLM (arXiv 2102.01192), by features and number of units.
+
+Digests are those that textlesslib states. Where it states none, none is enforced: the first download is recorded, and
+later ones must equal it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slmcore.files.rows import Row
+
+__all__ = ["published_rows"]
+
+_BASE = "https://dl.fbaipublicfiles.com/textless_nlp/gslm"
+_ULM = _BASE + "/{features}/lm_km{k}/{name}{k}_lm.tgz"
+_TTS = _BASE + "/{features}/tts_km{k}/"
+_WAVEGLOW = _BASE + "/waveglow_256channels_standalone.pt"
+_WAVEGLOW_DIGITS = "f383c7fd785502fc6a6bffd604fc14cb35d6155cdde30c53faaaeafa8a904dab"
+
+# What units are made of; layers count from 1, frame rates in Hz.
+_FEATURES: dict[str, dict[str, Any]] = {
+    "hubert": {"encoder": "hubert_base", "layer": 6, "frame_rate": 50.0},
+    "cpc": {"encoder": "cpc_big", "layer": 2, "frame_rate": 100.0},
+    "w2v2": {"encoder": "wav2vec2_large", "layer": 15, "frame_rate": 50.0},
+    "logmel": {"encoder": "log_mel", "frame_rate": 100.0},
+}
+_SIZES = (50, 100, 200)
+
+# features, k, digits of the Tacotron, digits of its code_dict
+_SPEAKERS = (
+    (
+        "hubert",
+        50,
+        "335e881a897cfa3389804110de8ac3909159d4de395880fbf1d3167a9477451e",
+        "5f01dd57fd3b4044fac93aaac2589bf49e34cbe1dc0713254c0f339ba2123bce",
+    ),
+    (
+        "hubert",
+        100,
+        "b208f8d6433eb5524405aa29d2b5fdacddb63a182d9830b629232e63b3543e4d",
+        "6d506216aa5bad159f167e2535293b4e5ec8e1073b64449d30b66b460ebf6da0",
+    ),
+    (
+        "hubert",
+        200,
+        "093f009935a4dadd692db85e859246e369cb17be3aecd22038fb70af4d5b0590",
+        "ea01ba3592e27c871b63b32e37d6532234edf7eee7077bdcc094061ee72922e6",
+    ),
+    (
+        "cpc",
+        50,
+        "e80a46561d1ded73bbe6e7272fcd6b9943fb7607229040b06324f654b66396fd",
+        "5f01dd57fd3b4044fac93aaac2589bf49e34cbe1dc0713254c0f339ba2123bce",
+    ),
+    (
+        "cpc",
+        100,
+        "6cfe1ce4bbdfd0f531189f4013cefc9e1296aec62f8bc0172d68d088ab344a50",
+        "a343085a83c1acfc96a2bfecf5098b380e860cdbb832cbcbbb0bf1358bd7c932",
+    ),
+    (
+        "cpc",
+        200,
+        "5845b1c0a82d9176b9d8c33a32f098795c946077e741a9da2b665bafda17b7ff",
+        "48dae50f9f2d4561c4a84fa09ba748395808d7d3323b1d5754af71669117e2aa",
+    ),
+    *((features, k, "", "") for features in ("w2v2", "logmel") for k in _SIZES),
+)
+
+# MD5 sums of Tacotrons without other digits, as GSLM's README states them.
+_CLAIMED = {
+    ("logmel", 50): "MD5 932b3b8527c0125f5f964b57762eba49",
+    ("logmel", 100): "MD5 cde0b0d278a39011d0acbd5df27abdf4",
+    ("logmel", 200): "MD5 dba0f1d4de64bc7976718834010b23e7",
+    ("w2v2", 50): "MD5 e3503d0ad822b2c24b89f68b857fedff",
+    ("w2v2", 100): "MD5 eb3666e456ae4c96bf2a1eec825c13ed",
+    ("w2v2", 200): "MD5 777d343e963c4d64f04d78eef032f4e8",
+}
+
+
+def published_rows() -> tuple[Row, ...]:
+    """Return all rows of the zoo "gslm"; a variant is the name of the features."""
+    table = [_ulm(features, k) for features in _FEATURES for k in _SIZES]
+    for features, k, tacotron, codes in _SPEAKERS:
+        folder = _TTS.format(features=features, k=k)
+        claimed = _CLAIMED.get((features, k), "")
+        table.append(_row("gslm_tacotron", folder + "tts_checkpoint_best.pt", tacotron, features, k, claimed))
+        table.append(_row("gslm_codes", folder + "code_dict", codes, features, k))
+    about: dict[str, Any] = {"sample_rate": 22050, "origin": "WaveGlow, NVIDIA (arXiv 1811.00002), from GSLM"}
+    waveglow = Row(zoo="gslm", system="gslm", kind="waveglow", url=_WAVEGLOW, sha256=_WAVEGLOW_DIGITS, **about)
+    return (*table, waveglow)
+
+
+def _ulm(features: str, k: int) -> Row:
+    name = "w2v2_" if features == "w2v2" else features
+    return _row("gslm_ulm", _ULM.format(features=features, k=k, name=name), "", features, k)
+
+
+def _row(kind: str, url: str, digits: str, features: str, k: int, claimed: str = "") -> Row:
+    """One row; the models read the nearest code of each frame without repeats, which is DPDP at lambda 0."""
+    point: dict[str, Any] = {"k": k, "lmbda": 0.0, "num_neighbors": k, **_FEATURES[features]}
+    about: dict[str, Any] = {"sha256": digits, "claimed": claimed, "origin": "GSLM, Lakhotia et al. (arXiv 2102.01192)"}
+    default = (features, k) == ("hubert", 100)
+    return Row(zoo="gslm", system="gslm", kind=kind, variant=features, url=url, default=default, **point, **about)
