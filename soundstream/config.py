@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.seanet import SEANetConfig
 
 __all__ = ["SoundStreamConfig", "TransformerConfig"]
@@ -34,7 +33,7 @@ class TransformerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundStreamConfig:
+class SoundStreamConfig(ModelConfig, describes="a SoundStream"):
     """The sizes that a SoundStream is built from."""
 
     sample_rate: int
@@ -92,18 +91,3 @@ class SoundStreamConfig:
             rates = ", ".join(f"{rate:g}" for rate in self.bandwidths)
             raise ValueError(must("bandwidth", f"> 0 and at most {most:g} kb/s", bandwidth, f"Possible: {rates}."))
         return max(1, math.floor(bandwidth / self.bandwidths[0] * (1 + _ROUNDING)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SoundStreamConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            transformer = values.get("transformer")
-            nested: dict[str, Any] = {"seanet": SEANetConfig(**values["seanet"])}
-            nested["transformer"] = None if transformer is None else TransformerConfig(**transformer)
-            return cls(**{**values, **nested})
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a SoundStream: {error}") from error

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.seanet import SEANetConfig
 
 __all__ = ["SpeechTokenizerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechTokenizerConfig:
+class SpeechTokenizerConfig(ModelConfig, describes="a SpeechTokenizer"):
     """The sizes that a SpeechTokenizer is built from; the defaults are the published ones."""
 
     sample_rate: int = 16000
@@ -60,15 +59,3 @@ class SpeechTokenizerConfig:
             lstm_layers=self.lstm_layers,
             bidirectional=self.bidirectional,
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SpeechTokenizerConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a SpeechTokenizer: {error}") from error

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import gelu
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.positions import Learned
 from slmcore.layers.precision import LayerNorm32
 from slmcore.layers.transformer import Form, Perceptron, PostNormBlock, TransformerConfig
@@ -26,7 +25,7 @@ behind the parts of a layer, as OPT-350M has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwistLMConfig:
+class TwistLMConfig(ModelConfig, describes="a TWIST language model"):
     """Sizes of a text language model whose vocabulary is units: unit u is the token `offset` + u."""
 
     architecture: str
@@ -104,15 +103,3 @@ class TwistLMConfig:
         if self.architecture == "opt-post-norm":
             return Form(block=PostNormBlock, final_norm=lambda *_: nn.Identity(), **opt)
         return Form(final_norm=LayerNorm32, **opt)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TwistLMConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The config does not describe a TWIST language model: {error}") from error

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from slmcore.checks import as_int, whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.hifigan import HiFiGANConfig
 
 __all__ = ["VocoderConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VocoderConfig:
+class VocoderConfig(ModelConfig, describes="a unit vocoder"):
     """Sizes of a unit HiFi-GAN; the defaults are those of the published ones at 50 frames per second."""
 
     num_units: int
@@ -98,18 +97,6 @@ class VocoderConfig:
                 must(kind, f"0 to {rows - 1}" + (f", or one of {', '.join(names)}" if names else ""), wanted)
             )
         return number
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> VocoderConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a unit vocoder: {error}") from error
 
     def _check_names(self, kinds: str, rows: int) -> None:
         names = getattr(self, kinds)

@@ -10,7 +10,7 @@ __all__ = ["WavLMConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WavLMConfig(EncoderConfig):
+class WavLMConfig(EncoderConfig, describes="a WavLM"):
     """Sizes of a WavLM; those of `wavlm_large` in brackets."""
 
     num_buckets: int

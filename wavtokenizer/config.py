@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.seanet import SEANetConfig
 from wavtokenizer.norms import GroupNorm
 
@@ -16,7 +15,7 @@ __all__ = ["CONFIGS", "WavTokenizerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WavTokenizerConfig:
+class WavTokenizerConfig(ModelConfig, describes="a WavTokenizer"):
     """What a WavTokenizer is built from."""
 
     sample_rate: int
@@ -62,18 +61,6 @@ class WavTokenizerConfig:
     def encoder(self) -> SEANetConfig:
         """Sizes of the encoder, which is not causal and has two LSTM layers."""
         return SEANetConfig(strides=self.strides, n_filters=self.n_filters, dimension=self.dimension)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> WavTokenizerConfig:
-        """The reverse of `to_dict`; a CheckpointError for missing, unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a WavTokenizer: {error}") from error
 
 
 def _small(strides: tuple[int, ...]) -> WavTokenizerConfig:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 
 __all__ = ["TacotronConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TacotronConfig:
+class TacotronConfig(ModelConfig, describes="a Tacotron 2"):
     """The sizes that a Tacotron 2 is built from; the defaults are NVIDIA's."""
 
     symbols: int
@@ -66,15 +65,3 @@ class TacotronConfig:
     def attributes(self) -> int:
         """Width of the attributes that the decoder sees beside the context."""
         return self.observed_dim + self.latent_dim
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TacotronConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a Tacotron 2: {error}") from error

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import gelu
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.positions import Sinusoidal
 from slmcore.layers.precision import LayerNorm32
 from slmcore.layers.transformer import Form, Perceptron, TransformerConfig
@@ -26,7 +25,7 @@ _FIRST_POSITION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ULMConfig:
+class ULMConfig(ModelConfig, describes="a GSLM language model"):
     """The sizes of fairseq's decoder-only transformer; the defaults are those of GSLM's models."""
 
     vocab_size: int
@@ -81,17 +80,3 @@ class ULMConfig:
             positions=lambda _: Sinusoidal(scale, _FIRST_POSITION),
             attention_bias=True,
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ULMConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"The checkpoint's config does not describe a GSLM language model: {error}"
-            ) from error

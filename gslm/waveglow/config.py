@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 
 __all__ = ["WaveGlowConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveGlowConfig:
+class WaveGlowConfig(ModelConfig, describes="a WaveGlow"):
     """The sizes that a WaveGlow is built from; the defaults are those of the published file of 256 channels."""
 
     mels: int = 80
@@ -51,15 +50,3 @@ class WaveGlowConfig:
     def width(self, flow: int) -> int:
         """Return the number of channels that a flow works on."""
         return self.group - self.early_size * (flow // self.early_every)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> WaveGlowConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a WaveGlow: {error}") from error

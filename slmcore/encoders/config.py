@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from slmcore.configs import ModelConfig
 from slmcore.errors import must
 
 __all__ = ["ConvLayers", "EncoderConfig"]
@@ -13,7 +14,7 @@ ConvLayers = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderConfig:
+class EncoderConfig(ModelConfig, describes="a speech encoder"):
     """Sizes of an encoder; those of WavLM Large in brackets."""
 
     conv_layers: ConvLayers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import torch
@@ -171,14 +170,14 @@ class SpeechEncoder(Saved):
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> Self:
         """The model of a checkpoint of its kind, in float32 and evaluation mode."""
-        config: Any = cls.config_class(**checkpoint.config)
+        config: Any = cls.config_class.from_dict(checkpoint.config)
         return build(lambda: cls(config, operating_point=checkpoint.operating_point), checkpoint.state)  # pyright: ignore[reportCallIssue]
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """The model as a checkpoint that `slmcore.files.checkpoint.save` writes."""
         return Checkpoint(
             kind=self.kind,
-            config=asdict(self.config),
+            config=self.config.to_dict(),
             state=dict(self.state_dict()),
             operating_point=self.operating_point,
             provenance=dict(provenance or {}),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from slmzoo.corpus.datasets import PREFIX, loaded, parts_of
+from slmzoo.corpus.hf_datasets import PREFIX, loaded, parts_of
 from slmzoo.corpus.items import Item, probable_length, probable_seconds
 
 __all__ = ["PREFIX", "absolute", "items"]

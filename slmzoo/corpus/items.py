@@ -14,7 +14,7 @@ from torch import Tensor
 
 from slmcore import audio
 from slmcore.files import places
-from slmzoo.corpus.datasets import audio_bytes
+from slmzoo.corpus.hf_datasets import audio_bytes
 
 __all__ = ["Item", "as_text", "folder_of", "load", "named_apart", "probable_length", "probable_seconds"]
 

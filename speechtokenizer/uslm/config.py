@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 
 __all__ = ["USLMConfig"]
 
@@ -15,7 +14,7 @@ _PREFIX_MODES = (0, 1, 2, 4)
 
 
 @dataclass(frozen=True, kw_only=True)
-class USLMConfig:
+class USLMConfig(ModelConfig, describes="a USLM"):
     """The sizes that a USLM is built from; the defaults are the published ones."""
 
     dim: int = 1024
@@ -63,15 +62,3 @@ class USLMConfig:
     def start(self) -> int:
         """The code that begins the first level if `prepend_bos`."""
         return self.codebook_size + 1
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for a checkpoint's metadata."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> USLMConfig:
-        """Return the config of `to_dict`'s result; a CheckpointError for unknown or impossible fields."""
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"The checkpoint's config does not describe a USLM: {error}") from error

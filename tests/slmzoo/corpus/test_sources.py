@@ -14,7 +14,7 @@ import torch
 from slmcore import audio
 from slmcore.files import places
 from slmzoo.corpus import items, sources, stages
-from slmzoo.corpus.datasets import loaded
+from slmzoo.corpus.hf_datasets import loaded
 from slmzoo.corpus.items import Item
 from tests.reference.corpora import named, tar_of, wav_bytes
 
