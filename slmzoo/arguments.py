@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import logging
 import shutil
 from argparse import Action
 from collections.abc import Collection, Sequence
@@ -13,8 +14,11 @@ from typing import Any, get_args, get_type_hints
 import simple_parsing
 from simple_parsing import ArgumentParser, DashVariant
 
+from slmzoo.renamed import RENAMED
+
 __all__ = ["OptionsParser", "flag"]
 
+logger = logging.getLogger(__name__)
 _METAVARS = {int: "N", float: "X", str: "NAME", Path: "PATH"}
 _POSITIONAL = {None: "{0}", "?": "[{0}]", "+": "{0} [{0} ...]", "*": "[{0} ...]"}
 _WIDEST = 100
@@ -55,7 +59,8 @@ class OptionsParser(ArgumentParser):
         """What argparse calls to parse; flags may be written as in version 0.1."""
         hints = get_type_hints(self._of)
         flags = {name.replace("_", "-") for name, hint in hints.items() if hint is bool}
-        return super().parse_known_args(_modern(args or [], flags), namespace, attempt_to_reorder)
+        words = _modern(_renamed(args or [], hints.keys()), flags)
+        return super().parse_known_args(words, namespace, attempt_to_reorder)
 
     def format_usage(self) -> str:
         """One line: the command and what it requires."""
@@ -131,6 +136,29 @@ def _metavar(hint: Any, choices: Any) -> str:
         return f"{{{','.join(map(str, choices))}}}"
     kinds = [kind for kind in (hint, *get_args(hint)) if kind in _METAVARS]
     return _METAVARS[kinds[0]] if kinds else "VALUE"
+
+
+def _renamed(args: Sequence[str], names: Collection[str]) -> list[str]:
+    """Replace former names of options by those in `names`, with a note on standard error."""
+    found: list[str] = []
+    for word in args:
+        option, equals, value = word.partition("=")
+        prefix = next((prefix for prefix in ("--no-", "--no", "--") if _former(option, prefix, names)), "")
+        if prefix:
+            former = option.removeprefix(prefix)
+            option = f"{'--no-' if prefix != '--' else '--'}{_dashed(RENAMED[former.replace('-', '_')])}"
+            logger.warning("--%s is now %s; the former name is accepted until the next version.", former, option)
+        found.append(f"{option}{equals}{value}")
+    return found
+
+
+def _former(option: str, prefix: str, names: Collection[str]) -> bool:
+    former = option.removeprefix(prefix).replace("-", "_")
+    return option.startswith(prefix) and former not in names and RENAMED.get(former) in names
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _modern(args: Sequence[str], flags: Collection[str]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Judges of sound for adversarial training: by its periods and by its spectra, with several lengths of each.
+"""Discriminators for adversarial training, and their losses.
 
-Periods as in HiFi-GAN (Kong et al., arXiv 2010.05646), complex spectra as in EnCodec (Défossez et al., arXiv
-2210.13438), hinge losses, and the distance of what the judges' layers see in real and in made sound.
+Multi-period as in HiFi-GAN (Kong et al., arXiv 2010.05646), complex multi-resolution STFT as in EnCodec (Défossez et
+al., arXiv 2210.13438), hinge losses and feature matching.
 """
 
 from __future__ import annotations
@@ -13,34 +13,43 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-__all__ = ["PERIODS", "WINDOWS", "Discriminators", "Judged", "deceiving", "judging", "matching"]
+__all__ = [
+    "PERIODS",
+    "WINDOWS",
+    "Discriminators",
+    "LayerOutputs",
+    "discriminator_loss",
+    "feature_matching_loss",
+    "generator_loss",
+]
 
 PERIODS = (2, 3, 5, 7, 11)
-"""Samples."""
+"""Periods of the multi-period discriminators, samples."""
 WINDOWS = (2048, 1024, 512)
-"""Lengths of the windows in samples."""
+"""Window lengths of the STFT discriminators, samples."""
 
-Judged = list[list[Tensor]]
-"""For each judge what its layers make of a sound, the scores last: high for real."""
+LayerOutputs = list[list[Tensor]]
+"""For each discriminator the outputs of its layers, the scores last: high for real audio."""
 
 _SLOPE = 0.1
 
 
 class Discriminators(nn.Module):
-    """All judges; `width` is the number of channels of their first layers."""
+    """Multi-period and STFT discriminators; `width` is the number of channels of their first layers."""
 
     def __init__(self, width: int, periods: Sequence[int] = PERIODS, windows: Sequence[int] = WINDOWS) -> None:
         super().__init__()
-        judges = [*(PeriodJudge(period, width) for period in periods), *(SpectrumJudge(n, width) for n in windows)]
-        self.judges = nn.ModuleList(judges)
+        by_period = [PeriodDiscriminator(period, width) for period in periods]
+        # The name is that of the state in checkpoints of earlier versions.
+        self.judges = nn.ModuleList([*by_period, *(STFTDiscriminator(n, width) for n in windows)])
 
-    def forward(self, wav: Tensor) -> Judged:
-        """Waveforms (B, samples), longer than half the longest window, to what each judge makes of them."""
-        return [judge(wav) for judge in self.judges]
+    def forward(self, wav: Tensor) -> LayerOutputs:
+        """Return the layer outputs of each discriminator for waveforms (B, samples) above half the longest window."""
+        return [discriminator(wav) for discriminator in self.judges]
 
 
-class PeriodJudge(nn.Module):
-    """Sees each `period`-th sample, from all starts, but none between."""
+class PeriodDiscriminator(nn.Module):
+    """Discriminator of the waveform folded to rows of `period` samples."""
 
     def __init__(self, period: int, width: int) -> None:
         super().__init__()
@@ -59,8 +68,8 @@ class PeriodJudge(nn.Module):
         return _through(self.layers, self.out, padded.unflatten(2, (-1, self.period)))
 
 
-class SpectrumJudge(nn.Module):
-    """Sees the complex spectrum, its real and imaginary parts as two channels."""
+class STFTDiscriminator(nn.Module):
+    """Discriminator of the complex spectrum, its real and imaginary parts as two channels."""
 
     def __init__(self, n_fft: int, width: int) -> None:
         super().__init__()
@@ -77,33 +86,34 @@ class SpectrumJudge(nn.Module):
         return _through(self.layers, self.out, self.spectrum(wav))
 
     def spectrum(self, wav: Tensor) -> Tensor:
-        """(B, samples) -> (B, 2, T, n_fft / 2 + 1), of a power of about one for white noise of power one."""
+        """Return the STFT of (B, samples) as (B, 2, T, n_fft / 2 + 1); white noise of power one has power one."""
         window = self.get_buffer("window")
         with torch.autocast(wav.device.type, enabled=False):
-            made = torch.stft(wav.float(), self.n_fft, self.n_fft // 4, window=window, return_complex=True)
-            return torch.view_as_real(made / window.norm()).permute(0, 3, 2, 1)
+            stft = torch.stft(wav.float(), self.n_fft, self.n_fft // 4, window=window, return_complex=True)
+            return torch.view_as_real(stft / window.norm()).permute(0, 3, 2, 1)
 
 
-def judging(real: Judged, made: Judged) -> Tensor:
-    """What the judges learn from: the mean hinge loss of scores below 1 for real and above -1 for made sound."""
-    losses = [F.relu(1 - a[-1]).mean() + F.relu(1 + b[-1]).mean() for a, b in zip(real, made, strict=True)]
+def discriminator_loss(real: LayerOutputs, generated: LayerOutputs) -> Tensor:
+    """Mean hinge loss of scores below 1 for real and above -1 for generated audio."""
+    pairs = zip(real, generated, strict=True)
+    losses = [F.relu(1 - a[-1]).mean() + F.relu(1 + b[-1]).mean() for a, b in pairs]
     return torch.stack(losses).mean()
 
 
-def deceiving(made: Judged) -> Tensor:
-    """What made sound is to lower: the mean hinge loss of its scores below 1."""
-    return torch.stack([F.relu(1 - layers[-1]).mean() for layers in made]).mean()
+def generator_loss(generated: LayerOutputs) -> Tensor:
+    """Mean hinge loss of the scores of generated audio below 1."""
+    return torch.stack([F.relu(1 - outputs[-1]).mean() for outputs in generated]).mean()
 
 
-def matching(real: Judged, made: Judged) -> Tensor:
-    """Mean absolute difference of what the layers see, in units of the mean magnitude for real sound."""
-    pairs = [(a.detach(), b) for x, y in zip(real, made, strict=True) for a, b in zip(x[:-1], y[:-1], strict=True)]
+def feature_matching_loss(real: LayerOutputs, generated: LayerOutputs) -> Tensor:
+    """Mean absolute difference of the layer outputs, relative to their mean magnitude for real audio."""
+    pairs = [(a.detach(), b) for x, y in zip(real, generated, strict=True) for a, b in zip(x[:-1], y[:-1], strict=True)]
     return torch.stack([(a - b).abs().mean() / a.abs().mean().clamp(min=1e-6) for a, b in pairs]).mean()
 
 
 def _through(layers: nn.ModuleList, out: nn.Module, x: Tensor) -> list[Tensor]:
-    seen: list[Tensor] = []
+    outputs: list[Tensor] = []
     for layer in layers:
         x = F.leaky_relu(layer(x), _SLOPE)
-        seen.append(x)
-    return [*seen, out(x)]
+        outputs.append(x)
+    return [*outputs, out(x)]

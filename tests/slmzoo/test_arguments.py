@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -15,6 +15,7 @@ from slmzoo.arguments import OptionsParser, flag
 from slmzoo.cli import main, parsed
 from slmzoo.commands.table import COMMANDS, GROUPS
 from slmzoo.evaluation.speech.speech_scores import MEASURES
+from slmzoo.renamed import RENAMED
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,3 +163,50 @@ def test_only_options_that_a_command_can_use():
 def test_what_eval_speech_offers_is_what_it_measures():
     metrics = next(f for f in fields(COMMANDS["eval speech"].options_type()) if f.name == "metrics")
     assert metrics.metadata["custom_args"]["choices"] == ["wer", *MEASURES]
+
+
+REQUIRED = {
+    "train ellav": "--train a --validation b --train-speech c --validation-speech d --run r",
+    "train ulm": "--train a --validation b --run r",
+    "train codec": "--audio a --validation b --run r",
+    "train codebook": "--audio a --run r",
+    "train encoder": "--audio a --run r",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "name", "value"),
+    [
+        ("train ellav", "--own 0.3", "scheduled_sampling", 0.3),
+        ("train ellav", "--own=0.25", "scheduled_sampling", 0.25),
+        ("train ulm", "--half", "save_half", True),
+        ("train ulm", "--save-half --no-half", "save_half", False),
+        ("train ulm", "--half true --nohalf", "save_half", False),
+        ("train codec", "--judge-from 7", "discriminator_from", 7),
+        ("train codec", "--matching 2", "feature_matching", 2.0),
+        ("train codebook", "--voice-directions 12", "speaker_directions", 12),
+        ("train encoder", "--unmasked 0.5", "unmasked_weight", 0.5),
+        ("continue", "--alone", "drop_prompt", True),
+    ],
+)
+def test_former_names_of_options_are_accepted_with_a_note(caplog, command, given, name, value):
+    def options(words: str) -> Any:
+        return parsed(command, [*REQUIRED.get(command, "").split(), *words.split()]).options
+
+    assert getattr(options(given), name) == value
+    assert f"{name.replace('_', '-')}; the former name" in caplog.text
+    caplog.clear()
+    option = f"--{name.replace('_', '-')}"
+    options(option if isinstance(value, bool) else f"{option} {value}")
+    assert not caplog.text
+
+
+def test_a_former_name_that_a_command_still_has_is_its_own(caplog):
+    found = OptionsParser(Options, "x").parse_args(["--half", "--share", "0.25"]).options
+    assert (found.half, found.share, caplog.text) == (True, 0.25, "")
+
+
+def test_every_former_name_leads_to_an_option():
+    known = {field.name for command in COMMANDS.values() for field in fields(command.options_type())}
+    assert set(RENAMED.values()) <= known
+    assert not set(RENAMED) & known

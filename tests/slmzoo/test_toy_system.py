@@ -70,7 +70,7 @@ def test_score_prefers_what_the_bigrams_expect(capsys, registry, wavs):
 
 
 def test_continue_speaks_the_likeliest_units(capsys, registry, wavs, tmp_path):
-    options = ("--prompt-seconds", "0.4", "--max-new-units", "2", "--out", tmp_path / "out", "--alone")
+    options = ("--prompt-seconds", "0.4", "--max-new-units", "2", "--out", tmp_path / "out", "--drop-prompt")
     down, up = run(capsys, "continue", registry, wavs, *options)
     assert (up["prompt"], up["units"]) == ([0, 1], [[2, 3]])
     assert (down["prompt"], down["units"]) == ([3, 2], [[3, 0]])

@@ -157,7 +157,7 @@ class ContinueOptions(SpeechOptions):
     """Number of likeliest units to draw from; by default all, and for TWIST 50."""
     top_p: float | None = None
     """Probability mass of the units to draw from; by default 1."""
-    alone: bool = flag()
+    drop_prompt: bool = flag()
     """Cut off the resynthesis of the prompt."""
 
 

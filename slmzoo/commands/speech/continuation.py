@@ -36,7 +36,7 @@ class Continue(ContinueOptions, SpeechCommand):
             self.prompt_seconds,
             max_new_units=self.max_new_units,
             num_samples=self.num_samples,
-            joined=not self.alone,
+            joined=not self.drop_prompt,
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,

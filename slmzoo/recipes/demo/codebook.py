@@ -33,11 +33,18 @@ def make(data: Path, runs: Path) -> None:
     # Only what every voice says, so that none has more say than another.
     files = shared(data / "wavs")
     # Where they say the same, the voices differ in few of the 128 directions; with all of them, one has its own codes.
-    clusters = {"k": (200,), "share": 0.06, "voice_directions": 12, "aligned": 200, "trials": 1, "seed": 7}
+    clusters = {
+        "k": (200,),
+        "frame_fraction": 0.06,
+        "speaker_directions": 12,
+        "aligned_sentences": 200,
+        "trials": 1,
+        "seed": 7,
+    }
     # With few neighbours, the rate of units has a high floor.
     units = {"rate": 22.0, "num_neighbors": 20, "rated_files": 300}
     where = {"run": runs / "codebook", "resume": True, "audio": [str(file) for file in files], "encoder_zoo": "demo"}
-    train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, half=True, batch=16))
+    train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, save_half=True, batch=16))
     ship(runs / "codebook", "codebook.safetensors", units_per_second=units["rate"])
     write_units(audio.find(data / "wavs"), data)
 

@@ -20,7 +20,7 @@ def make(data: Path, runs: Path) -> None:
     size = {"sample_rate": 16_000, "strides": (5, 5, 4, 4), "n_filters": 8, "dimension": 32, "codebook_size": 2048}
     decoder = {"decoder_dim": 192, "decoder_intermediate": 576, "decoder_layers": 8, "n_fft": 1600}
     # So small an encoder learns nothing useful through the decoder in hours: 46 % of the words of copies were wrong.
-    phases: dict[str, Any] = {"taught_until": _TAUGHT, "quantize_from": _TAUGHT, "freeze_from": _TAUGHT}
+    phases: dict[str, Any] = {"encoder_only_until": _TAUGHT, "quantize_from": _TAUGHT, "freeze_from": _TAUGHT}
     rate: dict[str, Any] = {"steps": _TAUGHT + 33_000, "batch": 2, "lr": 1.5e-3, "last_lr": 2e-5, "warmup": 200}
     # Of what copies lose most is lost by quantising: many codes, and not most of them for loudness.
     codes = {"whitening": 0.5, "start_crops": 6000}

@@ -53,7 +53,7 @@ def _learn(files: Sequence[Path], run: Path, features: Features, clusters: int, 
     size = {"conv_layers": ("96,128,20", "96,8,4", "128,8,4"), "dim": 128, "ffn_dim": 384, "heads": 4, "layers": 4}
     position = {"conv_pos": 32, "conv_pos_groups": 8, "num_buckets": 64, "max_distance": 160}
     rate = {"steps": steps, "batch": 8, "lr": 2e-3, "warmup": 200, "betas": (0.9, 0.99), "precision": "bf16"}
-    objective = {"crop": 100, "warp": 1.12, "mask_start": 0.03, "unmasked": 1.0, "clusters": clusters}
+    objective = {"crop": 100, "warp": 1.12, "mask_start": 0.03, "unmasked_weight": 1.0, "clusters": clusters}
     train(
         EncoderSettings(
             run=run, resume=True, audio=[str(file) for file in files], targets=targets, name=NAME,

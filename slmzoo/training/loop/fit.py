@@ -84,7 +84,7 @@ def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
     file = "-".join(part for part in parts if part) + ".safetensors"
     folder = settings.registry_file.parent
     folder.mkdir(parents=True, exist_ok=True)
-    save(folder / file, replace(checkpoint, operating_point=point), torch.float16 if settings.half else None)
+    save(folder / file, replace(checkpoint, operating_point=point), torch.float16 if settings.save_half else None)
     add_row(settings.registry_file, settings.zoo, {**entry, "file": file})
     logger.info("%s is the %s of the zoo %r in %s", file, checkpoint.kind, settings.zoo, settings.registry_file)
 
@@ -134,12 +134,14 @@ def _precision(settings: TrainSettings) -> Any:
 
 def _tracker(settings: TrainSettings) -> Any:
     """Lightning's logger for TensorBoard or W&B; False for none."""
-    if settings.track == "none":
+    if settings.logger == "none":
         return False
-    if importlib.util.find_spec(settings.track) is None:
-        raise ImportError(f"--track {settings.track} needs the package {settings.track}: pip install {settings.track}.")
+    if importlib.util.find_spec(settings.logger) is None:
+        raise ImportError(
+            f"--logger {settings.logger} needs the package {settings.logger}: pip install {settings.logger}."
+        )
     from lightning.pytorch import loggers
 
-    if settings.track == "tensorboard":
+    if settings.logger == "tensorboard":
         return loggers.TensorBoardLogger(settings.run, name=None, version="tensorboard")
     return loggers.WandbLogger(project=settings.zoo, name=settings.run.name, save_dir=settings.run, resume="allow")

@@ -20,6 +20,7 @@ from slmcore.errors import CheckpointError, must
 from slmcore.files import atomic
 from slmcore.files.places import write_bytes
 from slmcore.files.zoofile import check_zoo
+from slmzoo.renamed import current_names
 from slmzoo.training.loop.settings import RunSettings
 
 __all__ = ["Run", "Table", "rank"]
@@ -93,7 +94,7 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """The options that the run was last trained with, as plain values; none if the folder has no run."""
-        return self._read(_SETTINGS) or {}
+        return current_names(self._read(_SETTINGS) or {})
 
     def earlier(self) -> list[dict[str, Any]]:
         """For each time that options changed when the run was resumed: `until_step`, and what they were until then."""

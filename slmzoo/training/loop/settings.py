@@ -25,7 +25,7 @@ class RunSettings(RunOptions):
 
     fixed: ClassVar[frozenset[str]] = frozenset({"seed"})
     """Options that what a run folder holds was made with: `--resume` does not change them."""
-    of_the_result: ClassVar[frozenset[str]] = frozenset({"run", "zoo", "registry", "licence", "origin", "half"})
+    of_the_result: ClassVar[frozenset[str]] = frozenset({"run", "zoo", "registry", "licence", "origin", "save_half"})
     """Options that only say where the result goes and as what, which may change when nothing is left to train."""
 
     def __post_init__(self) -> None:

@@ -24,12 +24,12 @@ class CodebookOptions(RunOptions):
     """Encoder block, 1-based, whose output is clustered; as published."""
     k: tuple[int, ...] = (500,)
     """Numbers of codes; 100 200 500 1000 2000 are published."""
-    share: float = 0.1
+    frame_fraction: float = 0.1
     """Share of the frames of each file, drawn at random; as published."""
-    voice_directions: int = 0
+    speaker_directions: int = 0
     """Number of directions in which the speakers differ most that are removed from the codes, so that a sound has one
     code in every voice. The folder of a file is its speaker."""
-    aligned: int = 0
+    aligned_sentences: int = 0
     """Number of sentences from which these directions are estimated, frame by frame: all speakers read them, in files
     of the same name, which are aligned in time. 0 compares the speakers' means, which gives one direction less than
     there are speakers."""

@@ -45,7 +45,7 @@ class CodecLossOptions(CodecDataOptions):
     """Step at which the codebook starts as the k-means of the latents; until then the latents pass unquantised. With
     --init there is a codebook from the start."""
     start_crops: int = 512
-    """Items whose latents k-means clusters, and whose spectra --taught-until is fitted on."""
+    """Items whose latents k-means clusters, and whose spectra --encoder-only-until is fitted on."""
     mel: float = 1.0
     """Weight of the mel loss: differences of log magnitudes, at three scales."""
     stft: float = 1.0
@@ -56,15 +56,15 @@ class CodecLossOptions(CodecDataOptions):
     """Decay of the codebook's running means."""
     revive_below: float = 0.1
     """A code used less than this fraction of the mean use is replaced by a latent of the batch."""
-    judge_from: int | None = None
+    discriminator_from: int | None = None
     """Step at which adversarial training starts; never if left out. On a CPU it costs more than all the rest."""
-    judge_width: int = 32
+    discriminator_width: int = 32
     """Channels of the discriminators' first layers."""
     adversarial: float = 0.1
     """Weight of the adversarial loss."""
-    matching: float = 1.0
+    feature_matching: float = 1.0
     """Weight of feature matching."""
-    taught_until: int | None = None
+    encoder_only_until: int | None = None
     """Step up to which only the encoder is trained, to predict log-mel spectra: on a CPU the shortest way to codes that
     keep the words. The learning rate schedule then starts again. Never if left out."""
     whitening: float = 0.0

@@ -30,7 +30,7 @@ class EncoderDataOptions(TrainOptions):
     """Block of the teacher, 1-based; the last with its norm if left out."""
     clusters: int = 100
     """Number of clusters."""
-    share: float = 0.1
+    frame_fraction: float = 0.1
     """Share of the frames of each file that are clustered."""
     held_out: int = 0
     """Number of held-out recordings, evenly spread over all."""
@@ -53,7 +53,7 @@ class EncoderAugmentOptions(EncoderDataOptions):
     """Probability that a masked span starts at a frame."""
     mask_length: int = 10
     """Frames per span."""
-    unmasked: float = 1.0
+    unmasked_weight: float = 1.0
     """Weight of the loss on unmasked frames; that on masked frames is 1."""
     quietest_gain: float = 0.25
     """Smallest gain; each segment is scaled by a factor between this and --loudest-gain."""

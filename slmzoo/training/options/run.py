@@ -62,7 +62,7 @@ class RunOptions:
     """Licence of the weights, for the registry."""
     origin: str = "not stated"
     """Who made the weights and from what data, for the registry."""
-    half: bool = flag()
+    save_half: bool = flag()
     """Write the weights in half precision."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes the fastest device there is."""
@@ -100,5 +100,5 @@ class TrainOptions(RunOptions, OptimizationOptions):
     """Steps between checkpoints."""
     patience: int | None = None
     """Stop after this many consecutive validations without improvement; never if left out."""
-    track: Literal["none", "tensorboard", "wandb"] = "none"
+    logger: Literal["none", "tensorboard", "wandb"] = "none"
     """Logger besides the CSV files."""

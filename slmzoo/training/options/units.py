@@ -96,7 +96,7 @@ class EllavOptions(SizeOptions):
     """Codec tokens per second; those of --codec where it is given."""
     tolerance: float = 0.1
     """Largest difference in duration between the units and codec tokens of an utterance, seconds."""
-    own: float = 0.0
+    scheduled_sampling: float = 0.0
     """Share of past codec tokens that are the model's own in place of the recording's, so that it learns to recover
     from its mistakes (scheduled sampling in two passes: Mihaylova & Martins, ACL student workshop 2019); 0 as
     published."""

@@ -34,14 +34,14 @@ __all__ = ["CodebookSettings", "train"]
 class CodebookSettings(CodebookOptions, RunSettings):
     """The settings of codebooks, checked."""
 
-    fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"encoder_zoo", "layer", "share"}
+    fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"encoder_zoo", "layer", "frame_fraction"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.k or min(self.k) < 1 or len(set(self.k)) < len(self.k):
             raise ValueError(must("k", "different whole numbers >= 1", self.k))
-        if not 0 < self.share <= 1:
-            raise ValueError(must("share", "above 0 and at most 1", self.share))
+        if not 0 < self.frame_fraction <= 1:
+            raise ValueError(must("frame_fraction", "above 0 and at most 1", self.frame_fraction))
         for name in ("iterations", "trials", "batch", "rated_files"):
             if getattr(self, name) < 1:
                 raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
@@ -54,10 +54,16 @@ class CodebookSettings(CodebookOptions, RunSettings):
         if self.num_neighbors is not None and not self.lmbda and self.rate is None:
             remedy = "It says how units are made: give the lambda too."
             raise ValueError(must("num_neighbors", "left out without lmbda or rate", self.num_neighbors, remedy))
-        if self.aligned < 0:
-            raise ValueError(must("aligned", "a number of sentences >= 0", self.aligned))
-        if self.aligned and not self.voice_directions:
-            raise ValueError(must("aligned", "0 without voice_directions, which are found from them", self.aligned))
+        if self.aligned_sentences < 0:
+            raise ValueError(must("aligned_sentences", "a number of sentences >= 0", self.aligned_sentences))
+        if self.aligned_sentences and not self.speaker_directions:
+            raise ValueError(
+                must(
+                    "aligned_sentences",
+                    "0 without speaker_directions, which are found from them",
+                    self.aligned_sentences,
+                )
+            )
 
 
 def train(settings: CodebookSettings) -> list[OperatingPoint]:
@@ -78,19 +84,19 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
         raise ValueError(must("layer", f"from 1 to the encoder's {encoder.num_layers} blocks", settings.layer))
     spoken = _sentences(settings, files)
     voices = [file.parent.name for file in files]
-    check_directions(settings.voice_directions, encoder.dim, None if spoken else len(set(voices)))
+    check_directions(settings.speaker_directions, encoder.dim, None if spoken else len(set(voices)))
     run = Run.open(settings)
     features = encoder_features(encoder, settings.layer)
-    how = {"share": settings.share, "batch": settings.batch, "seed": settings.seed}
+    how = {"share": settings.frame_fraction, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
     _check_k(settings, counts)
     run.keep(settings)
     frames: Sequence[np.ndarray] | VoiceFree = blocks
     if spoken:
         sentences = ([x.cpu() for x in features(group)] for group in spoken)
-        frames = VoiceFree.of_sentences(blocks, sentences, settings.voice_directions)
-    elif settings.voice_directions:
-        frames = VoiceFree.of_means(blocks, voices, counts, settings.voice_directions)
+        frames = VoiceFree.of_sentences(blocks, sentences, settings.speaker_directions)
+    elif settings.speaker_directions:
+        frames = VoiceFree.of_means(blocks, voices, counts, settings.speaker_directions)
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
     found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
@@ -99,7 +105,7 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     made = provenance(settings, "train codebook", files=len(files), frames=sum(counts))
     rated = _rated(settings, features, files) if settings.rate is not None else []
     # Lambda is to fit the codes as they will be read.
-    books = [codes.cpu().half().float() if settings.half else codes.cpu() for codes in found.values()]
+    books = [codes.cpu().half().float() if settings.save_half else codes.cpu() for codes in found.values()]
     points = [_with_lambda(settings, replace(point, k=len(codes)), codes, rated, encoder) for codes in books]
     rates = {"sample_rate": encoder.sample_rate, "frame_rate": encoder.frame_rate}
     for codes, with_lambda in zip(books, points, strict=True):
@@ -112,21 +118,30 @@ def _check_k(settings: CodebookSettings, counts: Sequence[int]) -> None:
     """Raise a ValueError for more codes than frames were drawn, `counts` of each file."""
     drawn, k = sum(counts), max(settings.k)
     if k > drawn:
-        drawn_by = f"that --share {settings.share:g} draws from {len(counts)} files"
+        drawn_by = f"that --frame-fraction {settings.frame_fraction:g} draws from {len(counts)} files"
         allowed = f"from 1 to the number of vectors, here {drawn}, the frames {drawn_by}"
-        raise ValueError(must("k", allowed, k, "Give fewer codes, or more speech or --share with --overwrite."))
+        raise ValueError(
+            must("k", allowed, k, "Give fewer codes, or more speech or --frame-fraction with --overwrite.")
+        )
 
 
 def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[Path]]:
     """For each sentence that voices are aligned on, evenly spread over all, its file in each voice."""
-    if not settings.aligned:
+    if not settings.aligned_sentences:
         return []
     spoken = spoken_by_all(files)
-    if settings.aligned > len(spoken) or len(spoken[0]) < 2:
+    if settings.aligned_sentences > len(spoken) or len(spoken[0]) < 2:
         several = len({file.parent for file in files}) > 1
         there = f"at most {len(spoken)}, the sentences that all voices speak" if several else "0 for a single voice"
-        raise ValueError(must("aligned", there, settings.aligned, "A sentence's files have one name, in each folder."))
-    return spoken[:: len(spoken) // settings.aligned][: settings.aligned]
+        raise ValueError(
+            must(
+                "aligned_sentences",
+                there,
+                settings.aligned_sentences,
+                "A sentence's files have one name, in each folder.",
+            )
+        )
+    return spoken[:: len(spoken) // settings.aligned_sentences][: settings.aligned_sentences]
 
 
 def _with_lambda(

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from slmcore import audio
 from slmcore.errors import must
-from slmcore.layers.discriminators import WINDOWS, Discriminators, deceiving, judging, matching
+from slmcore.layers.discriminators import (
+    WINDOWS,
+    Discriminators,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+)
 from slmcore.layers.spectral import SpectralLoss
 from slmcore.units import Units
 from slmzoo.figures import units_figure
@@ -44,28 +50,30 @@ class CodecSettings(CodecOptions, TrainSettings):
         hop = self.sizes.hop
         if self.crop < 1 or self.crop % hop:
             raise ValueError(must("crop", f"a multiple of the hop ({hop})", self.crop))
-        if self.judge_from is not None and self.crop <= max(WINDOWS) // 2:
+        if self.discriminator_from is not None and self.crop <= max(WINDOWS) // 2:
             raise ValueError(must("crop", f"above {max(WINDOWS) // 2} samples for the discriminators", self.crop))
         if self.start_crops * (self.crop // hop) < self.codebook_size:
             raise ValueError(must("start_crops", "enough for a latent for each code", self.start_crops))
-        for name in ("quantize_from", "judge_from", "freeze_from"):
+        for name in ("quantize_from", "discriminator_from", "freeze_from"):
             since = getattr(self, name)
-            if self.taught_until is not None and since is not None and since < self.taught_until:
-                raise ValueError(must(name, f"at least `taught_until` ({self.taught_until})", since))
-        if self.taught_until is not None and not 0 < self.taught_until < self.steps:
-            raise ValueError(must("taught_until", f"above 0 and below `steps` ({self.steps})", self.taught_until))
+            if self.encoder_only_until is not None and since is not None and since < self.encoder_only_until:
+                raise ValueError(must(name, f"at least `encoder_only_until` ({self.encoder_only_until})", since))
+        if self.encoder_only_until is not None and not 0 < self.encoder_only_until < self.steps:
+            raise ValueError(
+                must("encoder_only_until", f"above 0 and below `steps` ({self.steps})", self.encoder_only_until)
+            )
         if not 0 <= self.whitening <= 1:
             raise ValueError(must("whitening", "from 0 to 1", self.whitening))
-        if self.whitening and self.taught_until is None:
-            remedy = "It whitens what the encoder is taught: give --taught-until too."
-            raise ValueError(must("whitening", "0 without taught_until", self.whitening, remedy))
-        for name in ("held_out", "samples", "judge_width"):
+        if self.whitening and self.encoder_only_until is None:
+            remedy = "It whitens what the encoder is taught: give --encoder-only-until too."
+            raise ValueError(must("whitening", "0 without encoder_only_until", self.whitening, remedy))
+        for name in ("held_out", "samples", "discriminator_width"):
             if getattr(self, name) < 1:
                 raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
 
     def lr_at(self, step: int) -> float:
         """The learning rate at a step, 0-based: it rises and falls for the encoder alone, then for the codec."""
-        taught = self.taught_until or 0
+        taught = self.encoder_only_until or 0
         return self._lr_at(step, taught) if step < taught else self._lr_at(step - taught, self.steps - taught)
 
     @property
@@ -103,8 +111,8 @@ class CodecTask(Task):
             start_from(settings.init, self.codec)
             self.means.resume(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
-        self.teacher = None if settings.taught_until is None else _teacher(settings)
-        self.judges = None if settings.judge_from is None else Discriminators(settings.judge_width)
+        self.teacher = None if settings.encoder_only_until is None else _teacher(settings)
+        self.judges = None if settings.discriminator_from is None else Discriminators(settings.discriminator_width)
         self.settings = settings
         self._learnt, self._held_out = learnt, held_out
         self._codes: dict[int, Tensor] = {}
@@ -138,11 +146,11 @@ class CodecTask(Task):
 
     def loss(self, part: str, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Figures] | None:
         """The judges' loss on what the codec makes, or the codec's on all that it is to do."""
-        begun = self.settings.judge_from is not None and moment.step >= self.settings.judge_from
+        begun = self.settings.discriminator_from is not None and moment.step >= self.settings.discriminator_from
         judges = self.judges if begun else None
         if part == "judges":
             return None if judges is None else self._judges_loss(batch, moment.step, judges)
-        if self.teacher is not None and moment.step < (self.settings.taught_until or 0):
+        if self.teacher is not None and moment.step < (self.settings.encoder_only_until or 0):
             return self._taught(batch["wav"], moment, self.teacher)
         return self._codec_loss(batch, moment, judges)
 
@@ -165,14 +173,14 @@ class CodecTask(Task):
             with torch.no_grad():
                 real = judges(wav)
             seen = judges(made)
-            figures |= {"adversarial": deceiving(seen), "matching": matching(real, seen)}
-            total = total + rules.adversarial * figures["adversarial"] + rules.matching * figures["matching"]
+            figures |= {"adversarial": generator_loss(seen), "matching": feature_matching_loss(real, seen)}
+            total = total + rules.adversarial * figures["adversarial"] + rules.feature_matching * figures["matching"]
         return total, {name: value.detach() for name, value in figures.items()} | self.means.use(codes)
 
     def _judges_loss(self, batch: dict[str, Tensor], step: int, judges: Discriminators) -> tuple[Tensor, Figures]:
         with torch.no_grad():
             made = self.codec.decoder(self._vectors(batch, step))
-        return judging(judges(batch["wav"]), judges(made)), {}
+        return discriminator_loss(judges(batch["wav"]), judges(made)), {}
 
     def _quantized(self, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
         """What the decoder learns from, the commitment loss, and the codes (none before quantising starts)."""

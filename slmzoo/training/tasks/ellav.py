@@ -46,8 +46,8 @@ class EllavSettings(EllavOptions, UnitSettings):
         for name, least in (("num_codes", 1), ("code_rate", 1e-3), ("tolerance", 0)):
             if not getattr(self, name) >= least:
                 raise ValueError(must(name, f"a number >= {least}", getattr(self, name)))
-        if not 0 <= self.own <= 1:
-            raise ValueError(must("own", "from 0 to 1", self.own))
+        if not 0 <= self.scheduled_sampling <= 1:
+            raise ValueError(must("scheduled_sampling", "from 0 to 1", self.scheduled_sampling))
 
 
 def train(settings: EllavSettings) -> dict[str, Any]:
@@ -138,7 +138,11 @@ class EllavTask(Task):
     def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats of the targets that count."""
         ids, mask = batch
-        heard = with_own_tokens(self.model, ids, self.settings.own, moment.draw) if self.settings.own else ids
+        heard = (
+            with_own_tokens(self.model, ids, self.settings.scheduled_sampling, moment.draw)
+            if self.settings.scheduled_sampling
+            else ids
+        )
         return masked_loss(self.model, ids, mask, heard), {}
 
     def validation(self) -> Sequence[tuple[Tensor, Tensor]]:

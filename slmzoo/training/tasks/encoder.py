@@ -38,7 +38,7 @@ class EncoderSettings(EncoderOptions, TrainSettings):
     fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {
         "clusters",
         "held_out",
-        "share",
+        "frame_fraction",
         "teacher",
         "teacher_layer",
     }
@@ -59,7 +59,11 @@ class EncoderSettings(EncoderOptions, TrainSettings):
         for name, least in (("clusters", 2), ("crop", 1), ("mask_length", 1), ("held_out", 0)):
             if getattr(self, name) < least:
                 raise ValueError(must(name, f"a whole number >= {least}", getattr(self, name)))
-        for name, low, high in (("share", 0, 1), ("mask_start", 0, 1), ("quietest_gain", 0, self.loudest_gain)):
+        for name, low, high in (
+            ("frame_fraction", 0, 1),
+            ("mask_start", 0, 1),
+            ("quietest_gain", 0, self.loudest_gain),
+        ):
             if not low < getattr(self, name) <= high:
                 raise ValueError(must(name, f"above {low} and at most {high}", getattr(self, name)))
         if not (math.isfinite(self.warp) and self.warp >= 1):
@@ -93,7 +97,7 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
     _check_clusters(settings, lengths)
     features = _features(settings)
     run = Run.open(settings)
-    rules = {"clusters": settings.clusters, "share": settings.share, "seed": settings.seed}
+    rules = {"clusters": settings.clusters, "share": settings.frame_fraction, "seed": settings.seed}
     folder = settings.targets or make_targets(features, recordings.files, run, **rules)
     task = EncoderTask(settings, recordings, read_targets(recordings.files, folder, lengths, settings.clusters))
     fit(task, settings, run)
@@ -105,10 +109,11 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
 
 def _check_clusters(settings: EncoderSettings, lengths: Sequence[int]) -> None:
     """Raise a ValueError for more clusters than frames are drawn from recordings of so many."""
-    drawn = sum(drawn_of(length, settings.share) for length in lengths)
+    drawn = sum(drawn_of(length, settings.frame_fraction) for length in lengths)
     if settings.targets is None and settings.clusters > drawn:
-        allowed = f"at most {drawn}, the frames that --share {settings.share:g} draws from {len(lengths)} recordings"
-        remedy = "Give fewer clusters, a larger --share or more speech."
+        drawn_by = f"--frame-fraction {settings.frame_fraction:g} draws from {len(lengths)} recordings"
+        allowed = f"at most {drawn}, the frames that {drawn_by}"
+        remedy = "Give fewer clusters, a larger --frame-fraction or more speech."
         raise ValueError(must("clusters", allowed, settings.clusters, remedy))
 
 
@@ -176,7 +181,9 @@ class EncoderTask(Task):
     def loss(self, part: str, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
         """Cross entropy of the frames behind the mask, and with a weight of their own of the others."""
         found = _means(self._sums(batch))
-        return found["masked"] + self.settings.unmasked * found["unmasked"], {n: x.detach() for n, x in found.items()}
+        return found["masked"] + self.settings.unmasked_weight * found["unmasked"], {
+            n: x.detach() for n, x in found.items()
+        }
 
     def _sums(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Cross entropies, right answers behind the mask, and numbers of frames, hidden and seen."""

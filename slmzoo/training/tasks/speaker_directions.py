@@ -80,7 +80,7 @@ def check_directions(size: int, dim: int, voices: int | None = None) -> None:
     if voices is not None:
         most, among = min(voices, dim), f"{voices} voices in {dim} values"
     if not 0 <= size < most:
-        raise ValueError(must("voice_directions", f"from 0 to {most - 1} for {among}", size))
+        raise ValueError(must("speaker_directions", f"from 0 to {most - 1} for {among}", size))
 
 
 def spoken_by_all(files: Sequence[Path]) -> list[list[Path]]:

@@ -5,13 +5,20 @@ import pytest
 import torch
 from torch import nn
 
-from slmcore.layers.discriminators import Discriminators, PeriodJudge, SpectrumJudge, deceiving, judging, matching
+from slmcore.layers.discriminators import (
+    Discriminators,
+    PeriodDiscriminator,
+    STFTDiscriminator,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+)
 from slmzoo.training.loop.task import generator
 
 
 def test_a_period_judge_keeps_the_phases_of_its_period_apart() -> None:
     torch.manual_seed(0)
-    judge, wav = PeriodJudge(5, 2), torch.randn(1, 403, generator=generator(0, 0))
+    judge, wav = PeriodDiscriminator(5, 2), torch.randn(1, 403, generator=generator(0, 0))
     other = wav.clone()
     other[0, 3::5] += 1
     for a, b in zip(judge(wav), judge(other), strict=True):
@@ -22,7 +29,7 @@ def test_a_period_judge_keeps_the_phases_of_its_period_apart() -> None:
 
 def test_the_first_layer_of_a_period_judge_is_a_convolution_over_every_pth_sample() -> None:
     torch.manual_seed(0)
-    judge, wav = PeriodJudge(3, 2), torch.randn(1, 90, generator=generator(0, 1))
+    judge, wav = PeriodDiscriminator(3, 2), torch.randn(1, 90, generator=generator(0, 1))
     weight, bias = judge.layers[0].weight[:, 0, :, 0].detach(), judge.layers[0].bias.detach()
     for phase in range(3):
         padded = np.pad(wav[0, phase::3].numpy(), 2)
@@ -33,7 +40,7 @@ def test_the_first_layer_of_a_period_judge_is_a_convolution_over_every_pth_sampl
 
 
 def test_a_spectrum_judge_sees_real_and_imaginary_parts_of_unit_power() -> None:
-    judge, wav = SpectrumJudge(64, 2), torch.randn(2, 4000, generator=generator(0, 2))
+    judge, wav = STFTDiscriminator(64, 2), torch.randn(2, 4000, generator=generator(0, 2))
     seen = judge.spectrum(wav)
     assert seen.shape == (2, 2, 4000 // 16 + 1, 33)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64)
@@ -47,10 +54,10 @@ def test_losses_are_those_of_the_hinge() -> None:
     real = [[torch.tensor([2.0, -2.0]), torch.tensor([3.0, 0.5])], [torch.tensor([4.0]), torch.tensor([-1.0])]]
     made = [[torch.tensor([2.0, 0.0]), torch.tensor([-3.0, 0.5])], [torch.tensor([2.0]), torch.tensor([2.0])]]
     # First judge: real 0 and 0.5, made 0 and 1.5. Second: real 2, made 3.
-    assert float(judging(real, made)) == pytest.approx((0.25 + 0.75 + 2 + 3) / 2)
-    assert float(deceiving(made)) == pytest.approx(((4 + 0.5) / 2 + 0) / 2)
-    assert float(matching(real, made)) == pytest.approx((1 / 2 + 2 / 4) / 2)
-    assert float(matching(real, real)) == 0
+    assert float(discriminator_loss(real, made)) == pytest.approx((0.25 + 0.75 + 2 + 3) / 2)
+    assert float(generator_loss(made)) == pytest.approx(((4 + 0.5) / 2 + 0) / 2)
+    assert float(feature_matching_loss(real, made)) == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert float(feature_matching_loss(real, real)) == 0
 
 
 def test_judges_tell_tones_from_noise_after_a_few_steps_and_their_gradient_reaches_the_sound() -> None:
@@ -66,13 +73,13 @@ def test_judges_tell_tones_from_noise_after_a_few_steps_and_their_gradient_reach
     losses = []
     for _ in range(30):
         tone, noise = sounds()
-        loss = judging(judges(tone), judges(noise))
+        loss = discriminator_loss(judges(tone), judges(noise))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
     noise = nn.Parameter(sounds()[1])
-    deceiving(judges(noise)).backward()
+    generator_loss(judges(noise)).backward()
     assert noise.grad is not None
     assert float(noise.grad.abs().max()) > 0

@@ -62,7 +62,8 @@ def test_from_a_folder_of_speech_to_a_zoo_of_ones_own(tmp_path, capsys, monkeypa
         return run(f"train {name} {how}", run=tmp_path / "runs" / name, registry=registry, **named)
 
     train("encoder", f"{SHORT} {ENCODER} --steps 3 --clusters 8 --crop 40 --name wavlm_lab", audio=learnt)
-    how = "--device cpu --zoo lab --encoder-zoo lab --layer 1 --k 10 --num-neighbors 10 --iterations 20 --share 1"
+    how = "--device cpu --zoo lab --encoder-zoo lab --layer 1 --k 10 --num-neighbors 10 --iterations 20"
+    how += " --frame-fraction 1"
     point = train("codebook", how, audio=learnt, rate=15)
     at = {"k": point["k"], "lmbda": point["lmbda"]}
     assert at["k"] == 10
@@ -76,7 +77,7 @@ def test_from_a_folder_of_speech_to_a_zoo_of_ones_own(tmp_path, capsys, monkeypa
     assert ulm["bits_per_second"] > 0
     train(
         "codec",
-        f"{SHORT} {CODEC} --steps 4 --samples 1 --judge-from 3 --judge-width 2",
+        f"{SHORT} {CODEC} --steps 4 --samples 1 --discriminator-from 3 --discriminator-width 2",
         audio=learnt,
         validation=held_out,
     )

@@ -66,8 +66,9 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
     encoding, clustering, coding = asked.values()
     assert encoding.sizes.dim == demo.dim
     assert len(encoding.audio) == 4
-    assert (clustering.voice_directions, clustering.aligned, clustering.k, clustering.half) == (12, 200, (200,), True)
-    assert coding.judge_from is None
+    assert (clustering.speaker_directions, clustering.aligned_sentences) == (12, 200)
+    assert (clustering.k, clustering.save_half) == ((200,), True)
+    assert coding.discriminator_from is None
     assert coding.sizes == wavtokenizer.load(common.DEMO / "wavtokenizer.safetensors").config
     assert all(settings.resume for settings in asked.values())
     assert shipped == {

@@ -219,7 +219,7 @@ def test_batches_made_in_other_processes_are_the_same(tmp_path):
 def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch, tracker):
     monkeypatch.setattr(fitting.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=f"pip install {tracker}"):
-        train(settings(tmp_path / "run", track=tracker))
+        train(settings(tmp_path / "run", logger=tracker))
 
 
 @pytest.mark.parametrize("tracker", ["tensorboard", "wandb"])
@@ -237,7 +237,7 @@ def test_figures_go_to_a_tracker(tmp_path, monkeypatch, tracker):
     kept: list[tuple[int, dict]] = []
     monkeypatch.setattr(fitting.importlib.util, "find_spec", lambda name: name == tracker or None)
     monkeypatch.setattr(loggers, {"tensorboard": "TensorBoardLogger", "wandb": "WandbLogger"}[tracker], Kept)
-    train(settings(tmp_path / "run", steps=4, log_every=2, track=tracker))
+    train(settings(tmp_path / "run", steps=4, log_every=2, logger=tracker))
     assert [(step, sorted(found)) for step, found in kept] == [
         (2, ["train/error", "train/loss", "train/lr"]),
         (4, ["train/error", "train/loss", "train/lr"]),
@@ -275,7 +275,7 @@ def checkpoint(point: OperatingPoint | None, kind: str = "ulm") -> Checkpoint:
 
 def test_what_is_published_is_found_by_its_point(tmp_path):
     shared = tmp_path / "zoo" / "zoo.json"
-    chosen = settings(tmp_path / "run", registry=shared, zoo="lab", licence="MIT", half=True)
+    chosen = settings(tmp_path / "run", registry=shared, zoo="lab", licence="MIT", save_half=True)
     point = OperatingPoint(zoo="demo", encoder="wavlm_lab", layer=3, k=50, lmbda=2.5, num_neighbors=4)
     publish(chosen, checkpoint(point), frame_rate=50.0)
     publish(replace(chosen, licence="CC0-1.0"), checkpoint(replace(point, lmbda=7)))

@@ -67,13 +67,13 @@ UNITS = {name: Path(name) for name in ("train", "validation", "train_speech", "v
     ("kind", "needed", "changed"),
     [
         (CodebookSettings, SPEECH, {"layer": 3}),
-        (CodebookSettings, SPEECH, {"share": 0.2}),
+        (CodebookSettings, SPEECH, {"frame_fraction": 0.2}),
         (CodebookSettings, SPEECH, {"encoder_zoo": "lab"}),
         (EncoderSettings, SPEECH, {"held_out": 5}),
         (EncoderSettings, SPEECH, {"clusters": 50}),
         (EncoderSettings, SPEECH, {"teacher": Path("wavlm.safetensors")}),
         (EncoderSettings, SPEECH, {"teacher_layer": 2, "teacher": Path("t")}),
-        (CodecSettings, {**SPEECH, "validation": ["dev"], "taught_until": 9}, {"whitening": 0.5}),
+        (CodecSettings, {**SPEECH, "validation": ["dev"], "encoder_only_until": 9}, {"whitening": 0.5}),
         (EllavSettings, UNITS, {"codec": "lab"}),
         (EllavSettings, UNITS, {"seed": 1}),
     ],
@@ -86,6 +86,20 @@ def test_what_lies_in_the_folder_is_not_taken_for_something_else(
     Run.check(replace(chosen, resume=True))
     with pytest.raises(ValueError, match=rf"`({'|'.join(changed)})` must be"):
         Run.check(replace(chosen, resume=True, **changed))
+
+
+def test_settings_by_their_former_names_are_those_of_the_run(tmp_path, caplog):
+    chosen = CodebookSettings(run=tmp_path / "run", audio=["speech"], frame_fraction=0.3)
+    Run.open(chosen)
+    file = chosen.run / "config.yaml"
+    file.write_text(file.read_text().replace("frame_fraction:", "share:").replace("save_half:", "half:"))
+    assert {"share", "half"} <= kept(chosen.run).keys()
+    Run.open(replace(chosen, resume=True))
+    assert "other settings" not in caplog.text
+    with pytest.raises(ValueError, match=r"`frame_fraction` must be 0\.3, with which"):
+        Run.check(replace(chosen, resume=True, frame_fraction=0.4))
+    with pytest.raises(ValueError, match=r"`frame_fraction` must be 0\.3, with which"):
+        Run.check(replace(chosen, resume=True, frame_fraction=0.1))
 
 
 def test_a_finished_run_keeps_what_it_was_trained_with(tmp_path, caplog):

@@ -44,15 +44,17 @@ def parse(arguments: list[str]) -> TrainSettings:
 
 def test_a_yaml_file_holds_options_and_the_command_line_comes_first(tmp_path):
     file = tmp_path / "lab.yaml"
-    file.write_text("steps: 5\nbatch: 2\nlr: 1e-3\nbetas: [0.8, 0.9]\nhalf: true\nregistry: null\nweight-decay: 0\n")
+    file.write_text(
+        "steps: 5\nbatch: 2\nlr: 1e-3\nbetas: [0.8, 0.9]\nsave_half: true\nregistry: null\nweight-decay: 0\n"
+    )
     found = parse(["--steps", "7", "--config", str(file), "--run", "here"])
-    assert (found.steps, found.batch, found.lr, found.betas, found.half) == (7, 2, 1e-3, (0.8, 0.9), True)
+    assert (found.steps, found.batch, found.lr, found.betas, found.save_half) == (7, 2, 1e-3, (0.8, 0.9), True)
     assert (found.registry, found.weight_decay, found.config) == (None, 0.0, file)
-    assert parse([f"--config={file}", "--run", "here", "--half", "false"]).half is False
+    assert parse([f"--config={file}", "--run", "here", "--save-half", "false"]).save_half is False
 
 
 def test_what_a_run_keeps_repeats_it(tmp_path):
-    chosen = settings(tmp_path / "run", betas=(0.5, 0.6), half=True, eps=1e-9, patience=4)
+    chosen = settings(tmp_path / "run", betas=(0.5, 0.6), save_half=True, eps=1e-9, patience=4)
     file = tmp_path / "kept.yaml"
     file.write_text(yaml.safe_dump(chosen.kept()))
     assert parse(["--config", str(file)]).kept() == chosen.kept()

@@ -40,12 +40,14 @@ def _zoo(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(run: Path, speech: Path, **more: object) -> CodebookSettings:
-    usual = {"audio": [str(speech)], "encoder_zoo": "tiny", "layer": 2, "k": (4, 9), "share": 0.5, "batch": 3}
+    usual = {"audio": [str(speech)], "encoder_zoo": "tiny", "layer": 2, "k": (4, 9), "frame_fraction": 0.5, "batch": 3}
     return CodebookSettings(run=run, device="cpu", **{**usual, **more})  # pyright: ignore[reportArgumentType]
 
 
 def test_from_speech_to_codebooks_that_load_by_k_and_are_as_good_as_scikit_learns(speech: Path, tmp_path: Path) -> None:
-    points = train(settings(tmp_path / "run", speech, share=1.0, rate=30.0, num_neighbors=3, half=True, trials=8))
+    points = train(
+        settings(tmp_path / "run", speech, frame_fraction=1.0, rate=30.0, num_neighbors=3, trials=8, save_half=True)
+    )
     zoo = tmp_path / "run" / "zoo.json"
     encoder = dp_slm.wavlm(zoo="mine", registry=zoo)[0]
     x = [encoder.features(*audio.load(file), layer=2) for file in audio.find(speech)]
@@ -128,17 +130,17 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
         "`zoo` must be one of": {"encoder_zoo": "elsewhere"},
         "`layer` must be from 1 to": {"layer": 99},
         "`k` must be": {"k": (4, 4)},
-        "`share` must be": {"share": 0.0},
+        "`frame_fraction` must be": {"frame_fraction": 0.0},
         "`trials` must be": {"trials": 0},
         "`lmbda` must be": {"lmbda": (3.0,)},
         "`num_neighbors` must be": {"num_neighbors": 5},
         "finite number > 0": {"rate": -1.0},
-        "sentences >= 0": {"aligned": -1},
-        "`aligned` must be 0 without voice_directions": {"aligned": 1},
-        "`aligned` must be 0 for a single voice, but is 1": {"voice_directions": 1, "aligned": 1},
-        "`voice_directions` must be from 0 to 0 for 1 voices": {"voice_directions": 1},
+        "sentences >= 0": {"aligned_sentences": -1},
+        "`aligned_sentences` must be 0 without speaker_directions": {"aligned_sentences": 1},
+        "`aligned_sentences` must be 0 for a single voice, but is 1": {"speaker_directions": 1, "aligned_sentences": 1},
+        "`speaker_directions` must be from 0 to 0 for 1 voices": {"speaker_directions": 1},
         "`num_neighbors` must be left out without lmbda or rate": {"num_neighbors": 2},
-        "but is -1": {"voice_directions": -1},
+        "but is -1": {"speaker_directions": -1},
     }
     for message, change in wrong.items():
         with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -148,7 +150,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
 
 def test_bad_recordings_and_too_many_codes_are_named(speech: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"`k` must be .* number of vectors, here \d+, .* --share 0.5 draws from 7 files"
+        ValueError, match=r"`k` must be .* number of vectors, here \d+, .* --frame-fraction 0.5 draws from 7 files"
     ):
         train(settings(tmp_path / "run", speech, k=(100_000,)))
     (tmp_path / "text.wav").write_text("no audio")
@@ -172,10 +174,12 @@ def test_codes_have_nothing_in_the_directions_in_which_two_voices_say_the_same(s
         wav, sr = audio.load(file)
         for voice, sound in (("a", wav), ("b", wav.cumsum(1) * 0.05)):
             audio.write(tmp_path / "speech" / voice / f"{file.stem}.wav", sound, sr)
-    asked = {"share": 1.0, "voice_directions": 3, "k": (4,)}
-    with pytest.raises(ValueError, match="`aligned` must be at most 7, the sentences that all voices speak, but is 8"):
-        train(settings(tmp_path / "many", tmp_path / "speech", **asked, aligned=8))
-    train(settings(tmp_path / "run", tmp_path / "speech", **asked, aligned=7))
+    asked = {"frame_fraction": 1.0, "speaker_directions": 3, "k": (4,)}
+    with pytest.raises(
+        ValueError, match="`aligned_sentences` must be at most 7, the sentences that all voices speak, but is 8"
+    ):
+        train(settings(tmp_path / "many", tmp_path / "speech", **asked, aligned_sentences=8))
+    train(settings(tmp_path / "run", tmp_path / "speech", **asked, aligned_sentences=7))
     codes = dp_slm.load_codebook(k=4, zoo="mine", registry=tmp_path / "run" / "zoo.json").codes.double()
     encoder, voices = dp_slm.wavlm(zoo="tiny")[0], [audio.find(tmp_path / "speech" / voice) for voice in "ab"]
     spoken = [[encoder.features(*audio.load(file), layer=2) for file in files] for files in voices]
@@ -192,7 +196,7 @@ def test_codes_of_two_voices_have_nothing_in_the_direction_from_one_to_the_other
         place = tmp_path / "speech" / ("a", "b")[i % 2] / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(file.read_bytes())
-    train(settings(tmp_path / "run", tmp_path / "speech", share=1.0, voice_directions=1))
+    train(settings(tmp_path / "run", tmp_path / "speech", frame_fraction=1.0, speaker_directions=1))
     encoder = dp_slm.wavlm(zoo="tiny")[0]
     means = [
         torch.cat([encoder.features(*audio.load(file), layer=2) for file in audio.find(tmp_path / "speech" / voice)])

@@ -41,7 +41,7 @@ def settings(run: Path, tones: Path, **more: object) -> CodecSettings:
         "audio": [str(tones)], "validation": [str(tones / "0.wav")], "steps": 8, "batch": 4, "lr": 2e-3, "warmup": 2,
         "crop": 2400, "quantize_from": 3, "start_crops": 8, "sample_rate": RATE, "strides": (8, 5, 5), "n_filters": 4,
         "dimension": 8, "codebook_size": 16, "decoder_dim": 32, "decoder_intermediate": 32, "decoder_layers": 1,
-        "n_fft": 800, "judge_width": 2, "log_every": 1, "validate_every": 8, "save_every": 2, "device": "cpu",
+        "n_fft": 800, "discriminator_width": 2, "log_every": 1, "validate_every": 8, "save_every": 2, "device": "cpu",
     }  # fmt: skip
     return CodecSettings(run=run, **{**usual, **more})  # pyright: ignore[reportArgumentType]
 
@@ -84,7 +84,7 @@ def test_with_a_codec_to_start_from_its_codebook_is_there_from_the_first_step(tm
 
 
 def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(tmp_path: Path, tones: Path) -> None:
-    model = task(settings(tmp_path, tones, judge_from=2, freeze_from=6))
+    model = task(settings(tmp_path, tones, discriminator_from=2, freeze_from=6))
     moved = []
     for step in range(8):
         before = model.codec.quantizer.embed.clone()
@@ -105,7 +105,7 @@ def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(t
 
 
 def test_an_encoder_that_is_taught_learns_alone_and_then_rests(tmp_path: Path, tones: Path) -> None:
-    chosen = settings(tmp_path, tones, taught_until=4, quantize_from=4, freeze_from=4, start_crops=40)
+    chosen = settings(tmp_path, tones, encoder_only_until=4, quantize_from=4, freeze_from=4, start_crops=40)
     model, losses = task(chosen), []
     for step in range(6):
         batch, moment = model.batch(generator(1, step)), Moment(step, generator(2, step))
@@ -125,24 +125,24 @@ def test_an_encoder_that_is_taught_learns_alone_and_then_rests(tmp_path: Path, t
 
 
 def test_the_learning_rate_falls_for_the_encoder_and_then_for_the_codec(tmp_path: Path, tones: Path) -> None:
-    taught = settings(tmp_path, tones, steps=30, taught_until=10, quantize_from=10)
+    taught = settings(tmp_path, tones, steps=30, encoder_only_until=10, quantize_from=10)
     short, long = (settings(tmp_path, tones, steps=steps) for steps in (10, 20))
     assert [taught.lr_at(step) for step in range(30)] == [
         *(short.lr_at(step) for step in range(10)),
         *(long.lr_at(step) for step in range(20)),
     ]
-    for wrong in ({"quantize_from": 9}, {"judge_from": 3}, {"freeze_from": 0}, {"taught_until": 30}):
-        with pytest.raises(ValueError, match="taught_until"):
-            settings(tmp_path, tones, **{"steps": 30, "taught_until": 10, "quantize_from": 40, **wrong})
+    for wrong in ({"quantize_from": 9}, {"discriminator_from": 3}, {"freeze_from": 0}, {"encoder_only_until": 30}):
+        with pytest.raises(ValueError, match="encoder_only_until"):
+            settings(tmp_path, tones, **{"steps": 30, "encoder_only_until": 10, "quantize_from": 40, **wrong})
     with pytest.raises(ValueError, match="`whitening` must be from 0 to 1"):
         settings(tmp_path, tones, whitening=-0.5)
-    with pytest.raises(ValueError, match=r"`whitening` must be 0 without taught_until, but is 0\.5\."):
+    with pytest.raises(ValueError, match=r"`whitening` must be 0 without encoder_only_until, but is 0\.5\."):
         settings(tmp_path, tones, whitening=0.5)
-    assert settings(tmp_path, tones, whitening=0.5, taught_until=2).whitening == 0.5
+    assert settings(tmp_path, tones, whitening=0.5, encoder_only_until=2).whitening == 0.5
 
 
 def test_the_judges_learn_from_what_the_decoder_is_given(tmp_path: Path, tones: Path) -> None:
-    model = task(settings(tmp_path, tones, judge_from=0, freeze_from=5))
+    model = task(settings(tmp_path, tones, discriminator_from=0, freeze_from=5))
     for step in (2, 4, 5):
         batch, moment = model.batch(generator(1, step)), Moment(step, generator(2, step))
         with torch.no_grad():
@@ -167,7 +167,7 @@ def test_codes_are_chosen_in_float32_whatever_else_is_rounded(tmp_path: Path, to
 
 
 def test_a_run_with_judges_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, tones: Path, monkeypatch) -> None:
-    plan = {"taught_until": 2, "judge_from": 4, "freeze_from": 7, "accumulate": 2}
+    plan = {"encoder_only_until": 2, "discriminator_from": 4, "freeze_from": 7, "accumulate": 2}
     whole = settings(tmp_path / "whole", tones, **plan)
     unbroken = task(whole)
     fit(unbroken, whole, Run.open(whole))
@@ -196,7 +196,9 @@ def test_a_run_with_judges_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, t
 
 
 def test_from_recordings_to_a_codec_of_ones_own_zoo(tmp_path: Path, tones: Path) -> None:
-    chosen = settings(tmp_path / "run", tones, steps=30, validate_every=15, judge_from=25, half=True, samples=1)
+    chosen = settings(
+        tmp_path / "run", tones, steps=30, validate_every=15, discriminator_from=25, save_half=True, samples=1
+    )
     found = train(chosen)
     rows = figures(chosen.run)
     assert float(rows[-1]["mel"]) < 0.8 * float(rows[0]["mel"])
@@ -231,7 +233,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(tmp_path: Path, 
     (tmp_path / "bad.wav").write_text("no audio")
     wrong = {
         "a multiple of the hop": {"crop": 2401},
-        "above 1024 samples": {"crop": 800, "judge_from": 3, "start_crops": 32},
+        "above 1024 samples": {"crop": 800, "discriminator_from": 3, "start_crops": 32},
         "a latent for each code": {"start_crops": 1},
         "`decoder_dim` must be": {"decoder_dim": 33},
         "`samples` must be": {"samples": 0},

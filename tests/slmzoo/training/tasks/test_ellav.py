@@ -55,7 +55,7 @@ def test_the_defaults_are_the_published_ones():
     assert (found.batch, found.accumulate, found.steps, found.warmup, found.patience) == (8, 8, 10_000, 1000, 5)
     assert (found.first_lr, found.lr, found.last_lr, found.betas, found.eps) == (1e-7, 5e-4, 1e-5, (0.9, 0.999), 1e-9)
     assert (found.weight_decay, found.clip) == (0.01, 1.0)
-    assert (found.tolerance, found.num_codes, found.code_rate, found.own) == (0.1, 4096, 40, 0)
+    assert (found.tolerance, found.num_codes, found.code_rate, found.scheduled_sampling) == (0.1, 4096, 40, 0)
     assert found.transformer(9, True).dropout == 0
     assert found.transformer(9, True).output_bias
 
@@ -129,7 +129,7 @@ def test_a_share_of_the_tokens_that_are_heard_is_the_models_own():
 def test_what_is_learnt_stays_the_recordings_whatever_is_heard():
     model = tiny()
     said = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
-    task = EllavTask(model, [said], [said], options(Path(), own=1.0))
+    task = EllavTask(model, [said], [said], options(Path(), scheduled_sampling=1.0))
     ids, mask = task._collated([said])
     heard = with_own_tokens(model, ids, 1.0, generator(0, 0))
     logits = model.transformer(heard[:, :-1])[mask[:, 1:]]
@@ -268,7 +268,7 @@ def test_files_that_do_not_fit_are_named_and_nothing_is_written(folder, what, me
         ({"train_speech": Path("nowhere")}, FileNotFoundError, "There is no folder nowhere"),
         ({"codec": "nosuch"}, ValueError, "`zoo` must be one of"),
         ({"code_rate": 75.0}, ValueError, "They must agree"),
-        ({"own": 1.5}, ValueError, "`own` must be from 0 to 1"),
+        ({"scheduled_sampling": 1.5}, ValueError, "`scheduled_sampling` must be from 0 to 1"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(folder, more, error, message):

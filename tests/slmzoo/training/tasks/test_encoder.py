@@ -64,7 +64,7 @@ def figures(run: Path) -> list[dict[str, str]]:
 
 
 def test_it_learns_what_is_behind_the_mask_and_joins_the_zoo(tmp_path: Path, material: Path) -> None:
-    chosen = settings(tmp_path / "run", material, steps=60, validate_every=60, held_out=1, name="small", half=True)
+    chosen = settings(tmp_path / "run", material, steps=60, validate_every=60, held_out=1, name="small", save_half=True)
     found = train(chosen)
     rows = figures(chosen.run)
     assert float(rows[-1]["loss"]) < 0.75 * float(rows[0]["loss"])
@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, material: Path, monke
 
 
 def test_two_iterations_cluster_cepstra_and_then_features(tmp_path: Path, material: Path) -> None:
-    first = settings(tmp_path / "first", material, targets=None, share=1.0)
+    first = settings(tmp_path / "first", material, targets=None, frame_fraction=1.0)
     train(first)
     made = {path.relative_to(first.run / "targets") for path in (first.run / "targets").rglob("*.npy")}
     assert made == {Path("a/0.npy"), Path("a/1.npy"), Path("b/0.npy"), Path("b/2.npy")}
@@ -106,7 +106,7 @@ def test_two_iterations_cluster_cepstra_and_then_features(tmp_path: Path, materi
     # Two pitches and two clusters: away from the jumps, one is the other.
     assert max(np.mean(clusters == high), np.mean(clusters != high)) > 0.6
     teacher = first.run / "wavlm.safetensors"
-    second = settings(tmp_path / "second", material, targets=None, teacher=teacher, teacher_layer=1, share=1.0)
+    second = settings(tmp_path / "second", material, targets=None, teacher=teacher, teacher_layer=1, frame_fraction=1.0)
     train(second)
     encoder = dp_slm.wavlm(zoo="mine", registry=first.registry_file)[0]
     files = sorted((material / "wavs").rglob("*.wav"))
@@ -120,7 +120,7 @@ def test_two_iterations_cluster_cepstra_and_then_features(tmp_path: Path, materi
 
 
 def test_the_loss_is_the_cross_entropy_of_hidden_and_seen_frames(tmp_path: Path, material: Path) -> None:
-    model = task(settings(tmp_path, material, unmasked=0.25))
+    model = task(settings(tmp_path, material, unmasked_weight=0.25))
     batch = model.batch(generator(0, 0))
     loss, found = model.loss("encoder", batch, Moment(0, generator(0, 1)))
     hidden, seen, hits = [], [], []
@@ -230,9 +230,9 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(tmp_path: Path, 
         "`mask_start` must be": {"mask_start": 0.0},
         "`warp` must be": {"warp": 0.9},
         "`held_out` must be below": {"held_out": 4},
-        "`clusters` must be at most 5, .* --share 0.03 draws from 4 recordings, but is 6": {
+        "`clusters` must be at most 5, .* --frame-fraction 0.03 draws from 4 recordings, but is 6": {
             "targets": None,
-            "share": 0.03,
+            "frame_fraction": 0.03,
             "clusters": 6,
         },
         "`teacher_layer` must be left out without teacher": {"teacher_layer": 1},

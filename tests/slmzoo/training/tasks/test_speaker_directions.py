@@ -68,7 +68,7 @@ def test_of_the_same_sentences_what_differs_from_frame_to_frame_goes() -> None:
 
 @pytest.mark.parametrize("size", [4, -1])
 def test_there_are_fewer_directions_than_dimensions(size: int) -> None:
-    with pytest.raises(ValueError, match="`voice_directions` must be from 0 to 3 for features of 4 values"):
+    with pytest.raises(ValueError, match="`speaker_directions` must be from 0 to 3 for features of 4 values"):
         VoiceFree.of_sentences([np.zeros((20, 4), np.float32)], [], size)
 
 
@@ -80,5 +80,5 @@ def test_what_all_voices_speak_has_a_file_of_one_name_in_each_folder() -> None:
 
 @pytest.mark.parametrize("size", [3, -1])
 def test_there_are_fewer_directions_than_voices(size: int) -> None:
-    with pytest.raises(ValueError, match="`voice_directions` must be from 0 to 1"):
+    with pytest.raises(ValueError, match="`speaker_directions` must be from 0 to 1"):
         VoiceFree.of_means([np.zeros((20, 4), np.float32)], ["a", "b"], [10, 10], size)

@@ -96,7 +96,9 @@ def test_a_run_starts_warm(tmp_path):
     write_files(tmp_path / "train")
     write_files(tmp_path / "dev", chapters=1, seed=5)
     ulm.train(
-        options(tmp_path, init=f"hf:{tmp_path / 'text'}", steps=1, lr=1e-12, first_lr=1e-12, last_lr=0.0, half=True)
+        options(
+            tmp_path, init=f"hf:{tmp_path / 'text'}", steps=1, lr=1e-12, first_lr=1e-12, last_lr=0.0, save_half=True
+        )
     )
     registry = json.loads((tmp_path / "run" / "zoo.json").read_text())
     from mistral_ulm import load
