@@ -20,9 +20,7 @@ from pathlib import Path as _Path
 
 if _typing.TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Literal
 
-    import torch
     from torch import Tensor
     from typing_extensions import Unpack
 
@@ -32,34 +30,11 @@ if _typing.TYPE_CHECKING:
     from gslm.ulm import GSLMUnitLM, UnitDictionary
     from gslm.waveglow import WaveGlow
     from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
-    from slmcore.files.registry import Registries
     from slmzoo.pipeline import Pipeline
     from soundstream import SoundStream
     from speechtokenizer import SpeechTokenizer
     from wavlm_codebooks import WavLM
     from wavtokenizer import WavTokenizer
-
-    class _ZooOptions(_typing.TypedDict, total=False):
-        zoo: str
-        map_location: str | torch.device
-        progress: bool
-        registry: Registries
-
-    class _Options(_ZooOptions, total=False):
-        checkpoint: str | _Path | None
-
-    class _PlmOptions(_Options, total=False):
-        tokenizer: str | _Path | None
-
-    class _TacotronOptions(_Options, total=False):
-        code_dict: str | _Path | None
-
-    class _PipelineOptions(_ZooOptions, total=False):
-        variant: str | None
-        with_ulm: bool
-        with_speech: bool
-        dtype: torch.dtype | None
-        weights: Literal["int8", "int8-weight-only"] | None
 
 
 dependencies = ["torch", "torchaudio", "numpy", "safetensors", "requests", "filelock", "tqdm"]
@@ -107,8 +82,15 @@ def _guard() -> None:
 
 _guard()
 
+from slmzoo.signatures import LoaderOptions as _LoaderOptions  # noqa: E402
+from slmzoo.signatures import PhonemeOptions as _PhonemeOptions  # noqa: E402
+from slmzoo.signatures import PipelineOptions as _PipelineOptions  # noqa: E402
+from slmzoo.signatures import TacotronOptions as _TacotronOptions  # noqa: E402
+from slmzoo.signatures import written_out as _written_out  # noqa: E402
 
-def wavlm_large(**options: Unpack[_Options]) -> tuple[WavLM, Callable[..., Tensor]]:
+
+@_written_out(_LoaderOptions)
+def wavlm_large(**options: Unpack[_LoaderOptions]) -> tuple[WavLM, Callable[..., Tensor]]:
     """WavLM Large and its `extract_features` (Chen et al. 2021, arXiv 2110.13900).
 
     Returns `(model, extract_features)`. `extract_features(model, wav, sr, layer=None)` takes a float wav (1, samples)
@@ -121,7 +103,8 @@ def wavlm_large(**options: Unpack[_Options]) -> tuple[WavLM, Callable[..., Tenso
     return dp_slm.wavlm(**options)
 
 
-def codebook(layer: int | None = None, k: int | None = None, **options: Unpack[_Options]) -> Tensor:
+@_written_out(_LoaderOptions)
+def codebook(layer: int | None = None, k: int | None = None, **options: Unpack[_LoaderOptions]) -> Tensor:
     """The k-means codebook for a layer of the encoder: float32 (k, dim).
 
     dp-slm: layer 11 and k in 100, 200, 500 (default), 1000, 2000; dim 1024.
@@ -144,6 +127,7 @@ def dpdp_quantizer(
     return dp_slm.empty_quantizer(codebook_size, codebook_dim, lmbda, num_neighbors)
 
 
+@_written_out(_LoaderOptions)
 def dpdp_quantizer_from_codebook(
     codebook: Tensor | None = None,
     lmbda: float | None = None,
@@ -151,7 +135,7 @@ def dpdp_quantizer_from_codebook(
     *,
     k: int | None = None,
     layer: int | None = None,
-    **options: Unpack[_Options],
+    **options: Unpack[_LoaderOptions],
 ) -> DPDPQuantizer:
     """A DPDP quantiser over a codebook tensor (k, dim), or over the zoo's codebook of `k` codes.
 
@@ -166,8 +150,9 @@ def dpdp_quantizer_from_codebook(
     return dp_slm.quantizer(codebook, lmbda, num_neighbors, k=k, layer=layer, **options)
 
 
+@_written_out(_LoaderOptions)
 def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
-    k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_LoaderOptions]
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The unit language model trained on 1,000 hours for 10,000 steps, and its tokenizer.
 
@@ -180,8 +165,9 @@ def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
     return dp_slm.ulm("hours_1k_steps_10k", k=k, lmbda=lmbda, **options)
 
 
+@_written_out(_LoaderOptions)
 def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
-    k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_LoaderOptions]
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The unit language model trained on 60,000 hours for 200,000 steps, and its tokenizer: k=500, lmbda=4500.
 
@@ -193,8 +179,9 @@ def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
     return dp_slm.ulm("hours_60k_steps_200k", k=k, lmbda=lmbda, **options)
 
 
+@_written_out(_PhonemeOptions)
 def plm_us_arpa_hours_1k_steps_10k(
-    k: int | None = None, lmbda: float | None = None, **options: Unpack[_PlmOptions]
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_PhonemeOptions]
 ) -> tuple[UnitLM, PhonemeTokenizer]:
     """The same language model over US English phonemes, and its tokenizer; k and lmbda mean nothing here.
 
@@ -206,7 +193,10 @@ def plm_us_arpa_hours_1k_steps_10k(
     return dp_slm.plm(**options)
 
 
-def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None, **options: Unpack[_Options]) -> EllaV:
+@_written_out(_LoaderOptions)
+def ellav_units_to_wavtokenizer(
+    k: int | None = None, lmbda: float | None = None, **options: Unpack[_LoaderOptions]
+) -> EllaV:
     """ELLA-V from units to the tokens of WavTokenizer at 40 Hz (Song et al. 2024, arXiv 2401.07333).
 
     Returns `ellav`: `ellav.generate(prompts, max_tokens, max_codec_tokens_per_phone, temperature, top_p)` takes lists
@@ -218,7 +208,8 @@ def ellav_units_to_wavtokenizer(k: int | None = None, lmbda: float | None = None
     return dp_slm.ellav("units", k=k, lmbda=lmbda, **options)
 
 
-def ellav_phones_to_wavtokenizer(**options: Unpack[_Options]) -> EllaV:
+@_written_out(_LoaderOptions)
+def ellav_phones_to_wavtokenizer(**options: Unpack[_LoaderOptions]) -> EllaV:
     """ELLA-V from US English phonemes to the tokens of WavTokenizer at 40 Hz; used as `ellav_units_to_wavtokenizer` is.
 
     Options: zoo, checkpoint, map_location, progress, registry.
@@ -228,8 +219,9 @@ def ellav_phones_to_wavtokenizer(**options: Unpack[_Options]) -> EllaV:
     return dp_slm.ellav("phones", **options)
 
 
+@_written_out(_LoaderOptions)
 def small_600_24k_4096(
-    pretrained: bool = True, **options: Unpack[_Options]
+    pretrained: bool = True, **options: Unpack[_LoaderOptions]
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
     """WavTokenizer at 40 tokens a second (24 kHz, 4096 codes; Ji et al. 2024, arXiv 2408.16532).
 
@@ -242,8 +234,9 @@ def small_600_24k_4096(
     return dp_slm.codec_with_verbs("small_600_24k_4096", pretrained=pretrained, **options)
 
 
+@_written_out(_LoaderOptions)
 def small_320_24k_4096(
-    pretrained: bool = True, **options: Unpack[_Options]
+    pretrained: bool = True, **options: Unpack[_LoaderOptions]
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
     """WavTokenizer at 75 tokens a second; used as `small_600_24k_4096` is, with 320 samples a token.
 
@@ -254,7 +247,8 @@ def small_320_24k_4096(
     return dp_slm.codec_with_verbs("small_320_24k_4096", pretrained=pretrained, **options)
 
 
-def speechtokenizer(variant: str | None = None, **options: Unpack[_Options]) -> SpeechTokenizer:
+@_written_out(_LoaderOptions, zoo="speechtokenizer")
+def speechtokenizer(variant: str | None = None, **options: Unpack[_LoaderOptions]) -> SpeechTokenizer:
     """SpeechTokenizer at 50 frames of 8 codes a second (16 kHz, 1024 codes each; Zhang et al. 2023, arXiv 2308.16692).
 
     `variant` is "hubert_avg" (default, LibriSpeech) or "snake" (LibriSpeech and Common Voice). Level 1 holds what is
@@ -271,7 +265,8 @@ def speechtokenizer(variant: str | None = None, **options: Unpack[_Options]) -> 
     return system.codec(variant, **{"zoo": "speechtokenizer", **options})
 
 
-def soundstream(variant: str | None = None, **options: Unpack[_Options]) -> SoundStream:
+@_written_out(_LoaderOptions, zoo="soundstream")
+def soundstream(variant: str | None = None, **options: Unpack[_LoaderOptions]) -> SoundStream:
     """SoundStream, of your own training or of published weights in the same key scheme (arXiv 2107.03312).
 
     No weights are published: give `checkpoint=`, or `zoo=` and `registry=` of a zoo of your own. `model.encode(wav, sr,
@@ -285,8 +280,9 @@ def soundstream(variant: str | None = None, **options: Unpack[_Options]) -> Soun
     return system.codec(variant, **{"zoo": "soundstream", **options})
 
 
+@_written_out(_LoaderOptions, zoo="gslm")
 def gslm_ulm(
-    features: str | None = None, k: int | None = None, **options: Unpack[_Options]
+    features: str | None = None, k: int | None = None, **options: Unpack[_LoaderOptions]
 ) -> tuple[GSLMUnitLM, UnitDictionary]:
     """GSLM's unit language model, and the dictionary of its tokens (Lakhotia et al. 2021, arXiv 2102.01192).
 
@@ -300,6 +296,7 @@ def gslm_ulm(
     return gslm.ulm(features, k, **options)
 
 
+@_written_out(_TacotronOptions, zoo="gslm")
 def gslm_tacotron(features: str | None = None, k: int | None = None, **options: Unpack[_TacotronOptions]) -> Tacotron:
     """Tacotron 2 from GSLM's units to mel spectrograms, for `waveglow` (Shen et al. 2018, arXiv 1712.05884).
 
@@ -313,7 +310,8 @@ def gslm_tacotron(features: str | None = None, k: int | None = None, **options: 
     return gslm.tacotron(features, k, **options)
 
 
-def waveglow(**options: Unpack[_Options]) -> WaveGlow:
+@_written_out(_LoaderOptions, zoo="gslm")
+def waveglow(**options: Unpack[_LoaderOptions]) -> WaveGlow:
     """WaveGlow of 256 channels with its denoiser, as GSLM uses it (Prenger et al. 2018, arXiv 1811.00002).
 
     Returns `waveglow`: `waveglow.speak(mel, seed=0)` gives speech, float32 (frames * 256,), of a spectrogram
@@ -325,6 +323,7 @@ def waveglow(**options: Unpack[_Options]) -> WaveGlow:
     return gslm.waveglow(**options)
 
 
+@_written_out(_PipelineOptions)
 def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack[_PipelineOptions]) -> Pipeline:
     """The whole system at an operating point: encoder, quantiser, language model, ELLA-V and codec, as one module.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,12 +12,17 @@ from slmcore.layers.int8 import Scheme
 from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, UnitLanguageModel
 from slmzoo import systems
 from slmzoo.pipeline import Pipeline
+from slmzoo.signatures import RoleOptions, SourceOptions, written_out
 from slmzoo.sources import Choice, Source
 from slmzoo.systems.system import System
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Choice", "Source", "codec", "encoder", "language_model", "pipeline", "quantizer", "synthesizer"]
 
 
+@written_out(SourceOptions)
 def pipeline(
     k: int | None = None,
     lmbda: float | None = None,
@@ -28,7 +33,7 @@ def pipeline(
     needs: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     weights: Scheme | None = None,
-    **source: Any,
+    **source: Unpack[SourceOptions],
 ) -> Pipeline:
     """Load the parts of one operating point; k=500, lmbda=4500 is the default of the published zoo.
 
@@ -68,18 +73,21 @@ def pipeline(
     return made
 
 
-def encoder(**options: Any) -> Encoder:
+@written_out(RoleOptions)
+def encoder(**options: Unpack[RoleOptions]) -> Encoder:
     """Load the encoder of a zoo; options are those of `Source` and `Choice`."""
     return _one("encoder", **options)
 
 
-def quantizer(**options: Any) -> Quantizer:
+@written_out(RoleOptions)
+def quantizer(**options: Unpack[RoleOptions]) -> Quantizer:
     """Load the quantiser of an operating point, `k` and `lmbda`; options are those of `Source` and `Choice`."""
     return _one("quantizer", **options)
 
 
+@written_out(RoleOptions)
 def language_model(
-    *, dtype: torch.dtype | None = None, weights: Scheme | None = None, **options: Any
+    *, dtype: torch.dtype | None = None, weights: Scheme | None = None, **options: Unpack[RoleOptions]
 ) -> UnitLanguageModel:
     """Load the language model of an operating point alone; options as for `pipeline`."""
     model: Any = _one("language_model", downstream=True, **options)
@@ -88,17 +96,19 @@ def language_model(
     return model
 
 
-def synthesizer(**options: Any) -> Synthesizer:
+@written_out(RoleOptions)
+def synthesizer(**options: Unpack[RoleOptions]) -> Synthesizer:
     """Load the synthesiser of an operating point alone; options are those of `Source` and `Choice`."""
     return _one("synthesizer", downstream=True, **options)
 
 
-def codec(**options: Any) -> Codec:
+@written_out(RoleOptions)
+def codec(**options: Unpack[RoleOptions]) -> Codec:
     """Load the codec of a zoo; options are those of `Source` and `Choice`."""
     return _one("codec", **options)
 
 
-def _opened(source: dict[str, Any]) -> tuple[Source, System]:
+def _opened(source: Mapping[str, Any]) -> tuple[Source, System]:
     where = Source.of(**source)
     return where, systems.of(where)
 

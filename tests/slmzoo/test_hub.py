@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import json
 import logging
 import shutil
@@ -12,6 +14,7 @@ import torch
 
 from slmcore.files import checkpoint as files
 from slmcore.units import OperatingPoint
+from slmzoo import hub
 from slmzoo.systems import dp_slm
 from tests.reference import tiny_zoo
 from tests.reference.recipe import golden_json, recipe_state
@@ -37,6 +40,10 @@ ENTRIES = {
     "soundstream",
 }
 
+ZOOS = {"speechtokenizer": "speechtokenizer", "soundstream": "soundstream"}
+ZOOS |= dict.fromkeys(("gslm_ulm", "gslm_tacotron", "waveglow"), "gslm")
+"""Default zoos other than "dp-slm"."""
+
 
 def load(entry: str, *args, **options):
     return torch.hub.load(str(ROOT), entry, *args, source="local", trust_repo=True, **options)
@@ -58,6 +65,34 @@ def test_list_shows_the_entry_points_and_nothing_else(cached):
 def test_help_says_what_is_returned(cached, entry):
     text = torch.hub.help(cached, entry, skip_validation=True, trust_repo=True)
     assert len(text) > 150
+
+
+@pytest.mark.parametrize("entry", sorted(ENTRIES - {"dpdp_quantizer"}))
+def test_signatures_show_every_option(entry):
+    """What `help` and notebooks show, after the arguments that are the entry point's own."""
+    spec = importlib.util.spec_from_file_location("shown", ROOT / "hubconf.py")
+    shown = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shown)
+    parameters = inspect.signature(getattr(shown, entry)).parameters
+    named = {
+        "zoo": ZOOS.get(entry, "dp-slm"),
+        "map_location": "cpu",
+        "progress": True,
+        "registry": None,
+    }
+    named |= {"with_ulm": True, "weights": None} if entry == "pipeline" else {"checkpoint": None}
+    assert {name: parameters[name].default for name in named} == named
+    assert "map_location: 'str | torch.device' = 'cpu'" in str(inspect.signature(getattr(shown, entry)))
+    assert all(each.kind is not each.VAR_KEYWORD for each in parameters.values())
+
+
+@pytest.mark.parametrize("loader", [hub.pipeline, hub.encoder, hub.quantizer, hub.language_model, hub.codec])
+def test_loaders_show_every_option_and_refuse_others(loader):
+    parameters = inspect.signature(loader).parameters
+    assert {"zoo", "registry", "map_location", "progress", "k", "lmbda"} <= set(parameters)
+    assert ("checkpoint" in parameters) == (loader is not hub.pipeline)
+    with pytest.raises(TypeError, match=r"'device' is no option.*map_location"):
+        loader(zoo="demo", device="cpu")
 
 
 def test_the_published_way_of_use(registry, speech):

@@ -1,0 +1,99 @@
+"""Keywords that all loaders take, written out in their signatures."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from slmcore.files.registry import Registries
+
+__all__ = [
+    "LoaderOptions",
+    "PhonemeOptions",
+    "PipelineOptions",
+    "RoleOptions",
+    "SourceOptions",
+    "TacotronOptions",
+    "written_out",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class SourceOptions(TypedDict, total=False):
+    """A zoo, and how its files come here."""
+
+    zoo: str
+    map_location: str | torch.device
+    progress: bool
+    registry: Registries
+
+
+class LoaderOptions(SourceOptions, total=False):
+    """A zoo, or a file in place of its own."""
+
+    checkpoint: str | Path | None
+
+
+class PhonemeOptions(LoaderOptions, total=False):
+    """A phoneme language model with the file of its phonemes."""
+
+    tokenizer: str | Path | None
+
+
+class TacotronOptions(LoaderOptions, total=False):
+    """A Tacotron 2 with the table of its input ids."""
+
+    code_dict: str | Path | None
+
+
+class RoleOptions(LoaderOptions, total=False):
+    """A model of a role at an operating point."""
+
+    variant: str | None
+    k: int | None
+    lmbda: float | None
+    layer: int | None
+    num_neighbors: int | None
+
+
+class PipelineOptions(SourceOptions, total=False):
+    """Parts of a pipeline, and the numbers that they compute in."""
+
+    variant: str | None
+    with_ulm: bool
+    with_speech: bool
+    dtype: torch.dtype | None
+    weights: Literal["int8", "int8-weight-only"] | None
+
+
+_DEFAULTS = {"zoo": "dp-slm", "map_location": "cpu", "progress": True, "with_ulm": True, "with_speech": True}
+"""Defaults other than None."""
+
+
+def written_out(options: type, **defaults: Any) -> Callable[[Function], Function]:
+    """Show the keywords of the TypedDict `options` one by one in a function's signature, in place of `**options`.
+
+    `help`, `inspect.signature` and notebooks then list them, with `defaults` where they differ from those of other
+    functions; the function still refuses unknown ones itself.
+    """
+
+    def shown(function: Function) -> Function:
+        signature = inspect.signature(function)
+        kept = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        more = [_parameter(name, hint, _DEFAULTS | defaults) for name, hint in options.__annotations__.items()]
+        setattr(function, "__signature__", signature.replace(parameters=[*kept, *more]))  # noqa: B010
+        return function
+
+    return shown
+
+
+def _parameter(name: str, hint: Any, defaults: Mapping[str, Any]) -> inspect.Parameter:
+    hint = getattr(hint, "__forward_arg__", hint)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
