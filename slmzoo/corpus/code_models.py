@@ -44,7 +44,7 @@ class CodeModels:
         """Which wavs to encode together, given their samples."""
         return list(batches(lengths, self.batch_seconds * self.sample_rate))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Codes]]:
         """Encode wavs (1, samples) at the codec's rate: one list, the codes of each wav."""
         if hasattr(self.codec, "encode_batch"):

@@ -131,7 +131,7 @@ class Models:
         """Most audio of a batch."""
         return self.settings.usual_batch_seconds
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:
         """Units of some wavs (1, samples) at the encoder's rate in one batch: for each point, for each wav."""
         features = self.features(wavs)

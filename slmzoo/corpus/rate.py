@@ -17,7 +17,7 @@ SAMPLE_ITEMS, SAMPLE_SECONDS = 32, 20.0
 """So many items, evenly spread over the corpus, and so much of the beginning of each."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def fitted(items: Sequence[Item], pipeline: Pipeline, units_per_second: float) -> float:
     """Lambda, to six digits, for `units_per_second` with the pipeline's encoder, codebook and number of neighbours.
 

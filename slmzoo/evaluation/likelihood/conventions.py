@@ -48,7 +48,7 @@ PRESETS = {
 """How published systems score: DP-SLM and ZeroSyl's command line, slamkit, and TWIST as SALMon scores it."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def loglikelihoods(
     ulm: UnitLanguageModel,
     sequences: Sequence[UnitSequence],

@@ -125,7 +125,7 @@ def _pocketsphinx() -> Recogniser:
 
 
 def _whisper(processor: Any, model: Any) -> Recogniser:
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(wav: Tensor, sr: int) -> str:
         samples = _prepared(wav, sr)
         pieces = samples.tensor_split(pauses(samples[None], _SAMPLE_RATE))
@@ -140,7 +140,7 @@ def _whisper(processor: Any, model: Any) -> Recogniser:
 def _ctc(processor: Any, model: Any) -> Recogniser:
     tokenizer = processor.tokenizer
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(wav: Tensor, sr: int) -> str:
         inputs = processor(_prepared(wav, sr).numpy(), sampling_rate=_SAMPLE_RATE, return_tensors="pt")
         logits = model(**{name: value.to(model.device) for name, value in inputs.items()}).logits

@@ -22,7 +22,7 @@ class SpeakerModel:
     def __init__(self, extractor: Any, model: Any) -> None:
         self.extractor, self.model = extractor, model
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def embed(self, wav: Tensor, sr: int) -> Tensor:
         """The x-vector of mono speech (1, samples) at `sr` Hz, of length one: float32 (dim,), on the CPU."""
         audio.check(wav, sr, "wav")

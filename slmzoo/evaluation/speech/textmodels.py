@@ -79,7 +79,7 @@ class NGram:
 def _causal(tokenizer: Any, model: Any) -> TextModel:
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def score(text: str) -> tuple[float, int]:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         if not ids:

@@ -98,7 +98,7 @@ def scores_at(
     return [replace(score, subset=subset) for score in scores], rows
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def spoken(
     units: Mapping[str, Units], files: Mapping[str, Path], synthesizer: Synthesizer, listen: Recogniser
 ) -> dict[str, str]:

@@ -123,7 +123,7 @@ def _fit(probe: Probe, loss: Callable[[int], Tensor], config: ProbeConfig, run: 
                 torch.save(state, file)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def loglikelihoods(probe: Probe, tokens: Tensor, texts: Sequence[Tensor]) -> Tensor:
     """log q(y | x) in nats of many texts y for one sequence of tokens x: float64 (texts,), -inf for one too long."""
     device = probe.output.weight.device
