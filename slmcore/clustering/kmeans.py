@@ -28,14 +28,20 @@ __all__ = ["assign", "fit", "fit_many"]
 logger = logging.getLogger(__name__)
 _SAMPLE_A_CODE = 128
 _SMALLEST_SAMPLE = 1 << 14
-_ASSIGNED_ROWS = 2048
 
 
 def fit(
-    x: Vectors, k: int, *, iterations: int = 300, tolerance: float = 1e-6, trials: int = 1, seed: int = 7
+    x: Vectors,
+    k: int,
+    *,
+    iterations: int = 300,
+    tolerance: float = 1e-6,
+    trials: int = 1,
+    seed: int = 7,
+    sample: int | None = None,
 ) -> Tensor:
     """Codebook of `k` codes: float32 (k, dim). `fit_many` for one k."""
-    return fit_many(x, [k], iterations=iterations, tolerance=tolerance, trials=trials, seed=seed)[k]
+    return fit_many(x, [k], iterations=iterations, tolerance=tolerance, trials=trials, seed=seed, sample=sample)[k]
 
 
 def fit_many(
@@ -48,39 +54,43 @@ def fit_many(
     seed: int = 7,
     device: torch.device | str | None = None,
     state: str | Path | None = None,
+    sample: int | None = None,
 ) -> dict[int, Tensor]:
     """A codebook, float32 (k, dim), for each k of `ks`; each pass over `x` serves all of them.
 
     `x`: vectors (n, dim), or blocks of them, e.g. memory-mapped arrays, read again in each pass. At most `iterations`
-    passes, fewer when the inertia falls by less than `tolerance` of itself; the start is the best of `trials` on a
-    sample. A code that loses all its vectors moves to the one that lies farthest from its code. `device`: where to
-    compute, by default where a tensor is. `state`: a file that is replaced after each pass, from which a stopped run
-    goes on. The same `seed` gives the same codebooks. Raises ValueError for k outside 1..n, for values that are not
-    finite, and for a state of other vectors or settings.
+    passes, fewer when the inertia falls by less than `tolerance` of itself; the start is the best of `trials` on
+    `sample` vectors (None: 128 for each code, 16384 at least). A code that loses all its vectors moves to the one that
+    lies farthest from its code. `device`: where to compute, by default where a tensor is. `state`: a file that is
+    replaced after each pass, from which a stopped run resumes. The same `seed` gives the same codebooks. Raises
+    ValueError for k outside 1..n, for values that are not finite, and for a state of other vectors or settings.
     """
     blocks, draw = Blocks(x, device), torch.Generator().manual_seed(seed)
     if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
         raise ValueError(must("k", "different whole numbers >= 1", list(ks)))
-    seen = summary(blocks, max(_SMALLEST_SAMPLE, _SAMPLE_A_CODE * max(ks)), draw)
+    seen = summary(blocks, sample or max(_SMALLEST_SAMPLE, _SAMPLE_A_CODE * max(ks)), draw)
     if max(ks) > seen.count:
         raise ValueError(must("k", f"from 1 to the number of vectors, here {seen.count}", max(ks)))
     # Centred, the squares lose less to rounding.
     blocks.mean = seen.mean
-    sample = seen.sample - seen.mean
+    drawn = seen.sample - seen.mean
     store = _Store(state, seen, {"ks": list(ks), "seed": seed, "trials": trials, "tolerance": tolerance})
-    runs = store.read(blocks.device) or _warm_up(sample, ks, iterations, tolerance, trials, draw)
-    if len(sample) < seen.count:
-        _lloyd(blocks, runs, sample, iterations, tolerance, store)
+    runs = store.read(blocks.device) or _warm_up(drawn, ks, iterations, tolerance, trials, draw)
+    if len(drawn) < seen.count:
+        _lloyd(blocks, runs, drawn, iterations, tolerance, store)
     return {k: run.codes + seen.mean for k, run in runs.items()}
 
 
-def assign(x: Tensor, codebook: Tensor) -> Tensor:
-    """Number of the nearest code of each vector: (n, dim), (k, dim) -> int64 (n,). A tie goes to the lower number."""
+def assign(x: Tensor, codebook: Tensor, rows: int = 2048) -> Tensor:
+    """Number of the nearest code of each vector: (n, dim), (k, dim) -> int64 (n,). A tie goes to the lower number.
+
+    Distances of `rows` vectors are held at a time.
+    """
     if x.ndim != 2 or codebook.ndim != 2 or x.shape[1] != codebook.shape[1]:
         shown = f"a tensor of {tuple(x.shape)} for a codebook of {tuple(codebook.shape)}"
         raise ValueError(must("x", "of shape (n, dim) with the dim of the codebook", shown))
     mean = codebook.float().mean(0)
-    return torch.cat([nearest(rows.float() - mean, codebook.float() - mean)[0] for rows in x.split(_ASSIGNED_ROWS)])
+    return torch.cat([nearest(part.float() - mean, codebook.float() - mean)[0] for part in x.split(rows)])
 
 
 @dataclass

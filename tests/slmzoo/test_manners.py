@@ -128,6 +128,7 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
         "decode": lambda: m.decode(codes(m, 1, 2, 5)),
         "decode_latents": lambda: m.decode_latents(m.dequantize(codes(m, 1, 2, 5))),
         "decode_batch": lambda: m.decode_batch([Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)]),
+        "first_level_features": lambda: m.first_level_features([WAV, WAV[:, :6000]], m.sample_rate),
         "heard": lambda: m.heard(WAV),
         "spoken": lambda: m.spoken(m.dequantize(codes(m, 1, 2, 5))),
     },

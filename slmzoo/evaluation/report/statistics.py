@@ -40,8 +40,6 @@ resamples are as much more biased than the sample as the sample is."""
 Items = int | NDArray[np.int64]
 """How many items there are; or, int64 (kinds,), how many there are of each kind of equal items."""
 
-_CELLS_AT_ONCE = 4_000_000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
@@ -69,12 +67,15 @@ class Bootstrap:
         if not 0 < self.level < 1:
             raise ValueError(must("level", "between 0 and 1", self.level))
 
-    def draws(self, statistic: Statistic, items: Items) -> NDArray[np.float64]:
-        """The score of each resample of the items: float64 (resamples,), NaN where it is not defined."""
+    def draws(self, statistic: Statistic, items: Items, cells: int = 4_000_000) -> NDArray[np.float64]:
+        """The score of each resample of the items: float64 (resamples,), NaN where it is not defined.
+
+        Memory is bounded by `cells` counts at a time, at least those of one resample.
+        """
         random = np.random.default_rng(self.seed)
         counts = _counts(items)
         total = int(counts.sum())
-        rows = max(1, _CELLS_AT_ONCE // len(counts))
+        rows = max(1, cells // len(counts))
         sizes = [min(rows, self.resamples - first) for first in range(0, self.resamples, rows)]
         shares = counts / total
         return np.concatenate([statistic(random.multinomial(total, shares, size).astype(float)) for size in sizes])

@@ -22,8 +22,6 @@ from wavlm_codebooks import WavLM
 
 __all__ = ["Features", "cepstral_features", "drawn_frames", "drawn_of", "encoder_features", "npy"]
 
-_BLOCK_VALUES = 1 << 24
-
 
 Features = Callable[[Sequence[Path]], list[Tensor]]
 """Audio files to what is known of their frames: (frames, dim) each."""
@@ -50,13 +48,21 @@ def drawn_of(frames: int, share: float) -> int:
 
 
 def drawn_frames(
-    features: Features, files: Sequence[Path], run: Run, *, share: float, batch: int, seed: int
+    features: Features,
+    files: Sequence[Path],
+    run: Run,
+    *,
+    share: float,
+    batch: int,
+    seed: int,
+    block_values: int = 1 << 24,
 ) -> tuple[list[np.ndarray], list[int]]:
     """A random `share` of the frames of each file, one at least: memory-mapped float32 blocks (n, dim).
 
     And of each file how many these are.
 
-    The features are computed for `batch` files at a time. The blocks lie in the run's folder `frames`, named after the
+    The features are computed for `batch` files at a time, and a block is written once it has `block_values` numbers.
+    The blocks lie in the run's folder `frames`, named after the
     numbers of their files; those that are there are not made again. Raises ValueError if they are of other files, what
     `slmcore.audio.load` raises for a file that cannot be used, and OSError if the disk is full.
     """
@@ -73,7 +79,7 @@ def drawn_frames(
                 frames.append(x[chosen].cpu())
             progress.update(len(some))
             end = start + len(some)
-            if end == len(files) or sum(x.numel() for x in frames) >= _BLOCK_VALUES:
+            if end == len(files) or sum(x.numel() for x in frames) >= block_values:
                 block = folder / f"{first:09d}-{end:09d}.npy"
                 with run.writing(f"The features of {first} files are kept"):
                     write_bytes(block.with_suffix(".json"), json.dumps([len(x) for x in frames]).encode())

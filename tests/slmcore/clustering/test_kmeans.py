@@ -66,11 +66,11 @@ def test_a_far_shift_costs_no_precision() -> None:
     assert inertia(x, shifted) <= 1.01 * inertia(x, kmeans.fit(x, 10))
 
 
-def test_assign_is_the_nearest_code_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assign_is_the_nearest_code_across_blocks() -> None:
     x, codes = blobs(1000, 5, 9), blobs(20, 5, 9, seed=1)
     expected = torch.cdist(x.double(), codes.double()).argmin(1)
-    monkeypatch.setattr(kmeans, "_ASSIGNED_ROWS", 37)
     assert torch.equal(kmeans.assign(x, codes), expected)
+    assert torch.equal(kmeans.assign(x, codes, rows=37), expected)
 
 
 def test_a_tie_goes_to_the_lower_number() -> None:
@@ -90,11 +90,8 @@ def test_vectors_that_are_not_finite_or_of_another_width() -> None:
         kmeans.assign(torch.zeros(3, 2), torch.zeros(3, 4))
 
 
-@pytest.fixture
-def small_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So few vectors are drawn first that the passes over all have work to do."""
-    monkeypatch.setattr(kmeans, "_SMALLEST_SAMPLE", 300)
-    monkeypatch.setattr(kmeans, "_SAMPLE_A_CODE", 10)
+FEW = 300
+"""So few vectors are drawn first that the passes over all have work to do."""
 
 
 def on_disk(x: torch.Tensor, folder: Path) -> list[np.ndarray]:
@@ -104,7 +101,6 @@ def on_disk(x: torch.Tensor, folder: Path) -> list[np.ndarray]:
     return [np.load(folder / f"{i}.npy", mmap_mode="r") for i in range(4)]
 
 
-@pytest.mark.usefixtures("small_sample")
 def test_several_k_from_disk_in_one_pass_are_as_good_as_scikit_learns(tmp_path: Path) -> None:
     x = blobs(6000, 6, 40)
     reads = 0
@@ -115,28 +111,26 @@ def test_several_k_from_disk_in_one_pass_are_as_good_as_scikit_learns(tmp_path: 
             reads += 1
             return super().__iter__()
 
-    found = kmeans.fit_many(Counted(on_disk(x, tmp_path)), [5, 30], trials=12, seed=0)
+    found = kmeans.fit_many(Counted(on_disk(x, tmp_path)), [5, 30], trials=12, seed=0, sample=FEW)
     assert {k: codes.shape for k, codes in found.items()} == {5: (5, 6), 30: (30, 6)}
     for k, codes in found.items():
         reference = KMeans(k, n_init=6, random_state=0, tol=1e-6).fit(x.numpy())
         assert inertia(x, codes) <= 1.01 * reference.inertia_
-    alone = kmeans.fit_many(on_disk(x, tmp_path), [5], trials=12, seed=0)
+    alone = kmeans.fit_many(on_disk(x, tmp_path), [5], trials=12, seed=0, sample=FEW)
     assert torch.equal(alone[5], found[5])
     assert reads < 60
 
 
-@pytest.mark.usefixtures("small_sample")
 def test_the_last_codes_are_a_fixed_point_of_scikit_learns_lloyd() -> None:
     x = blobs(4000, 4, 12)
-    codes = kmeans.fit(x, 12, tolerance=0)
+    codes = kmeans.fit(x, 12, tolerance=0, sample=FEW)
     polished = KMeans(12, init=codes.numpy(), n_init=1, tol=0).fit(x.numpy())
     assert polished.inertia_ == pytest.approx(inertia(x, codes), rel=1e-5)
 
 
-@pytest.mark.usefixtures("small_sample")
 def test_a_stopped_run_goes_on_to_the_same_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, state = blobs(4000, 6, 40), tmp_path / "state.pt"
-    unbroken = kmeans.fit_many(x, [4, 30])
+    unbroken = kmeans.fit_many(x, [4, 30], sample=FEW)
     kept, write = [], kmeans._Store.write
 
     def stop(store: kmeans._Store, runs: dict) -> None:
@@ -147,15 +141,15 @@ def test_a_stopped_run_goes_on_to_the_same_codes(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(kmeans._Store, "write", stop)
     with pytest.raises(KeyboardInterrupt):
-        kmeans.fit_many(x, [4, 30], state=state)
+        kmeans.fit_many(x, [4, 30], state=state, sample=FEW)
     monkeypatch.setattr(kmeans, "plus_plus", None)  # what was done is not done again
-    resumed = kmeans.fit_many(x, [4, 30], state=state)
+    resumed = kmeans.fit_many(x, [4, 30], state=state, sample=FEW)
     assert all(torch.equal(resumed[k], unbroken[k]) for k in unbroken)
     with pytest.raises(ValueError, match=r"`state` must be of .* Remove"):
-        kmeans.fit_many(x + 1, [4, 30], state=state)
+        kmeans.fit_many(x + 1, [4, 30], state=state, sample=FEW)
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(ValueError, match="not the state of a k-means"):
-        kmeans.fit_many(x, [4, 30], state=state)
+        kmeans.fit_many(x, [4, 30], state=state, sample=FEW)
 
 
 def test_a_sample_is_uniform_and_without_repeats() -> None:

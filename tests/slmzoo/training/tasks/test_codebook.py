@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from slmzoo.systems import dp_slm
 from slmzoo.training.data import feature_samples
 from slmzoo.training.data.feature_samples import drawn_frames
 from slmzoo.training.loop.run import Run
+from slmzoo.training.tasks import codebook
 from slmzoo.training.tasks.codebook import CodebookSettings, train
 from slmzoo.training.tasks.speaker_directions import VoiceFree
 from tests.reference.tiny_zoo import K
@@ -67,11 +69,11 @@ def test_from_speech_to_codebooks_that_load_by_k_and_are_as_good_as_scikit_learn
     assert {row.kind for row in table.rows("mine", registry=zoo)} == {"wavlm", "codebook"}
 
 
-def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(feature_samples, "_BLOCK_VALUES", 1)
+def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_path: Path) -> None:
     encoder, files = dp_slm.wavlm(zoo="tiny")[0], audio.find(speech)
     run = Run.open(settings(tmp_path / "run", speech))
-    blocks, counts = drawn_frames(feature_samples.encoder_features(encoder, 2), files, run, share=0.25, batch=3, seed=0)
+    features = feature_samples.encoder_features(encoder, 2)
+    blocks, counts = drawn_frames(features, files, run, share=0.25, batch=3, seed=0, block_values=1)
     assert len(blocks) == 3
     all_of = [encoder.features(*audio.load(file), layer=2) for file in files]
     assert counts == [round(0.25 * len(x)) for x in all_of]
@@ -84,7 +86,7 @@ def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_p
 
 
 def test_what_was_computed_is_not_computed_again(speech: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(feature_samples, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(codebook, "drawn_frames", partial(drawn_frames, block_values=1))
     whole = train(settings(tmp_path / "whole", speech))
     computed, load = [], audio.load
 
@@ -211,8 +213,7 @@ def test_codes_of_two_voices_have_nothing_in_the_direction_from_one_to_the_other
 
 @pytest.mark.parametrize("file", ["frames/000000000-000000007.npy", "kmeans.pt", "codebook-k4.safetensors"])
 def test_a_full_disk_is_a_clear_error_and_what_is_there_stays(speech: Path, tmp_path: Path, monkeypatch, file) -> None:
-    monkeypatch.setattr(kmeans, "_SMALLEST_SAMPLE", 20)
-    monkeypatch.setattr(kmeans, "_SAMPLE_A_CODE", 1)
+    monkeypatch.setattr(kmeans, "fit_many", partial(kmeans.fit_many, sample=20))
     chosen, replace_file = settings(tmp_path / "run", speech, resume=True), Path.replace
 
     def full(part: Path, target: Path) -> Path:
