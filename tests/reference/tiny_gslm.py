@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import tarfile
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import joblib
 import torch
+from sklearn.cluster import MiniBatchKMeans
 
 from tests.reference import goldens, gslm
 from tests.reference.recipe import recipe_state
@@ -30,7 +33,7 @@ def ulm_content() -> dict[str, Any]:
     changes = {gslm.EMBEDDING: [K + 8, 64], gslm.OUTPUT: [K + 8, 64]}
     args = goldens.load_json("gslm_ulm_small")["args"] | {"tokens_per_sample": 512}
     state = goldens.weights(_shapes("gslm_ulm_small", changes), {"decoder.version": torch.tensor([3.0])})
-    return {"args": args, "cfg": None, "model": state | {gslm.OUTPUT: state[gslm.EMBEDDING]}}
+    return {"args": Namespace(**args), "cfg": None, "model": state | {gslm.OUTPUT: state[gslm.EMBEDDING]}}
 
 
 def dictionary() -> str:
@@ -53,7 +56,7 @@ def tacotron_content() -> dict[str, Any]:
         f"postnet.convolutions.4.1.{name}": [MELS] for name in ("weight", "bias", "running_mean", "running_var")
     }
     content = gslm.tacotron_content("gslm_tacotron_small", shapes=_shapes("gslm_tacotron_small", changes))
-    content["hparams"] |= {"n_mel_channels": MELS, "gate_threshold": 0.5}
+    content["hparams"] = Namespace(**content["hparams"] | {"n_mel_channels": MELS, "gate_threshold": 0.5})
     # The gate opens after some frames: its bias is low, and what it reads is louder.
     content["model_dict"]["decoder.gate_layer.linear_layer.bias"] -= 0.36
     return content
@@ -63,7 +66,9 @@ def write(folder: Path) -> Path:
     """Write the files and their registry (zoo "tiny-gslm", features "hubert", one k); the registry's path."""
     torch.save(published_checkpoint(), folder / "encoder.pt")
     codes = recipe_state({"codebook": ((K, 64), "float32")})["codebook"] * 8
-    torch.save({"codebook": codes}, folder / "codebook.pt")
+    kmeans = MiniBatchKMeans(K)
+    kmeans.cluster_centers_ = codes.numpy()
+    joblib.dump(kmeans, folder / "km.bin")
     lm = folder / "lm_km20"
     lm.mkdir()
     torch.save(ulm_content(), lm / "checkpoint_best.pt")
@@ -77,7 +82,7 @@ def write(folder: Path) -> Path:
     models = {**units, "lmbda": 0.0, "num_neighbors": K}
     rows = [
         {"kind": "wavlm", "variant": "hubert", "file": "encoder.pt", "encoder": "tiny"},
-        {"kind": "gslm_codebook", "file": "codebook.pt", **units},
+        {"kind": "gslm_codebook", "file": "km.bin", **units},
         {"kind": "gslm_ulm", "file": "hubert20_lm.tgz", **models},
         {"kind": "gslm_tacotron", "file": "tts_checkpoint_best.pt", **models},
         {"kind": "gslm_codes", "file": "code_dict", **models},

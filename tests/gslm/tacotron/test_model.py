@@ -101,6 +101,8 @@ def test_hparams_may_be_an_object(path, tmp_path):
     content = gslm.tacotron_content(NAME)
     found = published({**content, "hparams": Namespace(**content["hparams"])})
     assert found.config == published(content).config
+    file = gslm.tacotron_file(tmp_path, NAME, {**content, "hparams": Namespace(**content["hparams"])})
+    assert load(file).config == load(path).config
     assert found.tokenizer == {"add_sos": False, "add_eos": True, "collapse": True, "rows": 23}
 
 

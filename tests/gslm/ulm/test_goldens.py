@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,7 @@ def logits_of(content: dict, folder: Path) -> torch.Tensor:
 
 def test_other_containers_and_older_names_give_the_same(content, tmp_path):
     golden = goldens.load_npz("gslm_ulm_small")["logits2"]
+    assert near(logits_of({**content, "args": Namespace(**content["args"])}, tmp_path / "namespace"), golden)
     state = dict(content["model"])
     del state["decoder.output_projection.weight"]
     state["decoder.embed_positions._float_tensor"] = torch.zeros(1)

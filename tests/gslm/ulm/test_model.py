@@ -295,6 +295,23 @@ def test_other_files_are_refused(tmp_path, content):
         load(gslm.ulm_folder(tmp_path, NAME, content))
 
 
+class Planted:
+    """A payload in a checkpoint's settings."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+def test_a_planted_payload_is_refused_and_not_run(tmp_path):
+    planted = gslm.ulm_content(NAME) | {"args": Planted(tmp_path / "ran")}
+    with pytest.raises(CheckpointError, match="refused without running it"):
+        load(gslm.ulm_folder(tmp_path / "lm", NAME, planted))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_missing_tensor_is_named(tmp_path):
     content = gslm.ulm_content(NAME)
     del content["model"]["decoder.layers.1.fc2.bias"]
