@@ -110,7 +110,8 @@ class DecodingCommand(DecodingOptions, ModelCommand):
         """The language model of this command's operating point alone, on its device, and its row by kind."""
         loading = self._loading()
         where = hub.Source(zoo=loading.pop("zoo"), registry=loading.pop("registry"))
-        model: Any = hub.language_model(**loading, **{"k": self.k, "lmbda": self.lmbda, "where": where})
+        load: Callable[..., Any] = hub.language_model  # from a source, which keeps the rows that it finds
+        model = load(k=self.k, lmbda=self.lmbda, where=where, **loading)
         return model.to(self.chosen_device()), where.found
 
     def _loading(self) -> dict[str, Any]:
