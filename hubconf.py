@@ -97,6 +97,8 @@ def wavlm_large(**options: Unpack[_LoaderOptions]) -> tuple[WavLM, Callable[...,
     at any rate and gives float32 features (frames, 1024), 50 a second, on the model's device; `layer` 1..24 is the
     block whose output is wanted (the codebooks use 11), None the last one, normed. `model.features` does the same.
     Options: zoo, checkpoint, map_location, progress, registry.
+
+    Example: `model, extract = torch.hub.load("slmzoo/slmzoo", "wavlm_large"); x = extract(model, wav, sr, layer=11)`
     """
     from slmzoo.systems import dp_slm
 
@@ -144,6 +146,8 @@ def dpdp_quantizer_from_codebook(
     Any `lmbda` >= 0 will do; 0 is the nearest code. `num_neighbors` None means all codes with `codebook=`, and with
     `k=` what the downstream models were trained with: 5 % of k.
     Options: zoo, checkpoint, map_location, progress, registry.
+
+    Example: `torch.hub.load("slmzoo/slmzoo", "dpdp_quantizer_from_codebook", k=500, lmbda=4500).segment(features)`
     """
     from slmzoo.systems import dp_slm
 
@@ -159,6 +163,8 @@ def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
     Returns `(ulm, tokenizer)`: `ulm.loglikelihood(tokenizer.encode(units))` is the sum of log p(unit | units before)
     over deduplicated units, in nats; `ulm.generate` continues units.
     Options: zoo, checkpoint, map_location, progress, registry.
+
+    Example: `ulm.generate([[17, 3, 250]], max_new_units=100, temperature=0.9).units[0]`
     """
     from slmzoo.systems import dp_slm
 
@@ -202,6 +208,8 @@ def ellav_units_to_wavtokenizer(
     Returns `ellav`: `ellav.generate(prompts, max_tokens, max_codec_tokens_per_phone, temperature, top_p)` takes lists
     of names such as ["u17", "u3"] and gives `(list of int64 tensors, list of bool)`.
     Options: zoo, checkpoint, map_location, progress, registry.
+
+    Example: `codes, finished = ellav.generate([["u17", "u3"]], 200, 10, temperature=1.0, top_p=0.8)`
     """
     from slmzoo.systems import dp_slm
 

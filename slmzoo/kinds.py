@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,9 +72,9 @@ def _holds(content: Any, path: list[str]) -> bool:
 
 
 def imported(name: str) -> Callable[..., Any]:
-    """Import the function that `module:function` names."""
+    """Import the function that `module:function` names; it may be a class's, `module:Class.function`."""
     module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
+    return attrgetter(function)(importlib.import_module(module))
 
 
 KINDS = {
