@@ -26,8 +26,12 @@ if _typing.TYPE_CHECKING:
 
     from dpdp import DPDPQuantizer
     from ellav import EllaV
+    from gslm.cpc import CPC
+    from gslm.hubert import HuBERT
+    from gslm.log_mel import LogMel
     from gslm.tacotron import Tacotron
     from gslm.ulm import GSLMUnitLM, UnitDictionary
+    from gslm.wav2vec2 import Wav2Vec2
     from gslm.waveglow import WaveGlow
     from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
     from slmzoo.pipeline import Pipeline
@@ -286,6 +290,76 @@ def soundstream(variant: str | None = None, **options: Unpack[_LoaderOptions]) -
     from slmzoo.systems import soundstream as system
 
     return system.codec(variant, **{"zoo": "soundstream", **options})
+
+
+@_written_out(_LoaderOptions, zoo="gslm")
+def hubert_base(**options: Unpack[_LoaderOptions]) -> tuple[HuBERT, Callable[..., Tensor]]:
+    """HuBERT base and its `extract_features` (Hsu et al. 2021, arXiv 2106.07447).
+
+    Returns `(model, extract_features)`. `extract_features(model, wav, sr, layer=None)` takes a float wav (1, samples)
+    at any rate and gives float32 features (frames, 768), 50 per second, on the model's device; `layer` 1..12 is the
+    block whose output is wanted, None the sixth, of which GSLM's codebooks are. A `checkpoint` is fairseq's file.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.encoder_with_verb("hubert", **options)
+
+
+@_written_out(_LoaderOptions, zoo="gslm")
+def wav2vec2_large(**options: Unpack[_LoaderOptions]) -> tuple[Wav2Vec2, Callable[..., Tensor]]:
+    """wav2vec 2.0 large and its `extract_features` (Baevski et al. 2020, arXiv 2006.11477).
+
+    Returns `(model, extract_features)`, as `hubert_base` does: features (frames, 1024), 50 per second; `layer` 1..24,
+    None the fifteenth, GSLM's, which fairseq counts from 0 as the fourteenth.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.encoder_with_verb("w2v2", **options)
+
+
+@_written_out(_LoaderOptions, zoo="gslm")
+def cpc_big(**options: Unpack[_LoaderOptions]) -> tuple[CPC, Callable[..., Tensor]]:
+    """CPC-big and its `extract_features` (Rivière et al. 2020, arXiv 2002.02848).
+
+    Returns `(model, extract_features)`, as `hubert_base` does: features (frames, 512), 100 per second; `layer` 1..4 is
+    the recurrent layer, None the second, GSLM's.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.encoder_with_verb("cpc", **options)
+
+
+@_written_out(_LoaderOptions, zoo="gslm")
+def log_mel(**options: Unpack[_LoaderOptions]) -> tuple[LogMel, Callable[..., Tensor]]:
+    """Kaldi's log-mel filter banks and their `extract_features`, as GSLM computes them; nothing is downloaded.
+
+    Returns `(model, extract_features)`, as `hubert_base` does: features (frames, 80), 100 per second, at the rate of
+    the wav, as published. The codebooks are of audio at 16 kHz, to which the pipeline resamples, and `model.resample =
+    True` does. There are no layers.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.log_mel(**options)
+
+
+@_written_out(_LoaderOptions, zoo="gslm")
+def gslm_codebook(
+    features: str | None = None, k: int | None = None, layer: int | None = None, **options: Unpack[_LoaderOptions]
+) -> Tensor:
+    """GSLM's k-means codebook for some features: float32 (k, dim).
+
+    `features`: hubert (default), cpc, w2v2 or logmel; `k`: 50, 100 (default), 200, for hubert and cpc also 500;
+    `layer`: that of GSLM where it is not named, for hubert with k=500 also 9. A `checkpoint` is a published `km.bin`,
+    read without scikit-learn.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import gslm
+
+    return gslm.load_codebook(features, k, layer, **options).codes
 
 
 @_written_out(_LoaderOptions, zoo="gslm")

@@ -113,7 +113,7 @@ setup(
     classifiers=CLASSIFIERS,
     python_requires=">=3.10",
     packages=PACKAGES,
-    package_data={**TYPED, "slmzoo.demo": ["*.safetensors", "*.json"]},
+    package_data={**TYPED, "gslm": ["py.typed", "*.safetensors"], "slmzoo.demo": ["*.safetensors", "*.json"]},
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["slmzoo = slmzoo.cli:main"]},

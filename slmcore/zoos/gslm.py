@@ -12,9 +12,12 @@ from slmcore.files.rows import Row
 
 __all__ = ["published_rows"]
 
-_BASE = "https://dl.fbaipublicfiles.com/textless_nlp/gslm"
+_FILES = "https://dl.fbaipublicfiles.com"
+_BASE = _FILES + "/textless_nlp/gslm"
+_CODEBOOK = _BASE + "/{features}/km{k}/km.bin"
 _ULM = _BASE + "/{features}/lm_km{k}/{name}{k}_lm.tgz"
 _TTS = _BASE + "/{features}/tts_km{k}/"
+_ORIGIN = "GSLM, Lakhotia et al. (arXiv 2102.01192)"
 _WAVEGLOW = _BASE + "/waveglow_256channels_standalone.pt"
 _WAVEGLOW_DIGITS = "f383c7fd785502fc6a6bffd604fc14cb35d6155cdde30c53faaaeafa8a904dab"
 
@@ -26,6 +29,53 @@ _FEATURES: dict[str, dict[str, Any]] = {
     "logmel": {"encoder": "log_mel", "frame_rate": 100.0},
 }
 _SIZES = (50, 100, 200)
+
+# features, kind, URL, digits, who made it
+_ENCODERS = (
+    (
+        "hubert",
+        "hubert",
+        _FILES + "/hubert/hubert_base_ls960.pt",
+        "1703cf8d2cdc76f8c046f5f6a9bcd224e0e6caf4744cad1a1f4199c32cac8c8d",
+        "HuBERT base, Hsu et al. (arXiv 2106.07447)",
+    ),
+    (
+        "cpc",
+        "cpc",
+        _BASE + "/cpc/cpc_big_ll6kh_top_ctc.pt",
+        "73155dad5d7c986fe7b7f548050060a8e9cc9a0ffd111a22932f38c3e617c5b8",
+        "CPC-big, Rivière et al. (arXiv 2002.02848, 2012.12115), from GSLM",
+    ),
+    (
+        "w2v2",
+        "wav2vec2",
+        _FILES + "/fairseq/wav2vec/wav2vec_vox_new.pt",
+        "",
+        "wav2vec 2.0 large, Baevski et al. (arXiv 2006.11477)",
+    ),
+    (
+        "logmel",
+        "log_mel",
+        "package://gslm/log_mel.safetensors",
+        "19945be737da6d5048cfc5a6ab216bdf29e0fee3991bc860f4457fd617f8958b",
+        "settings of Kaldi's filter banks, from slmzoo",
+    ),
+)
+
+# features, k, digits
+_CODEBOOKS = (
+    ("cpc", 50, "c48be5717aebc08169aa5165d58267449b8c8568624a346bb9f4b26eac3b0240"),
+    ("cpc", 100, "077b96e010b1e87be627ef2bef0f5e5cdaa1c01722aa363b2dc0bb6a638e8b26"),
+    ("cpc", 200, "2d863d1c6f251d19e667998248c87642ecb5e3ffaa410e9ebfa64341db4f6de2"),
+    ("cpc", 500, "35398f665dff06801a7bf1e595bc176711ed751d554e64d999dc42f1dd106561"),
+    ("hubert", 50, "d01a7d5bc2c54b7b5f25f321ba525b4d230b06e3927f90bad0394198bc89f494"),
+    ("hubert", 100, "f14a3104615485381fc489701d6761c9abbdbb0d43607cf55518a1e2891023fe"),
+    ("hubert", 200, "b3c46c9cdd1707ad852dd53c359aa73942e79d53c432a9a8a419ed046408024b"),
+    ("hubert", 500, "411c8668e1314751404f58636f935fc73540a6793890435da4a8ffadf157398e"),
+    *((features, k, "") for features in ("w2v2", "logmel") for k in _SIZES),
+)
+_LAYER_9 = _FILES + "/hubert/hubert_base_ls960_L9_km500.bin"
+_LAYER_9_DIGITS = "4450dcbc90aa7d0553306a4b0fafef35c9b3c840468f02969273dfbb9db89a23"
 
 # features, k, digits of the Tacotron, digits of its code_dict
 _SPEAKERS = (
@@ -81,7 +131,12 @@ _CLAIMED = {
 
 def published_rows() -> tuple[Row, ...]:
     """Return all rows of the zoo "gslm"; a variant is the name of the features."""
-    table = [_ulm(features, k) for features in _FEATURES for k in _SIZES]
+    table = [_encoder(*each) for each in _ENCODERS]
+    table += [
+        _codebook(features, k, _CODEBOOK.format(features=features, k=k), digits) for features, k, digits in _CODEBOOKS
+    ]
+    table.append(_codebook("hubert", 500, _LAYER_9, _LAYER_9_DIGITS, layer=9))
+    table += [_ulm(features, k) for features in _FEATURES for k in _SIZES]
     for features, k, tacotron, codes in _SPEAKERS:
         folder = _TTS.format(features=features, k=k)
         claimed = _CLAIMED.get((features, k), "")
@@ -92,6 +147,17 @@ def published_rows() -> tuple[Row, ...]:
     return (*table, waveglow)
 
 
+def _encoder(features: str, kind: str, url: str, digits: str, origin: str) -> Row:
+    known = _FEATURES[features]
+    about: dict[str, Any] = {"encoder": known["encoder"], "frame_rate": known["frame_rate"], "sample_rate": 16000}
+    return Row(zoo="gslm", system="gslm", kind=kind, variant=features, url=url, sha256=digits, origin=origin, **about)
+
+
+def _codebook(features: str, k: int, url: str, digits: str, **layer: int) -> Row:
+    about: dict[str, Any] = {"sha256": digits, "origin": _ORIGIN, **_FEATURES[features], **layer}
+    return Row(zoo="gslm", system="gslm", kind="gslm_codebook", variant=features, url=url, k=k, **about)
+
+
 def _ulm(features: str, k: int) -> Row:
     name = "w2v2_" if features == "w2v2" else features
     return _row("gslm_ulm", _ULM.format(features=features, k=k, name=name), "", features, k)
@@ -100,6 +166,6 @@ def _ulm(features: str, k: int) -> Row:
 def _row(kind: str, url: str, digits: str, features: str, k: int, claimed: str = "") -> Row:
     """One row; the models read the nearest code of each frame without repeats, which is DPDP at lambda 0."""
     point: dict[str, Any] = {"k": k, "lmbda": 0.0, "num_neighbors": k, **_FEATURES[features]}
-    about: dict[str, Any] = {"sha256": digits, "claimed": claimed, "origin": "GSLM, Lakhotia et al. (arXiv 2102.01192)"}
+    about: dict[str, Any] = {"sha256": digits, "claimed": claimed, "origin": _ORIGIN}
     default = (features, k) == ("hubert", 100)
     return Row(zoo="gslm", system="gslm", kind=kind, variant=features, url=url, default=default, **point, **about)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from dpdp import DPDPQuantizer
 from gslm import tacotron as tacotron_package
 from gslm import ulm as ulm_package
 from gslm import waveglow as waveglow_package
+from gslm.log_mel import LogMel
 from gslm.synthesizer import TacotronWaveGlow
 from gslm.tacotron import Tacotron
 from gslm.ulm import GSLMUnitLM, UnitDictionary
 from gslm.waveglow import WaveGlow
+from slmcore.clustering import codebook as codebook_file
 from slmcore.clustering.codebook import Codebook
 from slmcore.errors import must
 from slmcore.files import registry as table
@@ -27,11 +32,26 @@ from slmzoo.kinds import KINDS, Role
 from slmzoo.sources import Choice, Source, agreed, check_size, placed
 from slmzoo.systems.system import System
 
-__all__ = ["SYSTEM", "codebook", "encoder", "quantizer", "tacotron", "ulm", "waveglow"]
+__all__ = [
+    "SYSTEM",
+    "codebook",
+    "encoder",
+    "encoder_with_verb",
+    "load_codebook",
+    "log_mel",
+    "quantizer",
+    "tacotron",
+    "ulm",
+    "waveglow",
+]
+
+ExtractFeatures = Callable[..., Tensor]
 
 logger = logging.getLogger(__name__)
 _FRAME_RATES = {"hubert": 50.0, "w2v2": 50.0, "cpc": 100.0, "logmel": 100.0}
 """Frames per second of GSLM's features, for files without a row."""
+_ENCODERS = {"hubert": "hubert", "w2v2": "wav2vec2", "cpc": "cpc", "logmel": "log_mel"}
+"""Kind of the published encoder of each features."""
 _CONTENT = ("encoder", "codebook")
 """Roles whose kinds differ by the features."""
 
@@ -90,6 +110,43 @@ def encoder(where: Source, wanted: Choice) -> Encoder:
     return model
 
 
+def encoder_with_verb(features: str, **source: Any) -> tuple[Any, ExtractFeatures]:
+    """The encoder of some features, and the closure around its `features`."""
+    where = Source.of(**{"zoo": "gslm", **source})
+    kind = _ENCODERS[features]
+    row = where.find(kind)
+    model = KINDS[kind].load(where.path(row)).to(where.map_location)
+    if row is not None:
+        model.operating_point = OperatingPoint(zoo=where.zoo, encoder=row.encoder)
+    return model, _extract_features
+
+
+def log_mel(**source: Any) -> tuple[LogMel, ExtractFeatures]:
+    """The filter bank at the rate of each waveform, as GSLM's reader has it, and the closure around its `features`."""
+    model, verb = encoder_with_verb("logmel", **source)
+    model.resample = False
+    return model, verb
+
+
+def _extract_features(model: Encoder, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
+    """Features (frames, dim) of a wav (1, samples) at `sr` Hz; `layer` counts from 1, None is GSLM's."""
+    return model.features(wav, sr, layer)
+
+
+def load_codebook(
+    features: str | None = None, k: int | None = None, layer: int | None = None, **source: Any
+) -> Codebook:
+    """The codebook of some features and k, of GSLM's layer where none is named."""
+    where = Source.of(**{"zoo": "gslm", **source})
+    wanted = _choice(where, Choice(variant=features, k=k, layer=layer), False)
+    if where.checkpoint is None:
+        return codebook(where, wanted)[0]
+    loaded = codebook_file.load(where.path(None))
+    check_size("k", k, loaded.k, "the codebook's number of codes")
+    point = agreed(loaded.operating_point, None, where, k=loaded.k, layer=layer)
+    return Codebook(loaded.codes.to(where.map_location), point)
+
+
 def codebook(where: Source, wanted: Choice) -> tuple[Codebook, Row]:
     """The codebook of the wanted features and k, and its row."""
     row = _row_of(where, wanted, "codebook")
@@ -114,7 +171,7 @@ def _synthesizer(where: Source, wanted: Choice) -> TacotronWaveGlow:
 
 
 def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
-    """Fill in the features and k that the zoo marks as default, or its only ones, and lambda 0."""
+    """Fill in the features and k that the zoo marks as default, or its only ones, their usual layer, and lambda 0."""
     if where.checkpoint is not None:
         return wanted
     rows = table.rows(where.zoo, None, where.registry)
@@ -128,7 +185,9 @@ def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
     sizes = list(dict.fromkeys(row.k for row in rows if row.variant == variant and row.k is not None))
     usual = default.k if default is not None and default.k in sizes else sizes[0] if len(sizes) == 1 else None
     k = usual if wanted.k is None else wanted.k
-    return replace(wanted, variant=variant, k=k, lmbda=0.0 if wanted.lmbda is None else wanted.lmbda)
+    layers = (row.layer for row in rows if row.variant == variant and row.k is not None)
+    layer = next(layers, None) if wanted.layer is None else wanted.layer
+    return replace(wanted, variant=variant, k=k, layer=layer, lmbda=0.0 if wanted.lmbda is None else wanted.lmbda)
 
 
 def _row_of(where: Source, wanted: Choice, role: Role) -> Row:
