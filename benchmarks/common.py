@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved timing, the machine, and where results go."""
+"""Shared parts of the benchmarks: interleaved timing, a description of the machine, and the files of results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def wait() -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return a description of the machine that the figures are measured on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
@@ -64,7 +64,7 @@ def _processor() -> str:
 
 
 def written(subject: str) -> dict[str, Any]:
-    """What `write` wrote last on such a device, or nothing."""
+    """Return the last results that `write` wrote on such a device, or nothing."""
     path = _path(subject)
     return json.loads(path.read_text()) if path.exists() else {}
 

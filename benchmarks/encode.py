@@ -158,7 +158,7 @@ def half_precision(models: Models, load: Load) -> dict[str, Any]:
 
 
 def _codes(models: Models, wavs: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-    """Of each wav the nearest code and the unit of each frame."""
+    """Return the nearest code and the unit of each frame, for each wav."""
     found: dict[str, list[Tensor]] = {"nearest_code": [], "unit": []}
     quantizer = models.quantizers[0]
     for wav in wavs:

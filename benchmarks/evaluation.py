@@ -1,4 +1,4 @@
-"""What evaluation costs beyond what it cannot do without: `python benchmarks/evaluation.py [--quick]`.
+"""Overhead of evaluation over the models alone: `python benchmarks/evaluation.py [--quick]`.
 
 Pairs: 10,000 pairs of 40 units with the demo's language model, from units in memory to the accuracy with its interval,
 against the bare forward passes in batches of the same sizes (of ids that are on the device already, with no softmax).

@@ -1,4 +1,4 @@
-"""What bfloat16 and int8 weights change, on the demo: `python benchmarks/precision.py [AUDIO ...]`.
+"""Effect of bfloat16 and int8 weights on the demo: `python benchmarks/precision.py [AUDIO ...]`.
 
 The language model's bits a unit, and how often ELLA-V's likeliest next token is that of float32, given the true tokens
 before it. Speech of the demo's voice; without arguments the sample.

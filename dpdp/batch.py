@@ -1,4 +1,4 @@
-"""What may be given as features, made one list of utterances."""
+"""Normalisation of feature arguments to a list of utterances."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class DPDPQuantizer(Saved):
         return sweep(features, self.codebook, lmbdas, self.num_neighbors, frame_rate=self.frame_rate)
 
     def extra_repr(self) -> str:
-        """What `print` shows of the module."""
+        """Return the summary that `print` shows."""
         k, d = self.codebook.shape
         return f"k={k}, d={d}, lmbda={self.lmbda}, num_neighbors={self.num_neighbors}"
 

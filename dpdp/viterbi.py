@@ -107,7 +107,7 @@ class CpuSearch:
 
 
 def fresh_state(k: int) -> tuple[Tensor, Tensor]:
-    """What `advance` knows before the first frame: how far each code lies behind, and the start of its segment."""
+    """Return the search state before the first frame: each code's cost above the best, and its segment start."""
     return torch.full((k,), torch.inf), torch.zeros(k, dtype=torch.int32)
 
 

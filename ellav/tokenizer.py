@@ -77,7 +77,7 @@ class EllaVTokenizer:
             raise CheckpointError(f"This is no tokenizer of ELLA-V: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """What `from_dict` reads."""
+        """Return the tokenizer as a dictionary that `from_dict` reads."""
         return {**asdict(self), "tokens_not_to_sandwich": list(self.tokens_not_to_sandwich)}
 
     @property

@@ -1,1 +1,1 @@
-"""What the systems of the zoo share: audio, units, checkpoints, downloads, and the bricks in `slmcore.layers`."""
+"""Foundation of the systems of the zoo: audio, units, checkpoints, downloads, and layers in `slmcore.layers`."""

@@ -1,4 +1,4 @@
-"""Where long speech can be cut without cutting a word, and which stretches of it are speech."""
+"""Pauses at which long speech can be segmented without cutting a word, and stretches of speech."""
 
 from __future__ import annotations
 

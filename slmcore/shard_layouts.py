@@ -1,4 +1,4 @@
-"""What the rows of a shard hold: units with durations, or codes of a codec; each with its columns and its metadata.
+"""Layouts of shards: units with durations, or codes of a codec, each with its columns and its metadata.
 
 A row is an utterance: id, then its units and durations (frames) or its codes (a list for each codebook), then samples
 and sample_rate (of the audio they were made from), speaker and chapter where known. Metadata of all rows of a shard:
@@ -33,7 +33,7 @@ class Record:
     """Hz, of the audio as it was found."""
     speaker: str | None = None
     chapter: str | None = None
-    """What the utterance was cut from: a chapter, a talk, a file."""
+    """Longer recording that the utterance was cut from: a chapter, a talk, a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +57,9 @@ class Layout(Protocol):
     format: str
     """Name and version, as an index states them."""
     holds: str
-    """What a row holds, for messages."""
+    """Name of a row's content, for messages."""
     counted: str
-    """What an index counts."""
+    """Name of the quantity that an index counts."""
     known: tuple[str, str]
     """Metadata that every shard has."""
     alike: str

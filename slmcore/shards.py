@@ -106,7 +106,7 @@ def _read(source: Place, layout: Layout) -> Iterator[Any]:
 
 
 def provenance(source: Place) -> dict[str, str]:
-    """How the records of a shard, or of a folder with an index, were made: the mapping that `write` takes."""
+    """Return the provenance of a shard, or of a folder with an index: the mapping that `write` takes."""
     if not _is_shard(source):
         return dict(read_index(source)["provenance"])
     return summary(source)[1]
@@ -140,7 +140,7 @@ def write_index(folder: Place, more: Mapping[str, Any] | None = None) -> dict[st
 
 
 def read_index(folder: Place) -> dict[str, Any]:
-    """What `write_index` wrote. FileNotFoundError where there is none, as while a corpus is still being made."""
+    """Read the index of `write_index`. FileNotFoundError without one, as while a corpus is being encoded."""
     path, formats = places.join(folder, INDEX), [layout.format for layout in LAYOUTS]
     if not places.exists(path):
         raise FileNotFoundError(f"{folder} has no {INDEX}: no units were written there, or not all of them yet.")

@@ -129,7 +129,7 @@ def _physical(logical: frozenset[int]) -> int:
 
 
 class _Own(threading.local):
-    """What each thread of the program has entered."""
+    """Contexts that each thread of the program has entered."""
 
     depth = 0
     most = sys.maxsize

@@ -18,7 +18,7 @@ __all__ = ["Codes", "OperatingPoint", "Units"]
 
 @dataclass(frozen=True, kw_only=True)
 class OperatingPoint:
-    """Where on the (k, lambda) plane units lie. What is None is unknown and agrees with everything."""
+    """Operating point of units on the (k, lambda) plane. None is unknown and is compatible with everything."""
 
     zoo: str
     """Name of the zoo, e.g. "dp-slm" or "demo"."""
@@ -99,7 +99,7 @@ class Units:
 
     @property
     def seconds(self) -> float:
-        """How long the units last together."""
+        """Total duration of the units."""
         return int(self.durations.sum()) / self.frame_rate
 
     def framewise(self) -> Tensor:

@@ -56,7 +56,7 @@ class OptionsParser(ArgumentParser):
         self.add_arguments(options, dest="options")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None, attempt_to_reorder: bool = False) -> Any:
-        """What argparse calls to parse; flags may be written as in version 0.1."""
+        """Parse as argparse does; flags may be written as in version 0.1."""
         hints = get_type_hints(self._of)
         flags = {name.replace("_", "-") for name, hint in hints.items() if hint is bool}
         words = _modern(_renamed(args or [], hints.keys()), flags)

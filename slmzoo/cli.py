@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parsed(words: str, arguments: Sequence[str]) -> Any:
-    """What the arguments of a command such as "train ulm" say: `.options`, `.verbose` and `.quiet`."""
+    """Parse the arguments of a command such as "train ulm" to `.options`, `.verbose` and `.quiet`."""
     if words.startswith("train "):
         from slmzoo.training.options.file import arguments_of_yaml
 
@@ -62,7 +62,7 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def _overview(group: str) -> argparse.ArgumentParser:
-    """What answers where no command is named: the commands under their headings, of one group or all."""
+    """Parser for calls without a command: the commands of one group or all, under their headings."""
     shown = {words: command for words, command in COMMANDS.items() if words.startswith(group)}
     lines: list[str] = []
     heading = ""

@@ -19,7 +19,7 @@ __all__ = ["codec_tokens", "cut", "is_short", "joined", "segments_of"]
 _USUAL = 0.8
 """Usual length of a segment beside the longest, since the longest utterances are rare in training."""
 _SLACK = 1e-6
-"""Of a codec token: what rounding may add to a time that two rates share."""
+"""Fraction of a codec token that rounding may add to a time shared by two rates."""
 
 
 def is_short(wav: Tensor, sr: int, longest: float) -> bool:

@@ -19,7 +19,7 @@ from soundstream.config import SoundStreamConfig, TransformerConfig
 __all__ = ["published", "transformer_state"]
 
 _SAMPLE_RATE = 24000
-"""Of both publications; the weights do not show it."""
+"""Sample rate of both publications, which the weights do not show, Hz."""
 _MIMI_HEADS, _MIMI_CONTEXT = 8, 250
 _MOSHI = {
     r"(\w+_transformer)\.transformer\.": r"\1.",

@@ -1,4 +1,4 @@
-"""A codec that hears and speaks chunk by chunk, with the result of the whole."""
+"""Streaming codec: encodes and decodes chunk by chunk, with the result of the whole."""
 
 from __future__ import annotations
 

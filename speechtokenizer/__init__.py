@@ -1,4 +1,4 @@
-"""SpeechTokenizer: a codec whose first level holds what is said and whose other levels hold how (arXiv 2308.16692)."""
+"""SpeechTokenizer: a codec whose first level holds content and whose other levels hold timbre (arXiv 2308.16692)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What describes a frame to a unit vocoder: its unit, fundamental frequency, speaker and style."""
+"""Frame-level inputs of a unit vocoder: unit, fundamental frequency, speaker and style."""
 
 from __future__ import annotations
 

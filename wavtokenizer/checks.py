@@ -1,4 +1,4 @@
-"""What a sequence of codes must be."""
+"""Checks of code sequences."""
 
 from __future__ import annotations
 

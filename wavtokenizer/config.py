@@ -16,7 +16,7 @@ __all__ = ["CONFIGS", "WavTokenizerConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class WavTokenizerConfig(ModelConfig, describes="a WavTokenizer"):
-    """What a WavTokenizer is built from."""
+    """Configuration of a WavTokenizer."""
 
     sample_rate: int
     """Samples a second."""

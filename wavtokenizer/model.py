@@ -26,7 +26,7 @@ __all__ = ["Reconstruction", "WavTokenizer", "load", "published"]
 
 
 class Reconstruction(NamedTuple):
-    """What the codec makes of a batch in training."""
+    """Reconstruction of a batch in training."""
 
     wav: Tensor
     """(B, samples), as long as the input."""

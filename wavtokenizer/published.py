@@ -16,7 +16,7 @@ from wavtokenizer.config import WavTokenizerConfig
 __all__ = ["published", "renamed"]
 
 _SAMPLE_RATE = 24000
-"""Of every published WavTokenizer; the weights do not show it."""
+"""Sample rate of every published WavTokenizer, which the weights do not show, Hz."""
 _CODEC = "feature_extractor.encodec."
 _ENCODER = "encoder.model."
 _EMBED = "feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed"

@@ -52,14 +52,14 @@ class Memory:
     vectors: Tensor
     """(B, T, encoder_dim), zero where padded."""
     keys: Tensor
-    """What attention compares, (B, T, attention_dim)."""
+    """Attention keys, (B, T, attention_dim)."""
     padded: Tensor
     """bool (B, T)."""
 
 
 @dataclass(eq=False)
 class DecoderState:
-    """What the decoder keeps from frame to frame; all zeros at first."""
+    """Recurrent state of the decoder between frames; all zeros at first."""
 
     attention: tuple[Tensor, Tensor]
     """Output and cell of the attention LSTM, (B, attention_rnn_dim) each."""
@@ -139,7 +139,7 @@ class Decoder(nn.Module):
 
 
 class Postnet(nn.Module):
-    """What a spectrogram lacks, from frames on both sides."""
+    """Residual correction of a spectrogram, from frames on both sides."""
 
     def __init__(self, config: TacotronConfig) -> None:
         super().__init__()

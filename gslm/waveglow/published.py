@@ -17,7 +17,7 @@ __all__ = ["published"]
 _CACHED = ".W_inverse"
 """Inverse matrices that the published class keeps among its parameters after the first use."""
 _EARLY = {"early_every": 4, "early_size": 2}
-"""What the weights do not show, with the published values."""
+"""Settings that the weights do not show, with the published values."""
 
 
 def published(obj: Any) -> Checkpoint:

@@ -27,7 +27,7 @@ class Extent:
     """The audio of a file in bytes."""
 
     start: int
-    """Where it begins."""
+    """Offset of its first byte in the file."""
     declared: int
     """Bytes that the header states."""
     present: int

@@ -59,7 +59,7 @@ def decode(path: Path, name: str, least: float | None = None) -> tuple[npt.NDArr
 
 
 def _probed(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ffprobe knows of the first audio stream and of the container."""
+    """Return ffprobe's description of the first audio stream and of the container."""
     shown = "stream=duration,sample_rate,channels:stream_tags=DURATION:format=duration,format_name,nb_streams"
     command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file", "-select_streams", "a:0"]
     command += ["-show_entries", shown, "-of", "json", f"file:{path}"]

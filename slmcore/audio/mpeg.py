@@ -124,7 +124,7 @@ def _next(content: bytes, place: int, kind: tuple[int, int, int] | None) -> int 
 
 
 def _behind_tags(content: bytes) -> int:
-    """Where the audio begins: behind ID3v2 tags, whose sizes hold seven bits in a byte."""
+    """Return the offset of the audio behind ID3v2 tags, whose sizes hold seven bits per byte."""
     place = 0
     while content[place : place + 3] == b"ID3" and place + _ID3_HEADER <= len(content):
         size = 0

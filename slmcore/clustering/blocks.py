@@ -21,7 +21,7 @@ _CPU_ROWS, _GPU_ROWS = 2048, 1 << 16
 
 
 class Blocks:
-    """Vectors in pieces: float32, on one device, each less `mean`."""
+    """Vectors in blocks: float32, on one device, with `mean` subtracted."""
 
     def __init__(self, x: Vectors, device: torch.device | str | None = None) -> None:
         if not isinstance(x, Tensor) and iter(x) is x:
@@ -47,7 +47,7 @@ class Blocks:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Summary:
-    """What one pass over vectors finds."""
+    """Statistics of one pass over vectors."""
 
     count: int
     """Number of vectors."""

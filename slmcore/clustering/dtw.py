@@ -49,7 +49,7 @@ def by_torch(costs: Tensor, from_x: Tensor, xs: Tensor, from_y: Tensor, ys: Tens
 
 
 def _best(*ways: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Of ways to a pair of frames the cheapest, the first of equals."""
+    """Return the cheapest predecessor of a pair of frames, the first of equals."""
     total, steps = ways[0]
     for other, length in ways[1:]:
         cheaper = other < total

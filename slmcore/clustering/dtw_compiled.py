@@ -13,7 +13,7 @@ __all__ = ["by_numba"]
 
 
 def by_numba(*arguments: Tensor) -> None:
-    """As `slmcore.clustering.dtw.by_torch`."""
+    """Compiled equivalent of `slmcore.clustering.dtw.by_torch`."""
     _warp(*(x.numpy() for x in arguments))
 
 

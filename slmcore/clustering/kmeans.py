@@ -95,7 +95,7 @@ def assign(x: Tensor, codebook: Tensor, rows: int = 2048) -> Tensor:
 
 @dataclass
 class _Run:
-    """Where one k stands."""
+    """Progress of k-means for one k."""
 
     codes: Tensor
     inertia: float = math.inf
@@ -138,7 +138,7 @@ def _lloyd(
 
 
 class _Store:
-    """The file that a stopped run goes on from, if there is to be one; it is replaced whole."""
+    """Optional checkpoint file that an interrupted run resumes from, replaced atomically."""
 
     def __init__(self, path: str | Path | None, seen: Summary, settings: dict[str, Any]) -> None:
         self._path = None if path is None else Path(path)

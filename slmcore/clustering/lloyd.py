@@ -11,7 +11,7 @@ __all__ = ["Pass", "nearest", "plus_plus", "revived"]
 
 
 class Pass:
-    """What the vectors of one pass add up to, for codes (k, dim): the next codes and the inertia of these."""
+    """Sums of one pass over the vectors for codes (k, dim): the next codes and the inertia of the current ones."""
 
     def __init__(self, codes: Tensor) -> None:
         self.codes = codes

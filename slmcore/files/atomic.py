@@ -98,7 +98,7 @@ def _is_replaceable(path: str | Path) -> bool:
 
 
 def _target(path: Path) -> Path:
-    """Where the file itself lies: behind links, of which the last may point to a file that is still to be made."""
+    """Resolve links to the file itself; the last may point to a file that does not exist yet."""
     return path.resolve() if _is_replaceable(path) else path
 
 

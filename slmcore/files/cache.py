@@ -46,7 +46,7 @@ class Wanted:
 
     @property
     def path(self) -> Path:
-        """Where it is, or will be, in the cache folder."""
+        """Path of the file in the cache folder, present or not."""
         unlike = "" if self.published else f"url-{hashlib.sha256(self.url.encode()).hexdigest()[:8]}-"
         return cache_folder() / (unlike + self.name)
 

@@ -44,7 +44,7 @@ class Checkpoint:
     tokenizer: dict[str, Any] | None = None
     operating_point: OperatingPoint | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Where the weights come from: recipe, data, licence."""
+    """Origin of the weights: recipe, data, licence."""
 
 
 def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:

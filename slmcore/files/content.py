@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""File types by their first bytes, regardless of the name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def unlike_a_checkpoint(path: Path) -> str:
-    """Return what `path` is in place of a checkpoint, for a message; empty where its first bytes do not tell."""
+    """Return the type of a file that is no checkpoint, for a message; empty if its first bytes do not show it."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What a file was when it was last verified."""
+    """Record of a file at its last verification."""
 
     sha256: str
     """All 64 hex digits."""
@@ -26,7 +26,7 @@ class Record:
     """Bytes."""
     mtime_ns: int
     url: str
-    """Where it came from."""
+    """Source URL of the file."""
 
     def still_holds(self, path: Path) -> bool:
         """Whether size and time of `path` are those recorded, so that its content need not be read again."""
@@ -80,5 +80,5 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def record_path(path: Path) -> Path:
-    """Where the record of `path` is kept."""
+    """Return the path of the verification record of `path`."""
     return path.with_name(f"{path.name}.record.json")

@@ -45,7 +45,7 @@ _BEGINNINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """How patient a download is."""
+    """Retries and timeouts of a download."""
 
     connect_timeout: float = 10.0
     """Seconds until a connection must stand."""
@@ -63,7 +63,7 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """What is known of a file of which a part is here."""
+    """Metadata of a partial download."""
 
     url: str
     validator: str
@@ -158,7 +158,7 @@ def _open(url: str, headers: dict[str, str], policy: Policy) -> Iterator[Respons
 
 
 def innermost(error: BaseException) -> BaseException:
-    """What is behind an error of requests, which wraps those of urllib3 and of the system."""
+    """Return the cause of an error of requests, which wraps those of urllib3 and of the system."""
     seen: list[BaseException] = []
     inner: BaseException | None = error
     while inner is not None and inner not in seen:
@@ -186,7 +186,7 @@ def _check_status(response: Response, part: Path) -> None:
 
 
 def _begin(response: Response, part: Path, offset: int, known: _Part | None) -> tuple[int, int | None]:
-    """Where the body begins in the file, and how long the whole file is."""
+    """Return the offset of the response's body in the file, and the size of the whole file."""
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
         return 0, int(length) if length.isdecimal() else None
@@ -247,7 +247,7 @@ def _part_of(response: Response, url: str, size: int | None) -> _Part:
 
 
 def _known(part: Path, url: str) -> _Part | None:
-    """What an earlier call noted of the part that is here; None, and the part removed, if it cannot be gone on with."""
+    """Metadata of a partial download; None, with the partial file deleted, if it cannot be resumed."""
     try:
         known = _Part(**json.loads(_known_path(part).read_text(encoding="utf-8")))
         fits = known.url == url and known.validator and (known.size is None or _size(part) <= known.size)

@@ -30,7 +30,7 @@ _LOCK = threading.Lock()
 
 
 class _Record:
-    """What a pickle says of an object: the arguments it was made with, and its state."""
+    """Pickled object, kept as its constructor arguments and its state."""
 
     arguments: tuple[Any, ...]
     state: Any

@@ -27,7 +27,7 @@ _PACKAGE = re.compile(r"package://(?P<package>[a-zA-Z_][\w.]*)/(?P<file>[^/]+)",
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What is here of a row."""
+    """Local state of a row's file."""
 
     state: str
     """"verified" (has the known digits), "recorded" (none are known; equals what was first fetched), "shipped" (part of
@@ -92,7 +92,7 @@ def verify(source: Row | str | Path) -> str:
 
 
 def status(row: Row) -> Status:
-    """What is here of `row`, without the network; files outside the cache folder are read to check their digits."""
+    """Return the local state of a row's file, offline; files outside the cache folder are read for their digest."""
     try:
         if row.url.startswith(("https://", "http://")):
             return _cached_status(row)

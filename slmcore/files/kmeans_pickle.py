@@ -28,7 +28,7 @@ __all__ = ["is_one", "load"]
 
 _CENTRES = "cluster_centers_"
 _TORCH_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""What follows the protocol in the older format of torch: a pickled number."""
+"""Pickled number that follows the protocol in torch's older format."""
 _LZ4 = b"\x04\x22\x4d\x18"
 _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _LARGEST = 1 << 30

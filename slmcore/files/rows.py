@@ -80,7 +80,7 @@ class Row:
 
     @property
     def operating_point(self) -> OperatingPoint | None:
-        """What is known of how the units were made; None for a model that does not depend on units, as a codec."""
+        """Operating point of the units, as far as known; None for a model that does not depend on units."""
         known = (self.encoder, self.layer, self.k, self.lmbda, self.num_neighbors)
         if all(value is None for value in known):
             return None

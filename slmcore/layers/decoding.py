@@ -47,7 +47,7 @@ class CachedModel(Layered, Protocol):
 
 
 class Rule(Protocol):
-    """What a model asks of its sequences, as tensors with a row for each sequence."""
+    """Constraints of a model on its sequences, as tensors with a row for each sequence."""
 
     def adjust(self, logits: Tensor) -> Tensor:
         """Logits (B, vocab) as they shall be sampled from."""
@@ -149,7 +149,7 @@ class Decoding:
         self.rule.select(keep)
 
     def results(self) -> list[Decoded]:
-        """What each row has become."""
+        """Return the sequence of each row."""
         counts, finished = self.counts.tolist(), self.finished.tolist()
         tokens, log_probs = self.tokens.cpu(), self.log_probs.cpu()
         rows = zip(tokens, log_probs, counts, finished, strict=True)

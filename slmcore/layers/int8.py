@@ -56,7 +56,7 @@ class ReadsAlike(Protocol):
 
 
 def together(parent: ReadsAlike, x: Tensor) -> Sequence[Tensor]:
-    """What each layer that `parent` names in `read_alike` gives for x (..., in), in as few products as they have."""
+    """Return the outputs of the layers in `read_alike` of `parent` for x (..., in), as one product where fused."""
     layers = [getattr(parent, name) for name in parent.read_alike]
     first = layers[0]
     return first.all(x) if isinstance(first, Part) else [layer(x) for layer in layers]
@@ -70,16 +70,16 @@ class Part(nn.Module):
         self.product, self.sizes, self.index = product, sizes, index
 
     def all(self, x: Tensor) -> Sequence[Tensor]:
-        """What each layer of the product gives: (..., in) to (..., size) each."""
+        """Return the outputs of all layers of the fused product: (..., in) to (..., size) each."""
         return self.product(x).split(self.sizes, dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """What this layer gives: (..., in) to (..., out)."""
+        """Return the layer's output: (..., in) to (..., out)."""
         return self.all(x)[self.index]
 
 
 class _Rounded(nn.Module, ABC):
-    """What both schemes share: weights (out, in) rounded to -127..127 with a scale for each output."""
+    """Base of both schemes: weights (out, in) rounded to -127..127 with a scale for each output."""
 
     bias: Tensor | None
 
@@ -115,7 +115,7 @@ class _Rounded(nn.Module, ABC):
         """(n, in) to (n, out), without the bias."""
 
     def extra_repr(self) -> str:
-        """What `print` shows of the module."""
+        """Return the summary that `print` shows."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 

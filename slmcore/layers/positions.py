@@ -19,7 +19,7 @@ Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Positions(Protocol):
-    """How a transformer tells one position from another."""
+    """Positional encoding of a transformer."""
 
     def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
         """Return what the first layer reads: token embeddings x (B, T, dim) at `positions` (B, T), int64."""

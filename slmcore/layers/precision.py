@@ -1,4 +1,4 @@
-"""What stays in float32 when a model is moved to half precision."""
+"""Modules that stay in float32 when a model is cast to half precision."""
 
 from __future__ import annotations
 

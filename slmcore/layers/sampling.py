@@ -55,7 +55,7 @@ def _signed(value: int) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """How a token is drawn from logits."""
+    """Sampling of a token from logits."""
 
     temperature: float = 1.0
     """Divides the logits; 0, or less than float32 can divide by, takes the best token."""

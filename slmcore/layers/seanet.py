@@ -21,7 +21,7 @@ __all__ = ["ACTIVATIONS", "SEANetConfig", "SEANetDecoder", "SEANetEncoder", "Sna
 
 
 class Snake(nn.Module):
-    """x + sin(a x)^2 / a with a learnt `a` for each channel (Ziyin et al. 2020, arXiv 2006.08195)."""
+    """x + sin(a x)^2 / a with a learned `a` for each channel (Ziyin et al. 2020, arXiv 2006.08195)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

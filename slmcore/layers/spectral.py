@@ -15,7 +15,7 @@ MELS = ((256, 32), (512, 64), (1536, 100))
 
 
 class Spectrum(nn.Module):
-    """Magnitudes of short pieces of sound, at linear frequencies and in mel bands."""
+    """STFT magnitudes at linear frequencies and in mel bands."""
 
     FLOOR = 1e-4
     """Magnitude, where a sine of amplitude 1 has 0.5, below which two sounds are silence alike."""

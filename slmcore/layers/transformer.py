@@ -169,7 +169,7 @@ class Transformer(nn.Module):
     def hidden(
         self, ids: Tensor, positions: Tensor | None = None, cache: KVCache | None = None, limit: int | None = None
     ) -> Tensor:
-        """What the output head reads, (B, T, dim).
+        """Return the hidden states that the output head projects, (B, T, dim).
 
         ids (B, T) int64 at `positions` (B, T), 0 to T - 1 by default. With a `cache` they attend to its slots up to
         their own position and are written to it; no position is >= `limit`, by default the cache's capacity.

@@ -1,4 +1,4 @@
-"""What the commands on audio share: inputs, device, results as JSONL, and one line for each file that fails."""
+"""Base of the commands on audio: inputs, device, results as JSONL, and one line for each file that fails."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class DeviceCommand(DeviceOptions, ResultsCommand):
     """A command that computes somewhere."""
 
     def chosen_device(self) -> Literal["cpu", "cuda"]:
-        """Where to compute: the device asked for, or the fastest there is."""
+        """Return the requested device, or the fastest available."""
         cuda = torch.cuda.is_available()
         if self.device == "cuda" and not cuda:
             raise ValueError("There is no CUDA device here. Use --device cpu.")

@@ -19,7 +19,7 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command is: nothing of it is imported before it is asked for, and for its help only the options."""
+    """Lazy reference to a command: only its options are imported for help, and the rest when it runs."""
 
     heading: str
     summary: str

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees while a step takes time."""
+"""Progress display at a terminal while a step takes time."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Format:
     """The content of a file, or of a line, to (units, durations); of a line with the name before them."""
     encode: Callable[[Record], bytes]
     suffix: str | None = None
-    """Of the file of an utterance; None for lines."""
+    """File name suffix of an utterance; None for lines."""
 
     def read(self, source: Path, frame_rate: float) -> Found:
         """The records of a folder, or of a file of lines. A ValueError names the file, or file and line, at fault."""

@@ -43,7 +43,7 @@ class Item:
     stamp: str | None = None
     """Size and time of the file when it was listed, as of `places.stamp`; others tell that it was replaced."""
     start: float = 0.0
-    """Where the utterance begins in the audio, seconds."""
+    """Start of the utterance in the audio, seconds."""
     seconds: float | None = None
     """How long it lasts from there; None is to the end."""
     channel: int | None = None
@@ -54,7 +54,7 @@ class Item:
     """Whether it is gone: its line only keeps the shards cut as they were."""
     speaker: str | None = None
     chapter: str | None = None
-    """What language models may run over: a folder with all that it lies in, so that no two books share one."""
+    """Chapter that language models may span: the folder with its parents, so that no two books share one."""
 
     @property
     def name(self) -> str:

@@ -48,7 +48,7 @@ _JOB, _MANIFEST, _FAILURES, _FAILED = "job.json", "manifest.jsonl", "failed", "f
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What is to be done, and where it goes."""
+    """Corpus job: inputs, models and output folder."""
 
     out: str
     target: Target
@@ -210,7 +210,7 @@ def _make_ready(target: Target) -> None:
 
 
 def begun(out: str) -> dict[str, Any]:
-    """What was asked for where a job was begun; empty where none was. Raises ValueError for a damaged `job.json`."""
+    """Return the request of the job in a folder; empty without one. Raises ValueError for a damaged `job.json`."""
     place = places.join(places.plain(out), _JOB)
     if not places.exists(place):
         return {}
@@ -242,7 +242,7 @@ def locked(out: str) -> Iterator[None]:
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """What of `one` is not so in `other`, in words; empty if all is."""
+    """Describe in words the entries of `one` that differ in `other`; empty if none do."""
     names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     return ", ".join(f"{name} was {one.get(name)}, now {other.get(name)}" for name in names)
 

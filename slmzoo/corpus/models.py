@@ -40,7 +40,7 @@ class Settings:
     device: str = "cpu"
     """"cpu", "cuda" or "cuda:1"."""
     dtype: str = "float32"
-    """Of the encoder's matrix products; features, distances and codebooks stay float32."""
+    """Precision of the encoder's matrix products; features, distances and codebooks stay float32."""
     codes: bool = False
     """Whether codes of all levels of the codec are wanted, in place of units at points."""
     batch_seconds: float | None = None
@@ -65,7 +65,7 @@ class Settings:
 
     @property
     def making(self) -> dict[str, str]:
-        """What all shards of the job say of how they were made."""
+        """Return the provenance that all shards of the job carry."""
         return {"device": self.device_type, "dtype": self.dtype, "slmzoo": __version__}
 
     @property
@@ -149,7 +149,7 @@ class Models:
         return [self.quantizers[i].segment(features) for i in alike]
 
     def features(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """What the quantisers get: float32 (frames, dim) of each wav."""
+        """Return the features for the quantisers: float32 (frames, dim) of each wav."""
         return self.encoder.features_batch(wavs, self.encoder.sample_rate, self.points[0].layer)
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:

@@ -22,7 +22,7 @@ _SLASH, _PERCENT = "%2F", "%25"
 
 @dataclass(frozen=True)
 class Name:
-    """What an utterance is called."""
+    """Name of an utterance."""
 
     id: str
     chapter: str | None = None
@@ -45,14 +45,14 @@ def file_of(record: Record) -> str:
 
 
 def name_of_file(inside: str) -> Name:
-    """What the path of a file without suffix says: the id is the path, or the file's name where that holds a `%2F`."""
+    """Parse a file's path without suffix: the id is the path, or the file's name where that holds a `%2F`."""
     last = PurePosixPath(inside).name
     found = last.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in last else inside
     return Name(found, folder_of(inside))
 
 
 def name_of_line(found: str) -> Name:
-    """What the name in a line says."""
+    """Parse the name in a line."""
     return Name(found, folder_of(found))
 
 
@@ -64,7 +64,7 @@ class Names:
         self._rows: list[str] = []
 
     def read(self) -> dict[str, Name]:
-        """What the file says; nothing if there is none. A ValueError names a line that is damaged."""
+        """Read the file; nothing if there is none. A ValueError names a damaged line."""
         if not self.file.is_file():
             return {}
         found: dict[str, Name] = {}

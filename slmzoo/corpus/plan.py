@@ -25,7 +25,7 @@ _SECONDS_IF_UNKNOWN = 15.0
 
 
 class _Line(NamedTuple):
-    """As much of a line of the manifest as decides the cuts."""
+    """Fields of a manifest line that decide the shard boundaries."""
 
     size: int
     """Bytes."""

@@ -25,12 +25,12 @@ __all__ = ["Engine", "Outcome", "encode_corpus"]
 log = logging.getLogger(__name__)
 _SECONDS_A_LINE = 60.0
 Engine = Callable[[Job, Coder, Sequence[Planned]], Iterator[Report]]
-"""What makes shards and reports each one that is done."""
+"""Engine that makes shards and reports each finished one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a corpus."""
+    """Outcome of a corpus job."""
 
     points: list[dict[str, Any]]
     """For each operating point: out, records, units, hours, units_per_second, left_out, zoo, k, lmbda, num_neighbors;

@@ -1,4 +1,4 @@
-"""What may be named as a corpus, made one stream of items in an order that is always the same.
+"""Inputs of a corpus as one stream of items in a deterministic order.
 
 A folder, audio file or glob pattern (of files of any kind below); `.tar` (WebDataset); `.tsv` (fairseq manifest);
 `.csv`; `.jsonl` (Lhotse recordings or cuts); these lists also gzipped, as `.jsonl.gz`;

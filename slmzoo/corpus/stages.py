@@ -1,4 +1,4 @@
-"""What becomes of a shard: its items are read, encoded and written. Both engines run these three stages."""
+"""Stages of a shard: its items are read, encoded and written. Both engines run these three stages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["BatchEncoder", "Encoded", "Failed", "Heard", "Target", "encode", "re
 Made = TypeVar("Made")
 _OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _TOO_MUCH = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
-"""What torch says when memory does not suffice; on a CPU that has no type of its own."""
+"""Messages of torch's out-of-memory errors, which on a CPU have no type of their own."""
 
 
 class BatchEncoder(Protocol):
@@ -84,7 +84,7 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where shards go."""
+    """Destination of shards."""
 
     folders: tuple[str, ...]
     """One for each operating point; paths or URLs."""

@@ -22,7 +22,7 @@ def found_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[st
 
 
 def unique(named: Iterable[tuple[str, Named]]) -> tuple[dict[str, Named], dict[str, list[str]]]:
-    """What has a name of its own, by its name; and names that several have, as a problem."""
+    """Return the recordings with a unique name, by name, and duplicated names as a problem."""
     named = list(named)
     count = Counter(name for name, _ in named)
     twice = sorted(name for name, times in count.items() if times > 1)
@@ -30,6 +30,6 @@ def unique(named: Iterable[tuple[str, Named]]) -> tuple[dict[str, Named], dict[s
 
 
 def matched(what: str, wanted: Collection[str], there: Collection[str]) -> dict[str, list[str]]:
-    """What is wanted and missing, and what is there though nobody wants it, as problems with `what`."""
+    """Return missing and unexpected ids as problems of the kind `what`."""
     missing, extra = set(wanted) - set(there), set(there) - set(wanted)
     return {f"missing {what}": sorted(missing), f"extra {what}": sorted(extra)}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.loop.task import Figures, Moment, Optimization, Part, Task, generator
+from slmzoo.training.loop.task import Figures, Optimization, ParameterGroup, StepContext, Task, generator
 
 
 class Line(Task):
@@ -24,15 +24,17 @@ class Line(Task):
         self.shown: list[int] = []
         self.register_buffer("seen", torch.zeros(()))
 
-    def parts(self) -> Mapping[str, Part]:
-        line = {"line": Part(self.model.parameters(), self.optimization)}
-        return {"rival": Part(self.rival.parameters(), self.optimization), **line} if self.rival_plays else line
+    def parts(self) -> Mapping[str, ParameterGroup]:
+        line = {"line": ParameterGroup(self.model.parameters(), self.optimization)}
+        return (
+            {"rival": ParameterGroup(self.rival.parameters(), self.optimization), **line} if self.rival_plays else line
+        )
 
     def batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
         x = torch.randn(self.size, 3, generator=draw)
         return x, x.sum(1, keepdim=True)
 
-    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: Moment) -> tuple[Tensor, Figures] | None:
+    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: StepContext) -> tuple[Tensor, Figures] | None:
         x, y = batch
         if part == "rival" and moment.step < 2:
             return None

@@ -27,5 +27,5 @@ class ConvertUnits(ConvertUnitsOptions, ResultsCommand):
         return 0
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """What was converted to what."""
+        """Return the summary line of the conversion."""
         return f"{row['target']}: {row['records']} recordings of {row['source']}"

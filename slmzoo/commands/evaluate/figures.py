@@ -19,7 +19,7 @@ _LIKELIHOOD = "loglikelihood"
 
 @dataclass(frozen=True, kw_only=True)
 class Figures(FiguresOptions, ResultsCommand):
-    """What can be drawn of the results."""
+    """Plot the results."""
 
     def run(self) -> int:
         """Draw, and name the files; 1 if there is nothing to draw."""

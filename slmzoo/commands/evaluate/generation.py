@@ -1,4 +1,4 @@
-"""`slmzoo eval generation`: speech that the language model goes on with, at several temperatures."""
+"""`slmzoo eval generation`: continuations of the language model at several temperatures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Generation"]
 
 @dataclass(frozen=True, kw_only=True)
 class Generation(GenerationOptions, DecodingCommand, Evaluation):
-    """Perplexity, auto-BLEU, self-BLEU and VERT of what a recogniser hears in generated speech, as in GSLM."""
+    """Perplexity, auto-BLEU, self-BLEU and VERT of the transcripts of generated speech, as in GSLM."""
 
     def run(self) -> int:
         """Generate, listen, and score the texts."""
@@ -115,7 +115,7 @@ class Generation(GenerationOptions, DecodingCommand, Evaluation):
             audio.write(path, one.speech.wav, one.speech.sample_rate)
 
     def _heard(self, paths: Sequence[Path]) -> list[str]:
-        """What is heard in each wav; nothing where there is no sound."""
+        """Transcribe each wav; nothing for an empty one."""
         import soundfile
 
         lasting = [p for p in paths if (i := soundfile.info(p)).frames >= audio.SHORTEST_SECONDS * i.samplerate]

@@ -26,7 +26,7 @@ __all__ = ["PairsEvaluation"]
 
 @dataclass(frozen=True, kw_only=True)
 class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
-    """What the evaluations on pairs share."""
+    """Base of the evaluations on pairs."""
 
     @property
     def chosen(self) -> Convention:

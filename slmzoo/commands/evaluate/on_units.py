@@ -30,7 +30,7 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True)
 class OnUnits(OnUnitsOptions, Evaluation):
-    """What evaluations of units share."""
+    """Base of the evaluations of units."""
 
     def material(self) -> Material:
         """The units of all recordings. Those without any are named as problems."""
@@ -46,7 +46,7 @@ class OnUnits(OnUnitsOptions, Evaluation):
         return Material(units=_some(units, self.data), problems=problems, models=models)
 
     def conventions(self, units: Mapping[str, Units]) -> dict[str, Any]:
-        """Where the units lie, and what they were made of."""
+        """Return the operating point of the units and their source."""
         return {**point_of_units(units), "units": str(self.data) if self.shards else "of the audio"}
 
 

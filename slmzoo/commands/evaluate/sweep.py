@@ -87,7 +87,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         return {k: list(dict.fromkeys(lmbda for of, lmbda in pairs if of == k)) for k, _ in pairs}
 
     def _asked(self, points: Mapping[int, Sequence[float]]) -> dict[str, dict[str, Any]]:
-        """What each model of the sweep is; all are looked up and brought here, so that no work is lost for one."""
+        """Identify each model of the sweep; all are fetched first, so that a missing one loses no work."""
         speaks = self.transcripts is not None
         where = hub.Source(**self._source)
         once: list[Role] = [role for role in unit_roles(where) if role != "codebook"]
@@ -176,7 +176,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         return known, problems
 
     def _heard(self, k: int | None, lmbda: float, units: Mapping[str, Units], material: _Material) -> dict[str, str]:
-        """What a recogniser hears in the greedy resynthesis of the recordings whose words are known."""
+        """Transcribe the greedy resynthesis of the recordings that have reference transcripts."""
         said = material.known.said
         if not said:
             return {}
@@ -187,7 +187,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         return spoken(chosen, material.files, synthesizer, listen)
 
     def _made_of(self, material: _Material, point: OperatingPoint) -> str:
-        """What tells the scores of a point from those of other data, models or options."""
+        """Fingerprint of a point's data, models and options."""
         at = (f", k = {point.k}", _at("", point.k, point.lmbda))
         models = {n: json.dumps(m) for n, m in material.models.items() if "," not in n or n.endswith(at)}
         given = [path for path in (self.alignments, self.item, self.transcripts) if path is not None]
@@ -199,7 +199,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
 
 @dataclass(frozen=True, kw_only=True)
 class _Material:
-    """What is measured at each point."""
+    """Data that each point is evaluated on."""
 
     files: Mapping[str, Path]
     features: Sequence[Path]

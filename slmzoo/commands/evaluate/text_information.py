@@ -1,4 +1,4 @@
-"""`slmzoo eval text-information`: how much tokens tell of the text that was said, as SLMTokBench measures it."""
+"""`slmzoo eval text-information`: mutual information of tokens and text, as SLMTokBench measures it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["ZeroSpeechEvaluation"]
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroSpeechEvaluation(ZeroSpeechOptions, PairsEvaluation):
-    """What both tasks of ZeroSpeech share."""
+    """Base of both ZeroSpeech tasks."""
 
     task = ""
 

@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsOptions:
-    """Where results go."""
+    """Output of results."""
 
     title: ClassVar[str] = "results"
     examples: ClassVar[tuple[str, ...]] = ()
@@ -63,17 +63,17 @@ class ZooOptions(ResultsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions(ResultsOptions):
-    """Where to compute."""
+    """Device."""
 
     title: ClassVar[str] = "computation"
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto takes CUDA where there is a GPU."""
+    """Device; auto takes CUDA where there is a GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionOptions(DeviceOptions):
-    """Where and how precisely to compute."""
+    """Device and precision."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Precision of the models; features, distances and sampling stay float32."""

@@ -50,7 +50,7 @@ class BootstrapOptions(ResultsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(BootstrapOptions):
-    """What becomes of the scores."""
+    """Output and statistics of the scores."""
 
     title: ClassVar[str] = "report"
 
@@ -97,7 +97,7 @@ class FiguresOptions(ResultsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOptions(SeedOptions, DecodingOptions, ReportOptions):
-    """Compute perplexity, auto-BLEU, self-BLEU and VERT of what a recogniser hears in generated speech, as in GSLM.
+    """Compute perplexity, auto-BLEU, self-BLEU and VERT of the transcripts of generated speech, as in GSLM.
 
     The wavs are kept in OUT/generated, and existing ones are not made again.
     """
@@ -197,7 +197,7 @@ class SpeechScoresOptions(DeviceOptions, ReportOptions):
     )
 
     data: Path = field(positional=True, metavar="MADE")
-    """Folder of the recordings to judge, named by their stems."""
+    """Folder of the recordings to evaluate, named by their stems."""
     metrics: list[str] = field(default_factory=lambda: ["wer"], choices=["wer", "stoi", "pesq", "similarity", "f0"])
     """Metrics: wer (and CER) needs --transcripts, the others --originals."""
     transcripts: Path | None = None

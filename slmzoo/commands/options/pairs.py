@@ -40,7 +40,7 @@ class PairsTaskOptions(DecodingOptions, ReportOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ConventionOptions(PairsTaskOptions):
-    """How to score."""
+    """Scoring convention."""
 
     title: ClassVar[str] = "scoring"
 

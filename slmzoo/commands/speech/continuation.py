@@ -46,6 +46,6 @@ class Continue(ContinueOptions, SpeechCommand):
         return {**self.write(stem, [m.speech for m in made]), "prompt": made[0].prompt.tolist(), **new}
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """What was made of a file, or of nothing."""
+        """Return the result line of a file, or of a continuation from nothing."""
         counts = " and ".join(str(len(units)) for units in row["units"])
         return f"{row['file'] or 'from nothing'}: {len(row['prompt'])} units continued by {counts}: {lengths_of(row)}"

@@ -47,5 +47,5 @@ class Resynth(ResynthOptions, SpeechCommand):
         return {**self.write(stem, spoken), **likelihood, **(describe(units) if units is not None else {})}
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """What was made of a file, and where the picture is."""
+        """Return the result line of a file, with the path of its figure."""
         return f"{row['file']}: resynthesised as {lengths_of(row)}; picture: {row['figure']}"

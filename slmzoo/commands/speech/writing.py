@@ -23,7 +23,7 @@ class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
     """A command that writes speech."""
 
     def each_named(self, work: Callable[[str, Tensor, int], dict[str, Any]]) -> int:
-        """As `for_each`, with a name for the files of each input in place of its path."""
+        """Apply `for_each` with a name for the files of each input in place of its path."""
         self.out.mkdir(parents=True, exist_ok=True)
         taken: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""What the commands of `slmzoo train` share."""
+"""Base of the commands of `slmzoo train`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Training(ResultsCommand):
         return 0
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """What was added to which zoo."""
+        """Return the result line: the model added, and its zoo."""
         told = {name: number(value) for name, value in row.items() if name not in ("zoo", "kind") and value is not None}
         kind = row.get("kind", "codebook")
         return f"{kind} added to zoo {row['zoo']}: {', '.join(f'{name} {value}' for name, value in told.items())}"

@@ -41,7 +41,7 @@ class KneserNey:
                 totals[gram[:-1]] += count
 
     def probability(self, gram: Gram) -> float:
-        """Of the last unit of `gram` after those before it, at most `order` in all; -1 stands before the first unit."""
+        """Return the probability of the last of `gram`'s units (at most `order`) given the others; -1 is the start."""
         if not gram:
             return 1 / self.k
         n, context = len(gram) - 1, gram[:-1]

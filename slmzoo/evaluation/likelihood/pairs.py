@@ -19,14 +19,14 @@ class Pair:
     """Two recordings of which one is right."""
 
     item: str
-    """What is independent of other pairs: a word, say, which several voices speak."""
+    """Independent item that the pair belongs to, such as a word, which several voices speak."""
     positive: str
     """Id of the right recording."""
     negative: str
     """Id of the wrong one."""
     voice: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What the item may be grouped by; empty where it is not known."""
+    """Values to group the item by; empty where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,7 @@ class Value:
     k: int | None
     lmbda: float | None
     on: str = ""
-    """What was measured, of a metric that is of several things: "features" or "units" for ABX."""
+    """Subject of a metric that has several: "features" or "units" for ABX."""
 
 
 def values_of(name: str, content: Mapping[str, Any]) -> list[Value]:

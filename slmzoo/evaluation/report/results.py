@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: one JSON with all that a reader must know, and a csv of the items of each metric.
+"""Results of an evaluation: one self-contained JSON, and a csv of the items of each metric.
 
 `OUT/<task>.json` holds scores with intervals, conventions, versions, digests of the models and the command;
 `OUT/<task>.<metric>.csv` one row an item (`item`, `value`, `weight`, and what it is grouped by). Items that agree in
@@ -46,7 +46,7 @@ __all__ = [
 
 Row = Mapping[str, Any]
 Problems = Mapping[str, Sequence[str]]
-"""What is wrong ("missing", "extra", "duplicated", ...), and the names of all that it is wrong with."""
+"""Names affected by each kind of problem ("missing", "extra", "duplicated", ...)."""
 
 CLUSTER, GROUP = "resampled_by", "averaged_by"
 """Columns of a csv: what is drawn together, and what is averaged before the rest."""
@@ -75,9 +75,9 @@ class Score:
     metric: str
     interval: Interval
     items: int
-    """How many independent items it is made of."""
+    """Number of independent items."""
     unit: str = ""
-    """What it is measured in, e.g. "accuracy", "%", "bits/s"."""
+    """Unit of measurement, e.g. "accuracy", "%", "bits/s"."""
     subset: Mapping[str, str] = field(default_factory=dict)
     """Columns of the metric's csv and the values that belong; empty for all items."""
 
@@ -92,9 +92,9 @@ class Result:
     """The items of each metric that has any."""
     conventions: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, Any] = field(default_factory=dict)
-    """What each model is, with its SHA-256."""
+    """Models by role, each with its SHA-256."""
     problems: Problems = field(default_factory=dict)
-    """What was left out; the result is incomplete if there is anything."""
+    """Items left out; the result is incomplete if there are any."""
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     command: Sequence[str] = ()
 

@@ -53,10 +53,10 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """How intervals are made; written into every result."""
+    """Bootstrap of the confidence intervals; written into every result."""
 
     resamples: int = 2000
-    """How often the items are drawn anew."""
+    """Number of bootstrap resamples."""
     seed: int = 0
     """The same seed draws the same items."""
     level: float = 0.95
@@ -115,7 +115,7 @@ class Comparison:
     mcnemar_p: float | None
     """Exact McNemar test; None unless every value is 0 or 1 and every item is drawn alone."""
     items: int
-    """How many are drawn independently: the clusters, where items come in such."""
+    """Number of independently resampled items, or of clusters where items are clustered."""
 
 
 def ratio(values: ArrayLike, weights: ArrayLike | None = None) -> Statistic:

@@ -65,7 +65,7 @@ def require(name: str = "pocketsphinx") -> None:
 
 
 def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu", jobs: int = 1) -> list[str]:
-    """What the recogniser `name` hears in each file, in order: nothing in one of length zero. `jobs` processes listen.
+    """Transcribe each file with the recogniser `name`, in order, in `jobs` processes; nothing for one of length zero.
 
     Raises as `audio.load`.
     """
@@ -84,13 +84,13 @@ def language() -> Path:
 
 
 def dictionary() -> list[str]:
-    """The words that pocketsphinx can hear, in the order of its dictionary."""
+    """Return the vocabulary of pocketsphinx, in the order of its dictionary."""
     lines = (language() / "cmudict-en-us.dict").read_text().splitlines()
     return [line.split(maxsplit=1)[0] for line in lines if line.strip()]
 
 
 def unknown_words(words: Iterable[str]) -> list[str]:
-    """The words that pocketsphinx's dictionary does not have, and so can never hear."""
+    """Return the words that are out of pocketsphinx's vocabulary."""
     return sorted(set(words) - set(dictionary()))
 
 

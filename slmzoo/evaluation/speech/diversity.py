@@ -1,4 +1,4 @@
-"""How often generated texts repeat themselves and each other: auto-BLEU, self-BLEU and VERT.
+"""Diversity of generated texts: auto-BLEU, self-BLEU and VERT.
 
 As GSLM uses them (Lakhotia et al., arXiv 2102.01192): modified n-gram precision for n up to `order`, geometric mean,
 no penalty for length. Self-BLEU is that of Zhu et al. (arXiv 1802.01886).

@@ -1,4 +1,4 @@
-"""What generated speech says, as a recogniser hears it: is it likely, and does it repeat itself?
+"""Likelihood and diversity of the transcripts of generated speech.
 
 The measures of GSLM (Lakhotia et al., arXiv 2102.01192), at each temperature of the language model.
 """
@@ -36,10 +36,10 @@ class Utterance:
     item: str
     """Name of its prompt and its number."""
     prompt: str = ""
-    """What it goes on from; utterances of one prompt are resampled together. Empty if it began from nothing."""
+    """Prompt of the continuation; utterances of one prompt are resampled together. Empty without a prompt."""
     temperature: str
     text: str
-    """What the recogniser heard."""
+    """Transcript by the recogniser."""
 
 
 def evaluate(
@@ -102,7 +102,7 @@ def _derived(rows: _Rows, subset: Mapping[str, str], bootstrap: Bootstrap) -> li
 
 
 def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap) -> list[Score]:
-    """What perplexity and VERT are to each other over the temperatures, and where they meet the original speech."""
+    """Return the trade-off of perplexity and VERT over the temperatures, and its crossings with the original speech."""
     rising = sorted((at for at in rows if at != ORIGINAL), key=float)
     if len(rising) < 2:
         return []

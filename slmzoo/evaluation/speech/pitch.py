@@ -63,7 +63,7 @@ def correlation(original: Tensor, copy: Tensor) -> float:
 
 
 def _autocorrelation(frames: Tensor) -> Tensor:
-    """Of each row (n, size), for lags up to half of it, over that at lag 0."""
+    """Return the autocorrelation of each row (n, size) up to half its length, relative to lag 0."""
     size = frames.shape[1]
     power = torch.fft.rfft(frames, n=2 * size).abs().square()
     found = torch.fft.irfft(power, n=2 * size)[:, : size // 2]

@@ -1,4 +1,4 @@
-"""How alike two voices are, by a speaker verification model of transformers that is chosen by name."""
+"""Speaker similarity by a speaker verification model of transformers, chosen by name."""
 
 from __future__ import annotations
 

@@ -21,16 +21,16 @@ from slmzoo.evaluation.units.unit_scores import Found
 __all__ = ["MEASURES", "Measure", "compare_files", "measure", "recognition", "require", "transcripts"]
 
 Measure = Callable[[Tensor, Tensor, int], float]
-"""Of an original and what was made of it, both (1, samples), and their rate in Hz."""
+"""Measure of an original and its reconstruction, both (1, samples), at a rate in Hz."""
 
 MEASURES = {"stoi": "share", "pesq": "MOS", "similarity": "cosine", "f0": "correlation"}
-"""What can be measured beside an original, and its unit."""
+"""Measures against an original, each with its unit."""
 
 _SAMPLE_RATE = 16000
 
 
 def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """What is said, by id: `<id> <text>` a line, of a file or of all .trans.txt, .tsv and .txt files below a folder.
+    """Read reference transcripts, `<id> <text>` per line, of a file or all .trans.txt, .tsv and .txt below a folder.
 
     Also problems: ids that stand there twice, which are left out, and ids without words.
     """
@@ -49,7 +49,7 @@ def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]
 
 
 def recognition(said: Mapping[str, str], heard: Mapping[str, str], bootstrap: Bootstrap) -> Found:
-    """WER and CER of all files, weighted by what is said in them. A row holds a file's own rate, errors and texts."""
+    """WER and CER of all files, weighted by reference length. A row holds a file's rates, errors and texts."""
     found = wer.errors(said, heard)
     words = [
         {"item": name, "value": e.word_errors / e.words, "weight": e.words, "said": e.said, "heard": e.heard}

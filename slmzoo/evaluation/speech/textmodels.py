@@ -1,4 +1,4 @@
-"""How likely a text is: a language model of transformers by its name, or an n-gram model of a text file."""
+"""Likelihood of a text under a language model of transformers by name, or an n-gram model of a text file."""
 
 from __future__ import annotations
 

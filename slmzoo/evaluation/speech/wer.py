@@ -1,4 +1,4 @@
-"""Word and character error rate of a hypothesis (heard) against a reference (said), as jiwer counts them.
+"""Word and character error rate of a hypothesis against a reference, as jiwer counts them.
 
 Both texts are compared as `normalise` leaves them, so that two spellings of one text in Unicode are no errors: a letter
 with its accent in one character or two, capitals, and characters that nobody sees.
@@ -17,7 +17,7 @@ from slmzoo.evaluation.optional import need
 __all__ = ["CONVENTION", "Errors", "errors", "normalise", "rate", "require"]
 
 CONVENTION = "Unicode NFC, case-folded, no punctuation or invisible characters, single spaces"
-"""What `normalise` does, as results state it."""
+"""Description of `normalise`, as stated in results."""
 
 _INVISIBLE = {0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
 """Joiners, fillers and variation selectors, which Unicode counts among letters and marks."""
@@ -26,17 +26,17 @@ _DOTTED_I = "i\u0307"
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """What is wrong with one transcript."""
+    """Errors of one transcript."""
 
     said: str
     """Normalised."""
     heard: str
     words: int
-    """Words said."""
+    """Words of the reference."""
     word_errors: int
     """Substitutions, deletions and insertions."""
     characters: int
-    """Characters said, single spaces included."""
+    """Characters of the reference, single spaces included."""
     character_errors: int
 
 

@@ -57,7 +57,7 @@ class Cell(NamedTuple):
     context: tuple[str, str]
     """Phones before and after; empty where the context does not matter."""
     speaker: str
-    """Of A and B."""
+    """Speaker of A and B."""
     x_speaker: str
     error: float
     """Share of triples in which X is nearer to B than to A, 0..1; ties count half."""
@@ -66,7 +66,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class _Bench:
-    """What is compared with one speaker's items of one context."""
+    """Items compared with one speaker's items of one context."""
 
     context: tuple[str, str]
     speaker: str
@@ -252,7 +252,7 @@ def _lost(to_a: np.ndarray, to_b: np.ndarray, counted: np.ndarray) -> np.ndarray
 
 
 def _distances(xs: Sequence[Tensor], ys: Sequence[Tensor], between: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
-    """Of each X to each Y: float64 (X, Y), in blocks of bounded memory."""
+    """Return the distance of each X to each Y: float64 (X, Y), in blocks of bounded memory."""
     to = torch.cat(list(ys)).double()
     lengths = torch.tensor([len(y) for y in ys])
     blocks, block, held = [], [], 0
@@ -270,7 +270,7 @@ def _distances(xs: Sequence[Tensor], ys: Sequence[Tensor], between: Callable[[Te
 
 
 def _angular(x: Tensor, y: Tensor) -> Tensor:
-    """Angle over pi of all pairs. A zero vector is at 0 from another one and at 1 from all else."""
+    """Angle over pi of all pairs. Two zero vectors are at distance 0; a zero vector and any other at distance 1."""
     norms = x.norm(dim=1, keepdim=True), y.norm(dim=1, keepdim=True)
     x, y = (v / n.clamp(min=torch.finfo(n.dtype).tiny) for v, n in zip((x, y), norms, strict=True))
     products = ((x @ y.T) * _GRID).round_().div_(_GRID).clamp_(-1, 1)

@@ -1,4 +1,4 @@
-"""How much units cost: bits and units a second, and how much of the codebook they use.
+"""Bit rate of units, units per second, and codebook usage.
 
 The bit rate is the number of units without repeats x the entropy of their distribution over the whole set / its seconds
 (Visser and Kamper, arXiv 2505.23494): what a code that knows only how often each unit occurs would take.
@@ -29,7 +29,7 @@ def bit_rate(units: Sequence[Units]) -> Statistic:
 
 
 def bits(units: Sequence[Units]) -> list[float]:
-    """What each utterance takes in the best code for the units of all; together they take the bit rate x seconds."""
+    """Code length in bits of each utterance under the corpus's unigram distribution; the sum is bit rate x duration."""
     counts = _counts(units)
     total = counts.sum(0)
     lengths = -np.log2(total / total.sum(), out=np.zeros_like(total), where=total > 0)
@@ -48,7 +48,7 @@ def units_per_second(units: Sequence[Units]) -> Statistic:
 
 
 def codes_used(units: Sequence[Units]) -> int:
-    """How many different units there are."""
+    """Number of distinct units."""
     return int((_counts(units).sum(0) > 0).sum())
 
 
@@ -59,7 +59,7 @@ def entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _counts(units: Sequence[Units]) -> NDArray[np.float64]:
-    """How often each unit occurs in each utterance: (n, highest unit + 1)."""
+    """Count each unit in each utterance: (n, highest unit + 1)."""
     found = [u.units.cpu().bincount().double().numpy() for u in units]
     kinds = max(map(len, found))
     return np.stack([np.pad(row, (0, kinds - len(row))) for row in found])

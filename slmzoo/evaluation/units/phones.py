@@ -1,4 +1,4 @@
-"""What units have to do with phones: purities and mutual information over frames, and boundaries.
+"""Agreement of units with phones: purity and mutual information over frames, and boundary scores.
 
 Phone purity, cluster purity and phone-normalised mutual information: Hsu et al., arXiv 2106.07447 (HuBERT). R-value:
 Räsänen et al., "An improved speech segmentation quality measure: the R-value" (Interspeech 2009).
@@ -35,7 +35,7 @@ def labels(phones: Sequence[Phone], frames: int, frame_rate: float) -> list[str 
 
 @dataclass(frozen=True, eq=False)
 class Joint:
-    """How often a unit and a phone meet in the frames of each utterance.
+    """Joint counts of units and phones over the frames of each utterance.
 
     `utterance`, `unit`, `phone`, `frames`: int64 (entries,), what is there at least once.
     """

@@ -34,7 +34,7 @@ _SHORTEST = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known of the recordings; what is empty is not measured."""
+    """Annotations of the recordings; metrics without theirs are skipped."""
 
     alignments: Mapping[str, Sequence[Phone]]
     items: Sequence[Item]

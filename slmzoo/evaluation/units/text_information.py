@@ -75,14 +75,14 @@ class Bound:
 
     @property
     def information(self) -> Tensor:
-        """What a recording adds to the bound."""
+        """Return the contribution of a recording to the bound."""
         return self.own - self.others
 
 
 def train(
     probe: Probe, tokens: Sequence[Tensor], texts: Sequence[Tensor], config: ProbeConfig, run: str | Path
 ) -> None:
-    """Train on tokens (T_i,) and symbols (S_i,), int64, by CTC divided by each text's length; goes on where `run` is.
+    """Train on tokens (T_i,) and symbols (S_i,), int64, by CTC divided by each text's length; resumes from `run`.
 
     Raises ValueError if no recording has as many tokens as CTC needs for its text.
     """

@@ -19,7 +19,7 @@ _VALUE = re.compile(r'"(?:[^"]|"")*"|![^\n]*|[^\s"!]\S*')
 _STRESS = re.compile(r"^([A-Z]{2})[0-2]$")
 _SILENCES = {"", "sil", "SIL", "sp", "spn", "SPN", "<eps>"}
 SILENCE = "sil"
-"""What silence is called, whatever the aligner calls it."""
+"""Label of silence, independent of the aligner's."""
 
 
 class Phone(NamedTuple):

@@ -1,4 +1,4 @@
-"""Scores of a set of units: what they cost, what they have to do with phones, and whether they tell phones apart."""
+"""Scores of a set of units: bit rate, agreement with phones, and phone discrimination (ABX)."""
 
 from __future__ import annotations
 

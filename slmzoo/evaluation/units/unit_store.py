@@ -61,7 +61,7 @@ def units_in(place: str | Path) -> dict[str, Units]:
 
 
 def described(place: str | Path) -> dict[str, Any]:
-    """What shards of units are: name and SHA-256 of the shard (or of the folder's index), and the operating point."""
+    """Identify shards of units by name, SHA-256 of the shard (or of the folder's index) and operating point."""
     place = Path(place)
     point = json.loads(shards.provenance(place)["operating_point"])
     digest = sha256_of(place / shards.INDEX if place.is_dir() else place)
@@ -116,6 +116,6 @@ def _kept(shard: Path, made: str) -> list[Record] | None:
 
 
 def fingerprint(files: Mapping[str, Path], models: Mapping[str, str]) -> str:
-    """What tells what was made of these files by these models from anything else."""
+    """Return a fingerprint of the files and the models."""
     stats = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()}
     return hashlib.sha256(json.dumps([stats, dict(models)], sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What the scripts of the demo share: where its weights lie, its operating point, what is said of their origin."""
+"""Shared parts of the demo's scripts: paths of its weights, its operating point, and their provenance."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def write_report(path: Path, figures: dict[str, float]) -> None:
 
 
 def _provenance(model: str, **figures: float | str) -> dict[str, float | str]:
-    """What stands in a demo file of itself."""
+    """Return the provenance written to a demo file."""
     return {
         "note": "A demo: small, trained on synthetic speech. Its numbers are not the published models'.",
         "recipe": f"python -m slmzoo.recipes.demo --only {model}",

@@ -31,7 +31,7 @@ __all__ = ["NAME", "make"]
 
 NAME = "wavlm_demo"
 CLUSTERS = (100, 200, 200)
-"""Of the iterations."""
+"""Numbers of clusters of the iterations."""
 _STEPS = (10_000, 8_000, 9_000)
 _TEACHING_LAYER = 4
 _CLUSTERED_FRAMES = 60_000

@@ -1,4 +1,4 @@
-"""How well the demo's speech is understood, and how fast it is made.
+"""Intelligibility and speed of the demo's speech.
 
 `python -m slmzoo.recipes.demo.measure --data DIR --runs DIR` takes held-out sentences of the voice that ELLA-V speaks
 with, and compares the originals with copies through the codec and with greedy resynthesis at lambda = 0 and at the
@@ -48,7 +48,7 @@ class Options:
 
 @dataclass
 class Made:
-    """What a way from speech to speech made of the sentences."""
+    """Output of one speech-to-speech path on the sentences."""
 
     units: list[Units] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)

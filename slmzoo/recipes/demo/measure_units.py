@@ -1,4 +1,4 @@
-"""How well the demo's units keep the words and forget rate and voice: `python -m slmzoo.recipes.demo.measure_units`.
+"""Invariance of the demo's units to rate and voice: `python -m slmzoo.recipes.demo.measure_units`.
 
 Two recordings are compared by the edit distance of their units, repeats joined, over the longer of the two. One
 sentence, spoken twice, is to be nearer to itself than to another sentence spoken the second way.
@@ -38,9 +38,9 @@ class Options:
     layers: bool = False
     """Compare the encoder's layers instead, before there is a codebook."""
     num_neighbors: int = 20
-    """As in `codebook`, for the comparison of layers."""
+    """See `codebook`; for the comparison of layers."""
     rate: float = 12.5
-    """As in `codebook`, for the comparison of layers."""
+    """See `codebook`; for the comparison of layers."""
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def distances(a: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def nearer(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> dict[str, float]:
-    """Of all pairs of sentences A and B, how often A is nearer to the second A than to the second B, and distances."""
+    """Return how often sentence A is nearer to the second A than to the second B over all pairs, and the distances."""
     table = np.stack([distances(a, second) for a in first])
     same, off = np.diag(table), ~np.eye(len(table), dtype=bool)
     return {

@@ -60,7 +60,7 @@ class Mini:
 
     @property
     def transcripts(self) -> Path:
-        """What is said in the everyday sentences, in the first voice."""
+        """Return the reference transcripts of the everyday sentences, in the first voice."""
         return self.folder / "everyday.tsv"
 
 

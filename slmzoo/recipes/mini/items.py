@@ -1,4 +1,4 @@
-"""What the small benchmark asks: words and non-words, and sentences. All lists are the project's own.
+"""Items of the small benchmark: words and non-words, and sentences. All lists are the project's own.
 
 A non-word is its word with one sound changed, spelled so that a reader of English says it so.
 """

@@ -1,4 +1,4 @@
-"""Everyday sentences, written by hand: what a recogniser hears well if they are spoken well.
+"""Everyday sentences, written by hand, which a recogniser transcribes well if they are spoken well.
 
 The grammar's sentences put words together that a recogniser's language model does not expect, so that its errors are
 many even on the original speech. On these they are few. No part of training sees them.

@@ -13,7 +13,7 @@ from slmzoo.recipes.speech.kokoro import SAMPLE_RATE, VOICES, Kokoro
 __all__ = ["Speaker", "speaker"]
 
 _CONCENTRATION = 0.6
-"""Of the Dirichlet distribution of mixtures: below 1, most have one or two voices to the fore."""
+"""Concentration of the Dirichlet distribution of mixtures: below 1, one or two voices dominate most."""
 _EXTRAPOLATION = 0.08
 """Standard deviation of what is added to each weight, so that speakers lie outside the five voices too. At 0.35 whole
 sentences are lost."""

@@ -28,7 +28,7 @@ _FLATTER = 0.7
 _CANDIDATES = 100
 """Words among which the next one is drawn: all of them would take a thousand times as long."""
 _KEPT_OUT = re.compile("|".join(word for word, _ in NEW))
-"""What the small benchmark asks as new words."""
+"""New words of the small benchmark, held out."""
 
 
 def wide_sentences(n: int, seed: int = 7) -> list[str]:

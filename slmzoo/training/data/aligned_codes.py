@@ -14,7 +14,7 @@ from ellav import EllaVTokenizer
 from slmcore import audio
 from slmcore.files.places import write_bytes
 from slmzoo.training.data.feature_samples import npy
-from slmzoo.training.data.unit_files import Spoken, all_or_complain, arrays_in, load_array
+from slmzoo.training.data.unit_files import Spoken, all_checked, arrays_in, load_array
 from slmzoo.training.loop.run import rank
 from wavtokenizer import WavTokenizer
 
@@ -25,7 +25,7 @@ _TOLD = 5
 
 @dataclass(frozen=True)
 class Utterance:
-    """What ELLA-V learns one utterance from."""
+    """Training utterance of ELLA-V."""
 
     name: str
     units: Tensor
@@ -79,7 +79,7 @@ def utterances(
         check_durations(made, tokenizer, tolerance)
         return made
 
-    return all_or_complain(said, joined)
+    return all_checked(said, joined)
 
 
 def check_durations(utterance: Utterance, tokenizer: EllaVTokenizer, tolerance: float = 0.1) -> None:

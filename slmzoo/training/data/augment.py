@@ -1,4 +1,4 @@
-"""What is done to pieces of speech so that an encoder learns the words: speed, noise, level and masks."""
+"""Augmentation for masked prediction: speed, noise, gain and span masking."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["disturbed", "masked_spans", "warped"]
+__all__ = ["masked_spans", "speed_perturbed", "with_gain_and_noise"]
 
 
-def warped(piece: Tensor, target: Tensor, factor: float) -> tuple[Tensor, Tensor]:
-    """A piece (frames * hop,) with its targets (frames,), played `factor` times as fast."""
+def speed_perturbed(piece: Tensor, target: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    """Speed up a segment (frames * hop,) and its targets (frames,) by `factor`."""
     frames = max(1, round(len(target) / factor))
     if frames == len(target):
         return piece, target
@@ -21,8 +21,8 @@ def warped(piece: Tensor, target: Tensor, factor: float) -> tuple[Tensor, Tensor
     return played, target[(torch.arange(frames) + 0.5).mul(len(target) / frames).long()]
 
 
-def disturbed(piece: Tensor, noise: float, quietest: float, loudest: float, draw: torch.Generator) -> Tensor:
-    """A piece (samples,) at a level between two factors; every other with white noise of up to `noise` its strength."""
+def with_gain_and_noise(piece: Tensor, noise: float, quietest: float, loudest: float, draw: torch.Generator) -> Tensor:
+    """Scale a segment (samples,) by a random gain; add white noise of up to `noise` times its RMS to half of them."""
     gain, noisy, level = torch.rand(3, generator=draw).tolist()
     if noisy < 0.5:
         strength = noise * level**2 * piece.square().mean().sqrt()

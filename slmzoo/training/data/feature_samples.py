@@ -20,7 +20,7 @@ from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import generator
 from wavlm_codebooks import WavLM
 
-__all__ = ["Features", "cepstral_features", "drawn_frames", "drawn_of", "encoder_features", "npy"]
+__all__ = ["Features", "cepstral_features", "drawn_frames", "encoder_features", "npy", "num_sampled"]
 
 
 Features = Callable[[Sequence[Path]], list[Tensor]]
@@ -42,7 +42,7 @@ def cepstral_features(files: Sequence[Path]) -> list[Tensor]:
     return [cepstra(audio.resample(*audio.load(file), WavLM.sample_rate)[0]) for file in files]
 
 
-def drawn_of(frames: int, share: float) -> int:
+def num_sampled(frames: int, share: float) -> int:
     """How many frames of a file of so many are drawn: the share of them, one at least."""
     return max(1, round(share * frames))
 
@@ -75,7 +75,7 @@ def drawn_frames(
         for start in range(done, len(files), batch):
             some = files[start : start + batch]
             for i, x in enumerate(features(some), start):
-                chosen = torch.randperm(len(x), generator=generator(seed, i))[: drawn_of(len(x), share)]
+                chosen = torch.randperm(len(x), generator=generator(seed, i))[: num_sampled(len(x), share)]
                 frames.append(x[chosen].cpu())
             progress.update(len(some))
             end = start + len(some)

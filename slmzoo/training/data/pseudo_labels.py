@@ -1,4 +1,4 @@
-"""What an encoder is to name behind its masks: a cluster for each frame of each recording, in files beside them."""
+"""Pseudo-labels for masked prediction: a cluster for each frame of each recording, in files of the same layout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slmcore.clustering import kmeans
 from slmcore.errors import must
 from slmcore.files.places import write_bytes
 from slmzoo.training.data.feature_samples import Features, drawn_frames, npy
-from slmzoo.training.data.unit_files import all_or_complain, load_array
+from slmzoo.training.data.unit_files import all_checked, load_array
 from slmzoo.training.loop.run import Run
 
 __all__ = ["make_targets", "read_targets", "target_files"]
@@ -23,7 +23,7 @@ _AT_ONCE = 8
 
 
 def target_files(files: Sequence[Path], folder: Path) -> list[Path]:
-    """Where the targets of recordings lie: `folder` mirrors the deepest folder that holds all of them, with .npy."""
+    """Return the target file of each recording: `folder` mirrors the deepest folder that holds them all."""
     root = Path(os.path.commonpath([file.parent for file in files]))
     return [(folder / file.relative_to(root)).with_suffix(".npy") for file in files]
 
@@ -43,7 +43,7 @@ def read_targets(files: Sequence[Path], folder: Path, lengths: Sequence[int], cl
             raise ValueError(must(str(target), f"of {length} frames, as {file} is", f"an array of {len(values)}"))
         return values.to(_small(clusters))
 
-    return all_or_complain(zip(files, target_files(files, folder), lengths, strict=True), read)
+    return all_checked(zip(files, target_files(files, folder), lengths, strict=True), read)
 
 
 def make_targets(

@@ -1,4 +1,4 @@
-"""Recordings on disk, of which pieces are read as they are needed."""
+"""Recordings on disk, of which segments are read on demand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Recordings:
 
     @property
     def hours(self) -> float:
-        """How long they last together."""
+        """Total duration."""
         return float(self.lengths.sum()) / self.sample_rate / 3600
 
     def whole(self, index: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What language and acoustic models are trained on: units of utterances, from files or the zoo's shards."""
+"""Training data of language and acoustic models: units of utterances, from files or the zoo's shards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slmcore.errors import must
 from slmcore.files import folders
 from slmcore.units import OperatingPoint
 
-__all__ = ["Spoken", "UnitSource", "all_or_complain", "arrays_in", "each_or_complain", "load_array", "operating_point"]
+__all__ = ["Spoken", "UnitSource", "all_checked", "arrays_in", "each_checked", "load_array", "operating_point"]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -31,7 +31,7 @@ class Spoken:
     name: str
     """Path of the file below its folder, without suffix, or the id in the shards."""
     chapter: str
-    """What it was cut from: the folder of the file, or the chapter in the shards."""
+    """Chapter of the utterance: the folder of the file, or the chapter in the shards."""
     framewise: Tensor
     """Units of the frames, int64 (frames,)."""
 
@@ -53,7 +53,7 @@ class UnitSource:
         return self.path.suffix == ".parquet" or (self.path / shards.INDEX).is_file()
 
     def provenance(self) -> dict[str, str]:
-        """What the shards say of their making; nothing for .npy files."""
+        """Return the provenance of the shards; nothing for .npy files."""
         return shards.provenance(self.path) if self.sharded else {}
 
     def frame_rate(self, asked: float | None) -> float:
@@ -69,9 +69,9 @@ class UnitSource:
         if not self.path.exists():
             raise FileNotFoundError(f"No units at {self.path}. Give a folder of .npy files, or of shards.")
         if self.sharded:
-            found = each_or_complain(shards.read(self.path), lambda record: _of_record(record, k))
+            found = each_checked(shards.read(self.path), lambda record: _of_record(record, k))
         else:
-            found = each_or_complain(arrays_in(self.path), lambda file: self._of_file(file, k))
+            found = each_checked(arrays_in(self.path), lambda file: self._of_file(file, k))
         count = 0
         for spoken in found:
             count += 1
@@ -119,7 +119,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:
-    """Where units lie: what is asked for, joined with what their shards tell (JSON). k and lambda must be known.
+    """Return the operating point: the options joined with the shards' (JSON). k and lambda must be known.
 
     Raises ValueError if the two disagree or leave k or lambda open.
     """
@@ -134,8 +134,8 @@ def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:
     return OperatingPoint(**joined)
 
 
-def each_or_complain(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
-    """`make` of each item; in the end one ValueError that tells what was wrong with the first few, and how many."""
+def each_checked(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
+    """Apply `make` to each item, then raise one ValueError with the first few errors and their number."""
     wrong: list[str] = []
     count = 0
     for item in items:
@@ -151,9 +151,9 @@ def each_or_complain(items: Iterable[Item], make: Callable[[Item], Made]) -> Ite
         raise ValueError(" ".join(wrong) + more)
 
 
-def all_or_complain(items: Iterable[Item], make: Callable[[Item], Made]) -> list[Made]:
-    """What `each_or_complain` makes, as a list."""
-    return list(each_or_complain(items, make))
+def all_checked(items: Iterable[Item], make: Callable[[Item], Made]) -> list[Made]:
+    """Return the results of `each_checked` as a list."""
+    return list(each_checked(items, make))
 
 
 def _of_record(record: shards.Record, k: int) -> Spoken:

@@ -1,4 +1,4 @@
-"""What training on units takes beside the rest: the units, how they were made, the sizes of the transformer."""
+"""Settings of training on units: the units, their operating point, and the sizes of the transformer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["UnitSettings"]
 class UnitSettings(SizeOptions, TrainSettings):
     """The settings of training on units: where they are, how they were made, and the sizes of the transformer."""
 
-    def units_a_second(self) -> float:
+    def units_per_second(self) -> float:
         """Frames of the units a second. A ValueError if the two folders or the option disagree."""
         rates = {UnitSource(path).frame_rate(self.frame_rate) for path in (self.train, self.validation)}
         if len(rates) > 1:
@@ -32,7 +32,7 @@ class UnitSettings(SizeOptions, TrainSettings):
         return TransformerConfig(vocab_size=vocab_size, output_bias=output_bias, **asked)
 
     def point(self) -> OperatingPoint:
-        """Where the units lie, as the options and the shards say."""
+        """Return the operating point of the units, from the options and the shards."""
         names = ("k", "lmbda", "num_neighbors", "encoder", "layer")
         asked = {name: getattr(self, name) for name in names}
         told = [UnitSource(path).provenance().get("operating_point") for path in (self.train, self.validation)]

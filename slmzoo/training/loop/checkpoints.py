@@ -1,4 +1,4 @@
-"""Taking up what a run folder's checkpoints hold, if it is what the task is to go on from."""
+"""Resuming from a run folder's checkpoints, if they fit the task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load_task(task: Task, state: dict[str, Tensor], what: str) -> None:
 
 
 def check_progress(task: Task, saved: Mapping[str, Any], optimizers: list[str], steps: int, what: str) -> None:
-    """Raise for a checkpoint that a task with these optimisers cannot go on from up to `steps` steps.
+    """Raise for a checkpoint from which a task with these optimisers cannot resume up to `steps` steps.
 
     CheckpointError for other optimisers or another identity, ValueError for one that is further than `steps`.
     """

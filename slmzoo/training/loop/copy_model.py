@@ -1,4 +1,4 @@
-"""Making a model of another zoo part of one's own, so that the own zoo is whole."""
+"""Adding a model of another zoo to the user's registry, so that the registry is complete."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from slmzoo.training.loop.fit import publish
 from slmzoo.training.loop.run import rank
 from slmzoo.training.loop.settings import RunSettings
 
-__all__ = ["adopt", "check_adoptable"]
+__all__ = ["check_copyable", "copy_model"]
 
 _KEPT = ("variant", "encoder", "layer", "sample_rate", "frame_rate", "licence", "origin")
 
 
-def check_adoptable(settings: RunSettings, row: Row) -> None:
+def check_copyable(settings: RunSettings, row: Row) -> None:
     """Raise a ValueError if the own zoo has another model in this one's place."""
     for other in _own(settings, row.kind):
         if other.variant == row.variant and other.encoder != row.encoder:
@@ -26,7 +26,7 @@ def check_adoptable(settings: RunSettings, row: Row) -> None:
             )
 
 
-def adopt(settings: RunSettings, row: Row) -> None:
+def copy_model(settings: RunSettings, row: Row) -> None:
     """Give the own zoo a row for the model of `row`: by its address on the network, else with a copy of the file.
 
     Nothing happens if the own zoo has it.

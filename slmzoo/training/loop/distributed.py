@@ -1,22 +1,22 @@
-"""What the processes of a run on several devices do alike; alone, each function gives back what it was given."""
+"""Collectives of a run on several devices; in a single process each function returns its argument."""
 
 from __future__ import annotations
 
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["of_all", "of_first"]
+__all__ = ["all_reduce", "broadcast"]
 
 
-def of_all(x: Tensor) -> Tensor:
-    """The sum over all processes, in place."""
+def all_reduce(x: Tensor) -> Tensor:
+    """Return the sum over all processes, computed in place."""
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(x)
     return x
 
 
-def of_first(x: Tensor) -> Tensor:
-    """What the first process has."""
+def broadcast(x: Tensor) -> Tensor:
+    """Return the first process's value."""
     if dist.is_available() and dist.is_initialized():
         x = x.contiguous()
         dist.broadcast(x, 0)

@@ -90,7 +90,7 @@ def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
 
 
 def provenance(settings: RunSettings, command: str, **more: Any) -> dict[str, Any]:
-    """What a file says of its own making: the command, its settings, the version, and whatever else is given.
+    """Return the provenance of a model file: the command, its settings, the version, and the keywords given.
 
     The settings are those that the run folder keeps: what the last steps were trained with. Where a resumed run had
     others before, `earlier` says which, and until which step.

@@ -13,7 +13,7 @@ from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, read
 from slmzoo.convert import published
 
-__all__ = ["identity", "start_from"]
+__all__ = ["identity", "initialise_from"]
 
 _OF_TRAINING = frozenset({"dropout"})
 
@@ -26,7 +26,7 @@ class Trainable(Protocol):
     def load_state_dict(self, state_dict: Mapping[str, Tensor], /) -> Any: ...
 
 
-def start_from(file: str | None, model: Trainable) -> None:
+def initialise_from(file: str | None, model: Trainable) -> None:
     """Give `model` the weights in a file, published or of the project; without a file it keeps its own.
 
     Raises FileNotFoundError or CheckpointError for a file that is none of a model of this kind, ValueError for one of
@@ -47,7 +47,7 @@ def start_from(file: str | None, model: Trainable) -> None:
 
 
 def identity(model: Trainable, **more: Any) -> dict[str, Any]:
-    """What a model is beside its weights, as plain values: sizes, ids, where its units lie, and whatever else is given.
+    """Return a model's identity beside its weights: sizes, ids, operating point, and the keywords given.
 
     Weights alone do not tell how many heads share them, nor at which lambda the units were made.
     """

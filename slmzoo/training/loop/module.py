@@ -18,7 +18,7 @@ from slmzoo.training.loop.checkpoints import check_progress, load_task
 from slmzoo.training.loop.curves import draw_curves
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.loop.task import Moment, Part, Task, generator
+from slmzoo.training.loop.task import ParameterGroup, StepContext, Task, generator
 
 __all__ = ["Module"]
 
@@ -117,7 +117,7 @@ class Module(lightning.LightningModule):
         sums: dict[str, Any] = {}
         for place, (number, batch) in enumerate(batches):
             torch.manual_seed(generator(self.settings.seed, step, 3 * number + _DROPOUT).initial_seed())
-            moment = Moment(step, generator(self.settings.seed, step, 3 * number + _LOSS))
+            moment = StepContext(step, generator(self.settings.seed, step, 3 * number + _LOSS))
             found = self.task.loss(part, batch, moment)
             if found is None:
                 break
@@ -275,7 +275,7 @@ class _Steps(Dataset):
         return (self[i] for i in range(len(self)))
 
 
-def _fixed(part: Part) -> tuple[list[nn.Parameter], Any]:
+def _fixed(part: ParameterGroup) -> tuple[list[nn.Parameter], Any]:
     return list(part.parameters), part.optimization
 
 

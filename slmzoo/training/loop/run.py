@@ -39,7 +39,7 @@ class Run:
 
     @classmethod
     def check(cls, settings: RunSettings) -> bool:
-        """Whether there is a run in the folder, which `open` will go on with or remove.
+        """Return whether there is a run in the folder, which `open` will resume or remove.
 
         Raises FileExistsError for a run without `resume` or `overwrite` and for a folder of something else, ValueError
         for a registry that is not right, or of another zoo.
@@ -59,7 +59,7 @@ class Run:
 
     @classmethod
     def open(cls, settings: RunSettings) -> Run:
-        """Make the folder of a new run, or go on with one that is there. Raises as `check` does."""
+        """Create the folder of a new run, or resume the one that is there. Raises as `check` does."""
         run, path = cls(settings.run), settings.run
         taken = cls.check(settings)
         if rank():
@@ -110,7 +110,7 @@ class Run:
             write_bytes(self.path / name, yaml.safe_dump(content, sort_keys=False).encode())
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """What `save` wrote as `name`, on the CPU; None if there is none. A CheckpointError if it is damaged."""
+        """Load the checkpoint `name` to the CPU; None if there is none. A CheckpointError if it is damaged."""
         path = self.path / name
         if not path.is_file():
             return None

@@ -1,4 +1,4 @@
-"""What training commands take, checked: the options of a run and of training by gradient descent."""
+"""Settings of training commands, checked: the options of a run and of training by gradient descent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunSettings(RunOptions):
 
     @property
     def registry_file(self) -> Path:
-        """Where the model's row goes."""
+        """Registry file for the model's row."""
         return self.run / "zoo.json" if self.registry is None else self.registry
 
     @property

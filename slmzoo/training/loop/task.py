@@ -1,4 +1,4 @@
-"""What is trained: a model together with its data and its objective, apart from the machinery that trains it."""
+"""Training task: a model with its data and its objective, independent of the training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from slmzoo.training.options.run import OptimizationOptions
 
-__all__ = ["Figures", "Moment", "Optimization", "Part", "Task", "generator"]
+__all__ = ["Figures", "Optimization", "ParameterGroup", "StepContext", "Task", "generator"]
 
 Figures = Mapping[str, float | Tensor]
 """Numbers to log, by name; tensors of one element, detached, stay on the device until they are logged."""
@@ -38,21 +38,21 @@ class Optimization(OptimizationOptions):
 
 
 @dataclass(frozen=True)
-class Part:
-    """Parameters that one optimiser moves."""
+class ParameterGroup:
+    """Parameters of one optimiser."""
 
     parameters: Iterable[nn.Parameter]
     optimization: Optimization
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When a loss is asked for."""
+class StepContext:
+    """Step of training that a loss is computed for, with its source of randomness."""
 
     step: int
     """0-based."""
     draw: torch.Generator
-    """What is random in the loss beyond dropout is drawn from this, on the CPU."""
+    """Generator on the CPU for all randomness of the loss beyond dropout."""
 
 
 class Task(nn.Module, ABC):
@@ -73,7 +73,7 @@ class Task(nn.Module, ABC):
         return {}
 
     @abstractmethod
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, ParameterGroup]:
         """The optimisers, in the order in which they move in a step. The names are those that `loss` gets."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Task(nn.Module, ABC):
         """One batch on the CPU, drawn with `draw`: tensors in tuples, lists or dicts. May run in another process."""
 
     @abstractmethod
-    def loss(self, part: str, batch: Any, moment: Moment) -> tuple[Tensor, Figures] | None:
+    def loss(self, part: str, batch: Any, moment: StepContext) -> tuple[Tensor, Figures] | None:
         """The loss of a batch for one of the parts, and figures to log; None if that part rests at this step."""
 
     def validation(self) -> Sequence[Any]:
@@ -93,7 +93,7 @@ class Task(nn.Module, ABC):
         raise NotImplementedError
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
-        """What is logged of the sums over all held-out batches."""
+        """Return the figures to log from the sums over all held-out batches."""
         return sums
 
     def to_compile(self) -> Sequence[nn.Module]:

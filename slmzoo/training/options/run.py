@@ -65,7 +65,7 @@ class RunOptions:
     save_half: bool = flag()
     """Write the weights in half precision."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes the fastest device there is."""
+    """Device; auto takes the fastest available."""
     seed: int = 0
     """Seed of all random draws."""
 

@@ -19,12 +19,12 @@ from slmcore.files import registry
 from slmcore.units import OperatingPoint
 from slmzoo import hub
 from slmzoo.training.data.feature_samples import Features, drawn_frames, encoder_features
-from slmzoo.training.loop.copy_model import adopt, check_adoptable
+from slmzoo.training.loop.copy_model import check_copyable, copy_model
 from slmzoo.training.loop.fit import provenance, publish
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import RunSettings
 from slmzoo.training.options.codebook import CodebookOptions
-from slmzoo.training.tasks.speaker_directions import VoiceFree, check_directions, spoken_by_all
+from slmzoo.training.tasks.speaker_directions import SpeakerProjected, check_directions, spoken_by_all
 from wavlm_codebooks import Codebook, WavLM
 
 __all__ = ["CodebookSettings", "train"]
@@ -77,7 +77,7 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
         raise FileNotFoundError(f"{' '.join(settings.audio)} holds no audio file.")
     file = settings.registry_file if settings.registry_file.exists() else None
     row = registry.find("wavlm", zoo=settings.encoder_zoo, registry=file)
-    check_adoptable(settings, row)
+    check_copyable(settings, row)
     where = {"zoo": settings.encoder_zoo, "registry": file, "map_location": settings.torch_device}
     encoder: Any = hub.encoder(**where)
     if not 1 <= settings.layer <= encoder.num_layers:
@@ -91,16 +91,16 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     blocks, counts = drawn_frames(features, files, run, **how)
     _check_k(settings, counts)
     run.keep(settings)
-    frames: Sequence[np.ndarray] | VoiceFree = blocks
+    frames: Sequence[np.ndarray] | SpeakerProjected = blocks
     if spoken:
         sentences = ([x.cpu() for x in features(group)] for group in spoken)
-        frames = VoiceFree.of_sentences(blocks, sentences, settings.speaker_directions)
+        frames = SpeakerProjected.of_sentences(blocks, sentences, settings.speaker_directions)
     elif settings.speaker_directions:
-        frames = VoiceFree.of_means(blocks, voices, counts, settings.speaker_directions)
+        frames = SpeakerProjected.of_means(blocks, voices, counts, settings.speaker_directions)
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
     found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
-    adopt(settings, row)
+    copy_model(settings, row)
     point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer)
     made = provenance(settings, "train codebook", files=len(files), frames=sum(counts))
     rated = _rated(settings, features, files) if settings.rate is not None else []

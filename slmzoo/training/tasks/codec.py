@@ -1,4 +1,4 @@
-"""Training a WavTokenizer: spectral losses, a codebook of running means, and judges that learn against it."""
+"""Training of a WavTokenizer: spectral losses, an EMA codebook, and adversarial discriminators."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from slmcore.units import Units
 from slmzoo.figures import units_figure
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import identity, start_from
+from slmzoo.training.loop.init_from import identity, initialise_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
 from slmzoo.training.options.codec import CodecOptions
-from slmzoo.training.tasks.ema_codebook import RunningCodebook
-from slmzoo.training.tasks.log_mel_teacher import SpectralTeacher
+from slmzoo.training.tasks.ema_codebook import EMACodebook
+from slmzoo.training.tasks.log_mel_teacher import LogMelTeacher
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
 
 __all__ = ["CodecSettings", "CodecTask", "train"]
@@ -98,7 +98,7 @@ def train(settings: CodecSettings) -> dict[str, Any]:
 
 
 class CodecTask(Task):
-    """A codec with its codebook's means, its losses and, if there are to be any, its judges."""
+    """Codec with its EMA codebook, its losses and, optionally, discriminators."""
 
     freezes = True
 
@@ -106,9 +106,9 @@ class CodecTask(Task):
         super().__init__()
         torch.manual_seed(settings.seed)
         self.codec = WavTokenizer(settings.sizes)
-        self.means = RunningCodebook(settings.codebook_size, settings.dimension)
+        self.means = EMACodebook(settings.codebook_size, settings.dimension)
         if settings.init is not None:
-            start_from(settings.init, self.codec)
+            initialise_from(settings.init, self.codec)
             self.means.resume(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
         self.teacher = None if settings.encoder_only_until is None else _teacher(settings)
@@ -121,10 +121,10 @@ class CodecTask(Task):
         """The codec's."""
         return identity(self.codec)
 
-    def parts(self) -> Mapping[str, Part]:
-        """The judges, then the codec, which they have judged."""
-        codec = {"codec": Part(self.codec.parameters(), self.settings)}
-        judges = {} if self.judges is None else {"judges": Part(self.judges.parameters(), self.settings)}
+    def parts(self) -> Mapping[str, ParameterGroup]:
+        """The discriminators' parameters, then the codec's."""
+        codec = {"codec": ParameterGroup(self.codec.parameters(), self.settings)}
+        judges = {} if self.judges is None else {"judges": ParameterGroup(self.judges.parameters(), self.settings)}
         return {**judges, **codec}
 
     def to_compile(self) -> Sequence[nn.Module]:
@@ -144,8 +144,8 @@ class CodecTask(Task):
         wav = torch.stack([self._learnt.piece(i, start, self.settings.crop) for i, start in pairs])
         return {"wav": wav, "places": torch.stack([chosen, first], 1)}
 
-    def loss(self, part: str, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Figures] | None:
-        """The judges' loss on what the codec makes, or the codec's on all that it is to do."""
+    def loss(self, part: str, batch: dict[str, Tensor], moment: StepContext) -> tuple[Tensor, Figures] | None:
+        """Discriminator loss or codec loss of a batch; None for discriminators that have not started."""
         begun = self.settings.discriminator_from is not None and moment.step >= self.settings.discriminator_from
         judges = self.judges if begun else None
         if part == "judges":
@@ -154,14 +154,14 @@ class CodecTask(Task):
             return self._taught(batch["wav"], moment, self.teacher)
         return self._codec_loss(batch, moment, judges)
 
-    def _taught(self, wav: Tensor, moment: Moment, teacher: SpectralTeacher) -> tuple[Tensor, Figures]:
+    def _taught(self, wav: Tensor, moment: StepContext, teacher: LogMelTeacher) -> tuple[Tensor, Figures]:
         if moment.step == 0:
             teacher.start(self._pieces(moment.draw))
         loss = F.mse_loss(self.codec.encoder(wav), teacher(wav))
         return loss, {"taught": loss.detach()}
 
     def _codec_loss(
-        self, batch: dict[str, Tensor], moment: Moment, judges: Discriminators | None
+        self, batch: dict[str, Tensor], moment: StepContext, judges: Discriminators | None
     ) -> tuple[Tensor, Figures]:
         rules, wav = self.settings, batch["wav"]
         quantized, commitment, codes = self._quantized(batch, moment)
@@ -182,8 +182,8 @@ class CodecTask(Task):
             made = self.codec.decoder(self._vectors(batch, step))
         return discriminator_loss(judges(batch["wav"]), judges(made)), {}
 
-    def _quantized(self, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
-        """What the decoder learns from, the commitment loss, and the codes (none before quantising starts)."""
+    def _quantized(self, batch: dict[str, Tensor], moment: StepContext) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the decoder's input, the commitment loss, and the codes (none before quantisation starts)."""
         rules, wav, embed = self.settings, batch["wav"], self.codec.quantizer.embed
         if moment.step >= rules.quantize_from and not self.means.started:
             self.means.start(embed, self._latents(moment.draw), moment.draw)
@@ -199,14 +199,14 @@ class CodecTask(Task):
         return quantized, commitment, codes
 
     def _vectors(self, batch: dict[str, Tensor], step: int) -> Tensor:
-        """What the decoder gets, with nothing learnt from it."""
+        """Return the decoder's input, without an update of the codebook."""
         if self._frozen(step):
             return self.codec.quantizer.decode(self._final_codes(batch["places"]))
         latents = self.codec.encoder(batch["wav"])
         return self._coded(latents)[0] if self.means.started else latents
 
     def _coded(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the codebook makes of latents. Rounded distances would choose other codes than those of use."""
+        """Quantise latents in float32: rounded distances would choose other codes than at inference."""
         with torch.autocast(latents.device.type, enabled=False):
             return self.codec.quantizer(latents.float())
 
@@ -215,7 +215,7 @@ class CodecTask(Task):
         return since is not None and step >= since and bool(self.means.started)
 
     def _final_codes(self, places: Tensor) -> Tensor:
-        """Codes of the pieces at `places`, as they are in the whole recordings: (B, frames)."""
+        """Codes of the segments at `places`, from the encoding of whole recordings: (B, frames)."""
         frames, found = self.settings.crop // self.codec.hop, []
         for index, first in places.tolist():
             if index not in self._codes:
@@ -225,13 +225,13 @@ class CodecTask(Task):
         return torch.stack(found).to(places.device)
 
     def _pieces(self, draw: torch.Generator) -> Tensor:
-        """Further pieces (N, crop), on the codec's device."""
+        """Draw further segments (N, crop), on the codec's device."""
         batches = -(-self.settings.start_crops // self.settings.batch)
         return torch.cat([self.batch(draw)["wav"] for _ in range(batches)]).to(self.codec.quantizer.embed.device)
 
     @torch.no_grad()
     def _latents(self, draw: torch.Generator) -> Tensor:
-        """Latents (N, D) of further pieces, for the codebook to start from."""
+        """Latents (N, D) of further segments, to initialise the codebook from."""
         pieces = self._pieces(draw).split(self.settings.batch)
         return torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in pieces])
 
@@ -240,7 +240,7 @@ class CodecTask(Task):
         return range(min(self.settings.held_out, len(self._held_out)))
 
     def validate(self, batch: int) -> Figures:
-        """Losses of a copy of a held-out recording."""
+        """Losses of the reconstruction of a held-out recording."""
         wav = self._held_out_wav(batch)
         copy = self._copy(wav)[1]
         device = self.codec.quantizer.embed.device
@@ -252,7 +252,7 @@ class CodecTask(Task):
         return {name: sums[name] / sums["recordings"] for name in ("mel", "stft")}
 
     def show(self, step: int, folder: Path) -> None:
-        """Write held-out recordings, their copies, and pictures of both with the codes."""
+        """Write held-out recordings, their reconstructions, and figures of both with the codes."""
         codec, place = self.codec.eval(), folder / "samples"
         made = place / f"step-{step:07d}"
         made.mkdir(parents=True, exist_ok=True)
@@ -275,6 +275,6 @@ class CodecTask(Task):
         return codes[0, 0], self.codec.decode(codes)[0][:, : wav.shape[1]].cpu()
 
 
-def _teacher(settings: CodecSettings) -> SpectralTeacher:
+def _teacher(settings: CodecSettings) -> LogMelTeacher:
     hop = settings.sizes.hop
-    return SpectralTeacher(settings.sample_rate, hop, settings.dimension, settings.whitening)
+    return LogMelTeacher(settings.sample_rate, hop, settings.dimension, settings.whitening)

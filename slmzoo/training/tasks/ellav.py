@@ -21,9 +21,9 @@ from slmzoo.training.data.aligned_codes import Utterance, encoded, partners, utt
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import identity, start_from
+from slmzoo.training.loop.init_from import identity, initialise_from
 from slmzoo.training.loop.run import Run
-from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
 from slmzoo.training.options.units import EllavOptions
 from wavtokenizer import WavTokenizer
 
@@ -53,7 +53,7 @@ class EllavSettings(EllavOptions, UnitSettings):
 def train(settings: EllavSettings) -> dict[str, Any]:
     """Train an acoustic model and add it to the registry: what was reached."""
     Run.check(settings)
-    point, rate, codec = settings.point(), settings.units_a_second(), _codec(settings)
+    point, rate, codec = settings.point(), settings.units_per_second(), _codec(settings)
     k = point.k or 0
     size, code_rate = (settings.num_codes, settings.code_rate) if codec is None else (codec.num_codes, codec.frame_rate)
     tokenizer = EllaVTokenizer.for_units(k, size, rate, code_rate)
@@ -70,7 +70,7 @@ def train(settings: EllavSettings) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     longest = longest_seconds(learnt, rate)
     model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point, longest)
-    start_from(settings.init, model)
+    initialise_from(settings.init, model)
     run, task = Run.open(settings), EllavTask(model, learnt, held_out, settings)
     fit(task, settings, run)
     reached = run.reached(task.monitor)
@@ -98,7 +98,7 @@ def _codec(settings: EllavSettings) -> WavTokenizer | None:
 
 
 class EllavTask(Task):
-    """An acoustic model, the utterances it learns from and those held out."""
+    """Acoustic model with its training and held-out utterances."""
 
     monitor = "loss"
 
@@ -117,9 +117,9 @@ class EllavTask(Task):
         """The model's."""
         return identity(self.model)
 
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, ParameterGroup]:
         """The model alone."""
-        return {"model": Part(self.model.parameters(), self.settings)}
+        return {"model": ParameterGroup(self.model.parameters(), self.settings)}
 
     def to_compile(self) -> Sequence[nn.Module]:
         """The transformer's layers; the head sees only the targets that count."""
@@ -135,11 +135,11 @@ class EllavTask(Task):
         chosen = torch.randint(len(alike), (self.settings.batch,), generator=draw)
         return self._collated([self._learnt[index] for index in alike[chosen].tolist()])
 
-    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: StepContext) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats of the targets that count."""
         ids, mask = batch
         heard = (
-            with_own_tokens(self.model, ids, self.settings.scheduled_sampling, moment.draw)
+            with_scheduled_sampling(self.model, ids, self.settings.scheduled_sampling, moment.draw)
             if self.settings.scheduled_sampling
             else ids
         )
@@ -171,7 +171,7 @@ def _length(utterance: Utterance) -> int:
 
 
 @torch.no_grad()
-def with_own_tokens(model: EllaV, ids: Tensor, share: float, draw: torch.Generator) -> Tensor:
+def with_scheduled_sampling(model: EllaV, ids: Tensor, share: float, draw: torch.Generator) -> Tensor:
     """`ids` (batch, n) with a random share of the codec tokens replaced by the model's likeliest after the true ids.
 
     Where that is none, because the model would have ended the unit, the token stays.

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from slmcore.encoders.waveforms import collate
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
-from slmzoo.training.data.augment import disturbed, masked_spans, warped
-from slmzoo.training.data.feature_samples import Features, cepstral_features, drawn_of, encoder_features
+from slmzoo.training.data.augment import masked_spans, speed_perturbed, with_gain_and_noise
+from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, num_sampled
 from slmzoo.training.data.pseudo_labels import make_targets, read_targets
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import identity, start_from
+from slmzoo.training.loop.init_from import identity, initialise_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.loop.task import Figures, Moment, Part, Task, generator
+from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task, generator
 from slmzoo.training.options.encoder import EncoderOptions
 from wavlm_codebooks import WavLM, WavLMConfig, wavlm
 
@@ -109,7 +109,7 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
 
 def _check_clusters(settings: EncoderSettings, lengths: Sequence[int]) -> None:
     """Raise a ValueError for more clusters than frames are drawn from recordings of so many."""
-    drawn = sum(drawn_of(length, settings.frame_fraction) for length in lengths)
+    drawn = sum(num_sampled(length, settings.frame_fraction) for length in lengths)
     if settings.targets is None and settings.clusters > drawn:
         drawn_by = f"--frame-fraction {settings.frame_fraction:g} draws from {len(lengths)} recordings"
         allowed = f"at most {drawn}, the frames that {drawn_by}"
@@ -118,7 +118,7 @@ def _check_clusters(settings: EncoderSettings, lengths: Sequence[int]) -> None:
 
 
 def _features(settings: EncoderSettings) -> Features:
-    """What is clustered where no targets are given."""
+    """Features clustered to pseudo-labels without given targets."""
     if settings.teacher is not None:
         return encoder_features(wavlm.load(settings.teacher).to(settings.torch_device), settings.teacher_layer)
     return cepstral_features
@@ -132,7 +132,7 @@ class EncoderTask(Task):
         super().__init__()
         torch.manual_seed(settings.seed)
         self.encoder = WavLM(settings.sizes, OperatingPoint(zoo=settings.zoo, encoder=settings.name))
-        start_from(settings.init, self.encoder)
+        initialise_from(settings.init, self.encoder)
         if settings.filterbank and settings.init is None:
             start_as_filterbank(self.encoder)
         self.head = nn.Linear(self.encoder.dim, settings.clusters)
@@ -147,12 +147,12 @@ class EncoderTask(Task):
         """The encoder's, whatever it is called."""
         return {name: value for name, value in identity(self.encoder).items() if name != "encoder"}
 
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, ParameterGroup]:
         """All in one."""
-        return {"encoder": Part(self.parameters(), self.settings)}
+        return {"encoder": ParameterGroup(self.parameters(), self.settings)}
 
     def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
-        """Pieces of recordings drawn in proportion to their length, each warped and disturbed."""
+        """Pieces of recordings drawn in proportion to their length, each speed_perturbed and with_gain_and_noise."""
         rules = self.settings
         chosen = torch.multinomial(self._weights, rules.batch, replacement=True, generator=draw).tolist()
         return self._masked([self._piece(i, draw) for i in chosen], draw)
@@ -161,11 +161,11 @@ class EncoderTask(Task):
         rules = self.settings
         place, faster = torch.rand(2, generator=draw).tolist()
         piece, target = self._cut(index, place)
-        piece, target = warped(piece, target, rules.warp ** (2 * faster - 1))
-        return disturbed(piece, rules.noise, rules.quietest_gain, rules.loudest_gain, draw), target
+        piece, target = speed_perturbed(piece, target, rules.warp ** (2 * faster - 1))
+        return with_gain_and_noise(piece, rules.noise, rules.quietest_gain, rules.loudest_gain, draw), target
 
     def _cut(self, index: int, place: float) -> tuple[Tensor, Tensor]:
-        """A piece of a recording and its targets; `place` from 0, its start, to 1."""
+        """Segment of a recording and its targets; `place` from 0, its start, to 1."""
         hop, spare = self.encoder.hop, len(self._targets[index]) - self.settings.crop
         start = int(place * (spare + 1)) if spare > 0 else 0
         target = self._targets[index][start : start + self.settings.crop].long()
@@ -178,7 +178,7 @@ class EncoderTask(Task):
         mask = masked_spans(targets.shape, self.settings.mask_start, self.settings.mask_length, draw)
         return {"wav": wav, "lengths": lengths, "targets": targets, "mask": mask}
 
-    def loss(self, part: str, batch: dict[str, Tensor], moment: Moment) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: dict[str, Tensor], moment: StepContext) -> tuple[Tensor, Figures]:
         """Cross entropy of the frames behind the mask, and with a weight of their own of the others."""
         found = _means(self._sums(batch))
         return found["masked"] + self.settings.unmasked_weight * found["unmasked"], {

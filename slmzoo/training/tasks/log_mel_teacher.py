@@ -1,4 +1,4 @@
-"""What a codec's encoder can learn without a decoder: the principal components of log-mel spectra."""
+"""Log-mel teacher of a codec's encoder: principal components of log-mel spectra."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmcore.layers.spectral import Spectrum
-from slmzoo.training.loop.distributed import of_first
+from slmzoo.training.loop.distributed import broadcast
 
-__all__ = ["SpectralTeacher"]
+__all__ = ["LogMelTeacher"]
 
 _WINDOW, _BANDS = 0.032, 64
 _SPECTRA_A_FRAME = 4
@@ -19,7 +19,7 @@ _LEAST_VARIANCE = 1e-9
 """Relative to the largest one; what lies below is rounding."""
 
 
-class SpectralTeacher(nn.Module):
+class LogMelTeacher(nn.Module):
     """Each frame's few log-mel spectra, rotated onto the axes along which speech differs most.
 
     A rotation keeps distances, so that codes near in what the encoder learns sound alike. But k-means then spends most
@@ -56,8 +56,8 @@ class SpectralTeacher(nn.Module):
         scales = variances.clamp_min(_LEAST_VARIANCE * variances[0]).pow(-self.whitening / 2)
         axes = (axes * scales)[:, : self.axes.shape[1]]
         axes = axes / (x @ axes).square().mean().sqrt()
-        self.mean.copy_(of_first(mean.to(self.mean)))
-        self.axes.copy_(of_first(F.pad(axes, (0, self.axes.shape[1] - axes.shape[1])).to(self.axes)))
+        self.mean.copy_(broadcast(mean.to(self.mean)))
+        self.axes.copy_(broadcast(F.pad(axes, (0, self.axes.shape[1] - axes.shape[1])).to(self.axes)))
 
     @torch.no_grad()
     def forward(self, wav: Tensor) -> Tensor:

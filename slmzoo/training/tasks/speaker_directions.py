@@ -1,4 +1,4 @@
-"""Frames of features without what tells voices apart."""
+"""Features with speaker directions projected out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from slmcore.clustering.dtw import align
 from slmcore.errors import must
 
-__all__ = ["VoiceFree", "check_directions", "spoken_by_all"]
+__all__ = ["SpeakerProjected", "check_directions", "spoken_by_all"]
 
 
-class VoiceFree:
+class SpeakerProjected:
     """Blocks of frames without some directions, those in which voices differ.
 
     Codes made of them have nothing in these directions. A frame's squared distances to all codes then hold the same
@@ -30,7 +30,7 @@ class VoiceFree:
     @classmethod
     def of_means(
         cls, blocks: Sequence[np.ndarray], voices: Sequence[str], counts: Sequence[int], size: int
-    ) -> VoiceFree:
+    ) -> SpeakerProjected:
         """Without the directions in which the means of the voices differ most.
 
         `voices`, `counts`: of each recording in the blocks, in order, its voice and frames. Raises ValueError for more
@@ -48,7 +48,9 @@ class VoiceFree:
         return cls(blocks, middle, torch.linalg.svd(means - middle, full_matrices=False).Vh[:size])
 
     @classmethod
-    def of_sentences(cls, blocks: Sequence[np.ndarray], sentences: Iterable[Sequence[Tensor]], size: int) -> VoiceFree:
+    def of_sentences(
+        cls, blocks: Sequence[np.ndarray], sentences: Iterable[Sequence[Tensor]], size: int
+    ) -> SpeakerProjected:
         """Without the directions in which voices differ most where they say the same.
 
         `sentences`: features of each in one voice after the other, (frames, dim); the voices are aligned in time to the

@@ -21,9 +21,9 @@ from slmcore.language.scoring import sequence_logprobs
 from slmzoo.training.data.unit_files import Spoken, UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import identity, start_from
+from slmzoo.training.loop.init_from import identity, initialise_from
 from slmzoo.training.loop.run import Run
-from slmzoo.training.loop.task import Figures, Moment, Part, Task
+from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
 from slmzoo.training.options.units import UlmOptions
 from slmzoo.training.tasks.warm_start import from_text_model
 
@@ -47,7 +47,7 @@ class UlmSettings(UlmOptions, UnitSettings):
 def train(settings: UlmSettings) -> dict[str, Any]:
     """Train a unit language model and add it to the registry: what was reached."""
     Run.check(settings)
-    point, rate = settings.point(), settings.units_a_second()
+    point, rate = settings.point(), settings.units_per_second()
     k = point.k or 0
     held_out = list(UnitSource(settings.validation).read(k))
     chapters = Chapters(UnitSource(settings.train).read(k), k, settings.chunk)
@@ -66,7 +66,7 @@ def _model(settings: UlmSettings, k: int) -> UnitLM:
     vocab_size = UnitTokenizer(k).vocab_size
     if settings.init is None or not settings.init.startswith("hf:"):
         model = UnitLM(settings.transformer(vocab_size, output_bias=False))
-        start_from(settings.init, model)
+        initialise_from(settings.init, model)
         return model
     body = from_text_model(settings.init.removeprefix("hf:"), vocab_size, settings.dropout)
     with torch.device("meta"):
@@ -160,9 +160,9 @@ class UlmTask(Task):
         """The model's, and the rate of its units."""
         return identity(self.model, frame_rate=self._frame_rate)
 
-    def parts(self) -> Mapping[str, Part]:
+    def parts(self) -> Mapping[str, ParameterGroup]:
         """The model alone."""
-        return {"model": Part(self.model.parameters(), self.settings)}
+        return {"model": ParameterGroup(self.model.parameters(), self.settings)}
 
     def to_compile(self) -> Sequence[nn.Module]:
         """The transformer."""
@@ -172,7 +172,7 @@ class UlmTask(Task):
         """Chunks (batch, length + 1)."""
         return self._chapters.draw(self.settings.batch, draw)
 
-    def loss(self, part: str, batch: Tensor, moment: Moment) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: Tensor, moment: StepContext) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats."""
         return chunk_loss(self.model, batch), {}
 

@@ -104,11 +104,11 @@ def test_batches_of_a_step_are_averaged(tmp_path):
     task.train = lambda mode=True: monkey(False)  # dropout off, so that the oracle needs no random numbers of the run
     twin = Line(chosen).eval()
     fit(task, chosen, Run.open(chosen))
-    from slmzoo.training.loop.task import Moment, generator
+    from slmzoo.training.loop.task import StepContext, generator
 
     for number in range(2):
         batch = twin.batch(generator(0, 0, 3 * number))
-        found = twin.loss("line", batch, Moment(0, generator(0, 0, 3 * number + 1)))
+        found = twin.loss("line", batch, StepContext(0, generator(0, 0, 3 * number + 1)))
         assert found is not None
         (found[0] / 2).backward()
     moments = state(chosen.run)["optimizers"]["line"]["state"]

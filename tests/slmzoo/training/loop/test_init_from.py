@@ -12,7 +12,7 @@ from mistral_ulm import UnitLM
 from slmcore.errors import CheckpointError
 from slmcore.files.checkpoint import save
 from slmcore.layers.transformer import TransformerConfig
-from slmzoo.training.loop.init_from import Trainable, start_from
+from slmzoo.training.loop.init_from import Trainable, initialise_from
 from tests.reference.wavlm import small_model
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
 
@@ -41,14 +41,14 @@ def test_the_weights_are_those_of_the_file(make: Callable[[], Trainable], tmp_pa
     save(tmp_path / "first.safetensors", first)
     torch.manual_seed(2)
     second = make()
-    start_from(None, second)
-    start_from(str(tmp_path / "first.safetensors"), second)
+    initialise_from(None, second)
+    initialise_from(str(tmp_path / "first.safetensors"), second)
     assert all(torch.equal(value, first.state[name]) for name, value in second.checkpoint().state.items())
 
 
 def test_dropout_is_no_size(tmp_path: Path) -> None:
     save(tmp_path / "first.safetensors", ulm().checkpoint())
-    start_from(str(tmp_path / "first.safetensors"), ulm(dropout=0.5))
+    initialise_from(str(tmp_path / "first.safetensors"), ulm(dropout=0.5))
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_dropout_is_no_size(tmp_path: Path) -> None:
 def test_other_sizes_are_named(file: Trainable, model: Trainable, named: str, tmp_path: Path) -> None:
     save(tmp_path / "file.safetensors", file.checkpoint())
     with pytest.raises(ValueError, match=named):
-        start_from(str(tmp_path / "file.safetensors"), model)
+        initialise_from(str(tmp_path / "file.safetensors"), model)
 
 
 def test_other_kinds_and_no_file_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "file.safetensors", codec().checkpoint())
     with pytest.raises(CheckpointError, match="wavtokenizer"):
-        start_from(str(tmp_path / "file.safetensors"), ulm())
+        initialise_from(str(tmp_path / "file.safetensors"), ulm())
     with pytest.raises(FileNotFoundError):
-        start_from(str(tmp_path / "nowhere.safetensors"), ulm())
+        initialise_from(str(tmp_path / "nowhere.safetensors"), ulm())

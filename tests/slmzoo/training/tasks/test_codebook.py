@@ -21,7 +21,7 @@ from slmzoo.training.data.feature_samples import drawn_frames
 from slmzoo.training.loop.run import Run
 from slmzoo.training.tasks import codebook
 from slmzoo.training.tasks.codebook import CodebookSettings, train
-from slmzoo.training.tasks.speaker_directions import VoiceFree
+from slmzoo.training.tasks.speaker_directions import SpeakerProjected
 from tests.reference.tiny_zoo import K
 
 
@@ -186,7 +186,7 @@ def test_codes_have_nothing_in_the_directions_in_which_two_voices_say_the_same(s
     encoder, voices = dp_slm.wavlm(zoo="tiny")[0], [audio.find(tmp_path / "speech" / voice) for voice in "ab"]
     spoken = [[encoder.features(*audio.load(file), layer=2) for file in files] for files in voices]
     frames = [x.numpy() for voice in spoken for x in voice]
-    free = torch.cat(list(VoiceFree.of_sentences(frames, list(zip(*spoken, strict=True)), 3))).double()
+    free = torch.cat(list(SpeakerProjected.of_sentences(frames, list(zip(*spoken, strict=True)), 3))).double()
     gone = torch.from_numpy(np.concatenate(frames)).double() - free
     axes = torch.linalg.svd(gone - gone.mean(0)).Vh[:3]
     along = (codes - free.mean(0)) @ axes.T

@@ -16,7 +16,7 @@ from slmzoo.systems import dp_slm
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit
 from slmzoo.training.loop.run import Run
-from slmzoo.training.loop.task import Moment, generator
+from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks.codec import CodecSettings, CodecTask, train
 
 RATE = 16000
@@ -74,7 +74,7 @@ def test_with_a_codec_to_start_from_its_codebook_is_there_from_the_first_step(tm
     save(tmp_path / "codec.safetensors", first.codec.checkpoint())
     model = task(settings(tmp_path / "second", tones, seed=1, init=str(tmp_path / "codec.safetensors"), freeze_from=0))
     batch = model.batch(generator(1, 0))
-    found = model.loss("codec", batch, Moment(0, generator(2, 0)))
+    found = model.loss("codec", batch, StepContext(0, generator(2, 0)))
     assert found is not None
     assert found[1]["batch_codes"] > 0
     assert torch.equal(model.codec.quantizer.embed, first.codec.quantizer.embed)
@@ -88,7 +88,7 @@ def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(t
     moved = []
     for step in range(8):
         before = model.codec.quantizer.embed.clone()
-        batch, moment = model.batch(generator(1, step)), Moment(step, generator(2, step))
+        batch, moment = model.batch(generator(1, step)), StepContext(step, generator(2, step))
         judged = model.loss("judges", batch, moment)
         assert torch.equal(before, model.codec.quantizer.embed)
         total, found = model.loss("codec", batch, moment)
@@ -108,7 +108,7 @@ def test_an_encoder_that_is_taught_learns_alone_and_then_rests(tmp_path: Path, t
     chosen = settings(tmp_path, tones, encoder_only_until=4, quantize_from=4, freeze_from=4, start_crops=40)
     model, losses = task(chosen), []
     for step in range(6):
-        batch, moment = model.batch(generator(1, step)), Moment(step, generator(2, step))
+        batch, moment = model.batch(generator(1, step)), StepContext(step, generator(2, step))
         total, found = model.loss("codec", batch, moment)
         model.zero_grad(set_to_none=True)
         total.backward()
@@ -144,7 +144,7 @@ def test_the_learning_rate_falls_for_the_encoder_and_then_for_the_codec(tmp_path
 def test_the_judges_learn_from_what_the_decoder_is_given(tmp_path: Path, tones: Path) -> None:
     model = task(settings(tmp_path, tones, discriminator_from=0, freeze_from=5))
     for step in (2, 4, 5):
-        batch, moment = model.batch(generator(1, step)), Moment(step, generator(2, step))
+        batch, moment = model.batch(generator(1, step)), StepContext(step, generator(2, step))
         with torch.no_grad():
             given, learnt = model._vectors(batch, step), model._quantized(batch, moment)[0]
         # At step 4 the codebook starts, which the judges see from the next step on.
@@ -173,7 +173,7 @@ def test_a_run_with_judges_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, t
     fit(unbroken, whole, Run.open(whole))
     stopped, loss = settings(tmp_path / "stopped", tones, resume=True, **plan), CodecTask.loss
 
-    def dies(self: CodecTask, part: str, batch: dict, moment: Moment) -> object:
+    def dies(self: CodecTask, part: str, batch: dict, moment: StepContext) -> object:
         if moment.step == 5 and part == "codec":
             raise KeyboardInterrupt
         return loss(self, part, batch, moment)

@@ -17,9 +17,9 @@ from slmzoo import cli
 from slmzoo.systems import dp_slm
 from slmzoo.training.data.aligned_codes import Utterance, encoded
 from slmzoo.training.data.unit_files import UnitSource
-from slmzoo.training.loop.task import Moment, generator
+from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks import ellav
-from slmzoo.training.tasks.ellav import EllavSettings, EllavTask, longest_seconds, masked_loss, with_own_tokens
+from slmzoo.training.tasks.ellav import EllavSettings, EllavTask, longest_seconds, masked_loss, with_scheduled_sampling
 from tests.reference.units_on_disk import K, write_files, write_shards
 
 SMALL = {"dim": 16, "n_layers": 1, "head_dim": 8, "hidden_dim": 32, "n_heads": 2, "n_kv_heads": 2}
@@ -118,9 +118,9 @@ def test_a_share_of_the_tokens_that_are_heard_is_the_models_own():
     ids = EllavTask(model, [said], [said], options(Path()))._collated([said, said])[0]
     own = torch.tensor([heard_slowly(model, row) for row in ids.tolist()])
     assert 0 < int((own != ids).sum()) <= 48
-    assert torch.equal(with_own_tokens(model, ids, 1.0, draw), own)
-    assert torch.equal(with_own_tokens(model, ids, 0.0, draw), ids)
-    some = [with_own_tokens(model, ids, 0.25, torch.Generator().manual_seed(n)) for n in range(40)]
+    assert torch.equal(with_scheduled_sampling(model, ids, 1.0, draw), own)
+    assert torch.equal(with_scheduled_sampling(model, ids, 0.0, draw), ids)
+    some = [with_scheduled_sampling(model, ids, 0.25, torch.Generator().manual_seed(n)) for n in range(40)]
     assert all(bool(((heard == ids) | (heard == own)).all()) for heard in some)
     shares = [float((heard != ids).sum() / (own != ids).sum()) for heard in some]
     assert np.mean(shares) == pytest.approx(0.25, abs=0.05)
@@ -131,10 +131,10 @@ def test_what_is_learnt_stays_the_recordings_whatever_is_heard():
     said = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
     task = EllavTask(model, [said], [said], options(Path(), scheduled_sampling=1.0))
     ids, mask = task._collated([said])
-    heard = with_own_tokens(model, ids, 1.0, generator(0, 0))
+    heard = with_scheduled_sampling(model, ids, 1.0, generator(0, 0))
     logits = model.transformer(heard[:, :-1])[mask[:, 1:]]
     wanted = torch.nn.functional.cross_entropy(logits, ids[:, 1:][mask[:, 1:]]).detach()
-    assert float(task.loss("model", (ids, mask), Moment(0, generator(0, 0)))[0].detach()) == pytest.approx(
+    assert float(task.loss("model", (ids, mask), StepContext(0, generator(0, 0)))[0].detach()) == pytest.approx(
         float(wanted)
     )
     assert float(task.validate((ids, mask))["nats"].detach()) != pytest.approx(float(wanted * mask[:, 1:].sum()))
@@ -157,7 +157,7 @@ def test_items_are_drawn_for_their_step():
     first, again, other = (task.batch(generator(0, step))[0] for step in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    found = task.loss("model", (first, task.batch(generator(0, 0))[1]), Moment(0, generator(0, 0, 1)))
+    found = task.loss("model", (first, task.batch(generator(0, 0))[1]), StepContext(0, generator(0, 0, 1)))
     assert bool(torch.isfinite(found[0]))
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from slmzoo.training.loop.task import generator
-from slmzoo.training.tasks.ema_codebook import RunningCodebook
+from slmzoo.training.tasks.ema_codebook import EMACodebook
 
 
-def follower(codes: list[list[float]]) -> tuple[RunningCodebook, torch.Tensor]:
+def follower(codes: list[list[float]]) -> tuple[EMACodebook, torch.Tensor]:
     """As after a start from these codes."""
     embed = torch.tensor(codes)
-    codebook = RunningCodebook(*embed.shape)
+    codebook = EMACodebook(*embed.shape)
     codebook.sums.copy_(embed)
     return codebook, embed
 
@@ -24,7 +24,7 @@ def test_it_starts_from_the_clusters_of_the_latents() -> None:
     draw = generator(1, 0)
     centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
     latents = centres.repeat(50, 1) + 0.1 * torch.randn(200, 2, generator=draw)
-    codebook, embed = RunningCodebook(4, 2), torch.randn(4, 2)
+    codebook, embed = EMACodebook(4, 2), torch.randn(4, 2)
     assert not codebook.started
     codebook.start(embed, latents, draw)
     assert float(torch.cdist(centres, embed).min(1).values.max()) < 0.1
@@ -63,11 +63,11 @@ _PROCESS = """
 import json, sys
 import torch
 import torch.distributed as dist
-from slmzoo.training.tasks.ema_codebook import RunningCodebook
+from slmzoo.training.tasks.ema_codebook import EMACodebook
 
 rank, meeting = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-codebook, embed = RunningCodebook(3, 2), torch.zeros(3, 2)
+codebook, embed = EMACodebook(3, 2), torch.zeros(3, 2)
 draw = torch.Generator().manual_seed(rank)
 codebook.start(embed, torch.randn(40, 2, generator=draw), draw)
 for _ in range(5):

@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from slmcore import audio
 from slmzoo.cli import main
 from slmzoo.systems import dp_slm
-from slmzoo.training.data.augment import disturbed, masked_spans, warped
+from slmzoo.training.data.augment import masked_spans, speed_perturbed, with_gain_and_noise
 from slmzoo.training.data.mfcc import cepstra
 from slmzoo.training.data.pseudo_labels import read_targets
 from slmzoo.training.data.recordings import Recordings
-from slmzoo.training.loop.task import Moment, generator
+from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks.encoder import EncoderSettings, EncoderTask, train
 
 
@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, material: Path, monke
     train(whole)
     loss = EncoderTask.loss
 
-    def dies(self: EncoderTask, part: str, batch: dict, moment: Moment) -> object:
+    def dies(self: EncoderTask, part: str, batch: dict, moment: StepContext) -> object:
         if moment.step == 4:
             raise RuntimeError("killed")
         return loss(self, part, batch, moment)
@@ -122,7 +122,7 @@ def test_two_iterations_cluster_cepstra_and_then_features(tmp_path: Path, materi
 def test_the_loss_is_the_cross_entropy_of_hidden_and_seen_frames(tmp_path: Path, material: Path) -> None:
     model = task(settings(tmp_path, material, unmasked_weight=0.25))
     batch = model.batch(generator(0, 0))
-    loss, found = model.loss("encoder", batch, Moment(0, generator(0, 1)))
+    loss, found = model.loss("encoder", batch, StepContext(0, generator(0, 1)))
     hidden, seen, hits = [], [], []
     for i, frames in enumerate((batch["targets"] >= 0).sum(1).tolist()):
         wav = batch["wav"][i : i + 1, : frames * 320]
@@ -158,7 +158,7 @@ def test_pieces_bring_their_own_targets_and_held_out_ones_never_come(tmp_path: P
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
 def test_a_piece_that_is_played_faster_is_higher_and_takes_its_targets_with_it(factor: float) -> None:
     wav, target = tones(2.0)
-    piece, moved = warped(wav, target, factor)
+    piece, moved = speed_perturbed(wav, target, factor)
     assert len(moved) == round(len(target) / factor)
     assert len(piece) == 320 * len(moved)
     assert abs(float(moved.float().mean() - target.float().mean())) < 0.05
@@ -171,7 +171,7 @@ def test_levels_and_noise_are_those_asked_for() -> None:
     piece, draw = torch.sin(torch.arange(4000) / 7), generator(0, 0)
     gains, noises = [], []
     for _ in range(300):
-        made = disturbed(piece, 0.3, 0.25, 2.0, draw)
+        made = with_gain_and_noise(piece, 0.3, 0.25, 2.0, draw)
         gains.append(float(made @ piece / (piece @ piece)))
         noises.append(float((made / gains[-1] - piece).norm() / piece.norm()))
     assert 0.24 < min(gains) < 0.3

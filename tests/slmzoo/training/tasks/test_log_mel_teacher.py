@@ -8,7 +8,7 @@ import torch
 
 from slmcore import audio
 from slmzoo.training.loop.task import generator
-from slmzoo.training.tasks.log_mel_teacher import SpectralTeacher
+from slmzoo.training.tasks.log_mel_teacher import LogMelTeacher
 
 SAMPLE = Path(__file__).parents[4] / "examples" / "sample.wav"
 
@@ -20,7 +20,7 @@ def speech(hop: int, frames: int) -> torch.Tensor:
 
 
 def test_the_components_are_those_of_numpys_log_mel_spectra():
-    wavs, teacher = speech(400, 12), SpectralTeacher(16000, 400, 20)
+    wavs, teacher = speech(400, 12), LogMelTeacher(16000, 400, 20)
     teacher.start(wavs)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
     logs = []
@@ -41,7 +41,7 @@ def test_the_components_are_those_of_numpys_log_mel_spectra():
 
 
 def test_components_keep_distances_and_those_that_are_not_there_are_zero():
-    wavs, teacher = speech(25, 40), SpectralTeacher(16000, 25, 80)
+    wavs, teacher = speech(25, 40), LogMelTeacher(16000, 25, 80)
     teacher.start(wavs)
     found, spectra = teacher(wavs).mT.flatten(0, 1), teacher._spectra(wavs).flatten(0, 1)
     ratio = torch.pdist(found) / torch.pdist(spectra)
@@ -55,7 +55,7 @@ def test_components_keep_distances_and_those_that_are_not_there_are_zero():
 @pytest.mark.parametrize("whitening", [0.5, 1.0])
 def test_whitening_evens_out_the_variances_of_the_same_components(whitening: float):
     wavs = speech(400, 12)
-    plain, even = SpectralTeacher(16000, 400, 20), SpectralTeacher(16000, 400, 20, whitening)
+    plain, even = LogMelTeacher(16000, 400, 20), LogMelTeacher(16000, 400, 20, whitening)
     plain.start(wavs)
     even.start(wavs)
     before, after = (teacher(wavs).mT.flatten(0, 1).double() for teacher in (plain, even))
@@ -68,5 +68,5 @@ def test_whitening_evens_out_the_variances_of_the_same_components(whitening: flo
 
 @pytest.mark.parametrize("hop", [200, 320, 321, 600, 1200])
 def test_a_frame_of_the_codec_is_one_of_the_teacher(hop: int):
-    teacher = SpectralTeacher(24000, hop, 8)
+    teacher = LogMelTeacher(24000, hop, 8)
     assert teacher(torch.zeros(2, hop * 5)).shape == (2, 8, 5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from slmcore.clustering import kmeans
-from slmzoo.training.tasks.speaker_directions import VoiceFree, spoken_by_all
+from slmzoo.training.tasks.speaker_directions import SpeakerProjected, spoken_by_all
 
 
 def blocks_of(spoken: list[torch.Tensor]) -> list[np.ndarray]:
@@ -21,7 +21,7 @@ def test_a_code_is_the_same_in_every_voice() -> None:
     offsets = [40 * torch.randn(16, generator=draw), 40 * torch.randn(16, generator=draw), torch.zeros(16)]
     spoken = [sounds.repeat(20, 1) + offset + torch.randn(120, 16, generator=draw) for offset in offsets]
     voices, counts = ["a", "b", "b", "c"], [120, 50, 70, 120]
-    free = VoiceFree.of_means(blocks_of(spoken), voices, counts, 2)
+    free = SpeakerProjected.of_means(blocks_of(spoken), voices, counts, 2)
     means = torch.stack([x.mean(0) for x in torch.cat(list(free)).split(120)])
     assert torch.allclose(means, means[:1].expand(3, 16), atol=1e-3)
     units = [kmeans.assign(x, kmeans.fit(free, 6)) for x in spoken]
@@ -36,7 +36,7 @@ def test_of_few_directions_the_strongest_go() -> None:
     draw = torch.Generator().manual_seed(1)
     offsets = torch.tensor([[50.0, 0.0, 0.0], [-50.0, 0.0, 0.0], [0.0, 5.0, 0.0]])
     spoken = [offset + torch.randn(100, 3, generator=draw) for offset in offsets]
-    free = torch.cat(list(VoiceFree.of_means(blocks_of(spoken), ["a", "b", "c"], [100] * 3, 1)))
+    free = torch.cat(list(SpeakerProjected.of_means(blocks_of(spoken), ["a", "b", "c"], [100] * 3, 1)))
     assert float(free[:, 0].std()) < 0.5
     assert torch.allclose(free[:, 1:], torch.cat(spoken)[:, 1:], atol=0.5)
 
@@ -53,13 +53,13 @@ def test_of_the_same_sentences_what_differs_from_frame_to_frame_goes() -> None:
     orders = [torch.randperm(12, generator=draw).tolist() for _ in range(6)]
     sentences = [(spoken(sounds, order, 3), spoken(other, order, 5)) for order in orders]
     blocks = [x.numpy() for sentence in sentences for x in sentence]
-    free = VoiceFree.of_sentences(blocks, sentences, 2)
+    free = SpeakerProjected.of_sentences(blocks, sentences, 2)
     codes = kmeans.fit(free, 12)
     for i in range(12):
         near = [kmeans.assign(spoken(by, [i], 20), codes) for by in (sounds, other)]
         assert len(torch.cat(near).unique()) == 1
     # The means do not differ, so that without them nothing changes.
-    means = VoiceFree.of_means(blocks, ["a", "b"] * 6, [len(block) for block in blocks], 1)
+    means = SpeakerProjected.of_means(blocks, ["a", "b"] * 6, [len(block) for block in blocks], 1)
     apart = kmeans.assign(torch.cat([sounds, other]), kmeans.fit(means, 12))
     assert not torch.equal(apart[:12], apart[12:])
     gone = torch.cat(list(free)) - torch.cat([torch.from_numpy(block) for block in blocks])
@@ -69,7 +69,7 @@ def test_of_the_same_sentences_what_differs_from_frame_to_frame_goes() -> None:
 @pytest.mark.parametrize("size", [4, -1])
 def test_there_are_fewer_directions_than_dimensions(size: int) -> None:
     with pytest.raises(ValueError, match="`speaker_directions` must be from 0 to 3 for features of 4 values"):
-        VoiceFree.of_sentences([np.zeros((20, 4), np.float32)], [], size)
+        SpeakerProjected.of_sentences([np.zeros((20, 4), np.float32)], [], size)
 
 
 def test_what_all_voices_speak_has_a_file_of_one_name_in_each_folder() -> None:
@@ -81,4 +81,4 @@ def test_what_all_voices_speak_has_a_file_of_one_name_in_each_folder() -> None:
 @pytest.mark.parametrize("size", [3, -1])
 def test_there_are_fewer_directions_than_voices(size: int) -> None:
     with pytest.raises(ValueError, match="`speaker_directions` must be from 0 to 1"):
-        VoiceFree.of_means([np.zeros((20, 4), np.float32)], ["a", "b"], [10, 10], size)
+        SpeakerProjected.of_means([np.zeros((20, 4), np.float32)], ["a", "b"], [10, 10], size)
