@@ -37,6 +37,7 @@ if _typing.TYPE_CHECKING:
     from slmzoo.pipeline import Pipeline
     from soundstream import SoundStream
     from speechtokenizer import SpeechTokenizer
+    from twist import MHuBERT, TwistLM, UnitVocoder
     from wavlm_codebooks import WavLM
     from wavtokenizer import WavTokenizer
 
@@ -90,6 +91,7 @@ from slmzoo.signatures import LoaderOptions as _LoaderOptions  # noqa: E402
 from slmzoo.signatures import PhonemeOptions as _PhonemeOptions  # noqa: E402
 from slmzoo.signatures import PipelineOptions as _PipelineOptions  # noqa: E402
 from slmzoo.signatures import TacotronOptions as _TacotronOptions  # noqa: E402
+from slmzoo.signatures import VocoderOptions as _VocoderOptions  # noqa: E402
 from slmzoo.signatures import written_out as _written_out  # noqa: E402
 
 
@@ -405,6 +407,61 @@ def waveglow(**options: Unpack[_LoaderOptions]) -> WaveGlow:
     return gslm.waveglow(**options)
 
 
+@_written_out(_LoaderOptions, zoo="twist")
+def mhubert_base_25hz(**options: Unpack[_LoaderOptions]) -> tuple[MHuBERT, Callable[..., Tensor]]:
+    """mHuBERT at 25 Hz and its `extract_features`, the encoder of TWIST (Hassid et al. 2023, arXiv 2305.13009).
+
+    Returns `(model, extract_features)`. `extract_features(model, wav, sr, layer=None)` takes a float wav (1, samples)
+    at any rate and gives float32 features (frames, 768), 25 per second, on the model's device; `layer` 1..12 is the
+    block whose output is wanted, None the eleventh, which TWIST's units are made of. A `checkpoint` may also be a
+    folder of transformers, such as slprl/mhubert-base-25hz.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import twist
+
+    return twist.encoder(**options)
+
+
+@_written_out(_LoaderOptions, zoo="twist")
+def twist_codebook(k: int | None = None, **options: Unpack[_LoaderOptions]) -> Tensor:
+    """TWIST's k-means codebook for layer 11 of `mhubert_base_25hz`: float32 (500, 768).
+
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import twist
+
+    return twist.codebook(k, **options).codes
+
+
+@_written_out(_LoaderOptions, zoo="twist")
+def twist_ulm(variant: str | None = None, **options: Unpack[_LoaderOptions]) -> TwistLM:
+    """TWIST's unit language model (Hassid et al. 2023, arXiv 2305.13009), which began as OPT or LLaMA.
+
+    `variant`: 350M (default), 1.3B or 7B, or slamkit's slam or slam_scaled. Returns `ulm`: `ulm.logprobs([units])`
+    gives log p(unit | units before) of all units but the first, in nats; `ulm.generate([units], seed=0)` continues
+    units, by default as published. A `checkpoint` may also be a zip or folder of transformers.
+    Options: zoo, checkpoint, map_location, progress, registry.
+    """
+    from slmzoo.systems import twist
+
+    return twist.ulm(variant, **options)
+
+
+@_written_out(_VocoderOptions, zoo="twist")
+def unit_hifigan(variant: str | None = None, **options: Unpack[_VocoderOptions]) -> UnitVocoder:
+    """HiFi-GAN from units to speech (Polyak et al. 2021, arXiv 2104.00355): TWIST's, or another published one.
+
+    `variant`: lj_mhubert_base_25hz (default), or one of Expresso and speech-to-speech translation, which
+    `slmzoo list --zoo twist` shows. Returns `vocoder`: `vocoder(code, speaker_id=0, style_id=0, dur_prediction=False)`
+    gives a waveform (samples,) of units (n,); `vocoder.speak([units], speaker=None, style=None)` a list of `Speech`.
+    With `checkpoint=` also give `config=`, the published config.json, unless it lies beside the checkpoint.
+    Options: zoo, checkpoint, config, map_location, progress, registry.
+    """
+    from slmzoo.systems import twist
+
+    return twist.vocoder(variant, **options)
+
+
 @_written_out(_PipelineOptions)
 def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack[_PipelineOptions]) -> Pipeline:
     """The whole system at an operating point: encoder, quantiser, language model, ELLA-V and codec, as one module.
@@ -413,7 +470,8 @@ def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack
     `pipeline.resynthesize(wav, sr, num_samples=1)` a list of `Speech` with `.wav` (1, samples) and `.sample_rate`.
     Options: zoo, map_location, progress, registry; dtype (of all parts, e.g. torch.bfloat16); weights ("int8" or
     "int8-weight-only": those of the language model and of ELLA-V as bytes, for decoding on a CPU); with_ulm and
-    with_speech (False leaves the language model, or ELLA-V and the codec, out); variant (the features of the zoo gslm).
+    with_speech (False leaves the language model, or ELLA-V and the codec, out); variant (the features of the zoo gslm,
+    the language model of the zoo twist).
 
     Example: `torch.hub.load("slmzoo/slmzoo", "pipeline", zoo="demo")`
     """

@@ -64,7 +64,7 @@ def published(obj: Any, path: Path | None = None) -> Checkpoint:
     keys = set(obj) if isinstance(obj, Mapping) else set()
     if is_state_dict(obj):
         raise CheckpointError(f"This file cannot be converted: {BARE_WEIGHTS}")
-    known = "; ".join(f"{kind.name}: {', '.join(sorted(kind.keys))}" for kind in kinds_known)
+    known = "; ".join(f"{kind.name}: {', '.join(sorted(kind.keys))}" for kind in kinds_known if kind.keys)
     held = f"{sorted(map(str, keys))[:_MOST_SHOWN]}" + (
         f" and {len(keys) - _MOST_SHOWN} more" if len(keys) > _MOST_SHOWN else ""
     )
@@ -73,7 +73,7 @@ def published(obj: Any, path: Path | None = None) -> Checkpoint:
 
 def _published_kinds() -> dict[str, Kind]:
     """The kinds with a published format of their own."""
-    return {name: kind for name, kind in kinds().items() if kind.translator is not None}
+    return {name: kind for name, kind in kinds().items() if kind.translator is not None or kind.reader is not None}
 
 
 def _with_origin(found: Checkpoint, source: Path) -> Checkpoint:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 __all__ = ["KINDS", "Kind", "Role"]
 
-Role = Literal["encoder", "codebook", "quantizer", "language model", "acoustic model", "codec", "tokenizer"]
+Role = Literal["encoder", "codebook", "quantizer", "language model", "acoustic model", "codec", "tokenizer", "settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,36 @@ KINDS = {
             loader="slmcore.clustering.codebook:load",
             point=("variant", "k", "layer"),
         ),
+        Kind(
+            name="mhubert",
+            role="encoder",
+            loader="twist.mhubert:load",
+            translator="twist.mhubert:published",
+            keys=frozenset({"model/encoder.pos_conv.0.running_mean"}),
+        ),
+        Kind(
+            name="twist_ulm",
+            role="language model",
+            loader="twist.lm:load",
+            reader="twist.lm:read_published_file",
+            archives=(".zip",),
+            point=("variant", "k", "lmbda"),
+        ),
+        Kind(
+            name="twist_ulm_config", role="settings", loader="slmcore.files.huggingface:read_json", point=("variant",)
+        ),
+        Kind(
+            name="unit_hifigan",
+            role="acoustic model",
+            loader="twist.vocoder:load",
+            translator="twist.published:published",
+            config_beside="twist.published:config_beside",
+            keys=frozenset({"generator/dict.weight"}),
+            point=("k", "lmbda"),
+        ),
+        Kind(name="unit_hifigan_config", role="settings", loader="slmcore.files.huggingface:read_json"),
+        Kind(name="unit_hifigan_speakers", role="settings", loader="twist.published:names_in"),
+        Kind(name="unit_hifigan_styles", role="settings", loader="twist.published:names_in"),
         Kind(
             name="hubert",
             role="encoder",

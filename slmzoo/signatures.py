@@ -20,6 +20,7 @@ __all__ = [
     "RoleOptions",
     "SourceOptions",
     "TacotronOptions",
+    "VocoderOptions",
     "written_out",
 ]
 
@@ -51,6 +52,12 @@ class TacotronOptions(LoaderOptions, total=False):
     """A Tacotron 2 with the table of its input ids."""
 
     code_dict: str | Path | None
+
+
+class VocoderOptions(LoaderOptions, total=False):
+    """A unit vocoder with its config.json."""
+
+    config: str | Path | None
 
 
 class RoleOptions(LoaderOptions, total=False):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from slmcore.checks import whole
-from slmcore.errors import must
+from slmcore.errors import CheckpointError, must
 from slmcore.files.archives import opened
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.huggingface import is_model_folder
@@ -30,7 +30,7 @@ from slmcore.units import OperatingPoint, Units
 from twist.lm_config import TwistLMConfig
 from twist.published_lm import read_published, read_text_model
 
-__all__ = ["TwistLM", "load"]
+__all__ = ["TwistLM", "load", "read_published_file"]
 
 _GROWTH, _MOST_NEW = 2, 166
 """Published continuations are twice as long as the prompt, and at most 250 units with it: so many new ones."""
@@ -212,13 +212,23 @@ def load(path: str | Path, k: int | None = None) -> TwistLM:
     of units; without it, all tokens from the offset on. Raises FileNotFoundError, or CheckpointError for a file that is
     damaged or of another kind.
     """
-    found = opened(path)
-    if is_model_folder(found):
-        return TwistLM.from_checkpoint(read_published(found, k))
-    file = weights_file(found)
-    if is_model_folder(file.parent):
-        return TwistLM.from_checkpoint(read_published(file.parent, k))
-    return TwistLM.from_checkpoint(read(file, "twist_ulm", _not_published))
+    folder = _folder_of(opened(path))
+    if folder is not None:
+        return TwistLM.from_checkpoint(read_published(folder, k))
+    return TwistLM.from_checkpoint(read(weights_file(opened(path)), "twist_ulm", _not_published))
+
+
+def read_published_file(path: str | Path) -> Checkpoint:
+    """Read a published model, as `load` names it, as a checkpoint; errors as there."""
+    folder = _folder_of(opened(path))
+    if folder is None:
+        raise CheckpointError(f"{path} is no folder of transformers, or a zip of one: it has no config.json.")
+    return read_published(folder)
+
+
+def _folder_of(found: Path) -> Path | None:
+    """The folder of `transformers` that a path is, or lies in."""
+    return next((folder for folder in (found, found.parent) if is_model_folder(folder)), None)
 
 
 def _not_published(content: Any) -> Checkpoint:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,13 @@ from torch import Tensor
 
 from slmcore.errors import CheckpointError
 from slmcore.files.checkpoint import Checkpoint, fold_weight_norm
+from slmcore.files.huggingface import read_json
 from twist.vocoder_config import VocoderConfig
 
-__all__ = ["config_beside", "names_in", "names_of", "published", "read_config"]
+__all__ = ["NAMES", "config_beside", "names_in", "published", "read_config"]
+
+NAMES = {"speakers": "names of speakers", "styles": "names of styles"}
+"""Keys under which names go with the content of config.json, in which they are not."""
 
 #: Published key of the config -> ours; all must be there.
 _NEEDED = {
@@ -40,10 +43,8 @@ _TABLES = {
 }
 
 
-def published(
-    obj: Any, config: Mapping[str, Any] | None, speakers: Sequence[str] = (), styles: Sequence[str] = ()
-) -> Checkpoint:
-    """Translate a published generator under its `config`, the content of its config.json.
+def published(obj: Any, config: Mapping[str, Any] | None = None) -> Checkpoint:
+    """Translate a published generator under its `config`, the content of its config.json and `NAMES` if known.
 
     Raises CheckpointError for a file of another kind, and for a config that is not given, lacks a key or contradicts
     itself.
@@ -58,7 +59,9 @@ def published(
         )
     state: Mapping[str, Tensor] = obj["generator"]
     has_durations = any(key.startswith("dur_predictor.") for key in state)
-    sizes = _sizes(config, has_durations) | {"speakers": tuple(speakers), "styles": tuple(styles)}
+    sizes = _sizes(config, has_durations)
+    # Names may lie beside vocoders of a single speaker too.
+    sizes |= {kinds: tuple(config.get(key, ())) for kinds, key in NAMES.items() if sizes.get(f"num_{kinds}")}
     found = VocoderConfig.from_dict(sizes)
     _check_width(config, found)
     weights = {_renamed(key, len(found.block_kernels)): value for key, value in fold_weight_norm(state).items()}
@@ -66,33 +69,29 @@ def published(
 
 
 def config_beside(file: Path) -> dict[str, Any] | None:
-    """Return the content of NAME_config.json or config.json beside the weights NAME.pt; None without either."""
-    for path in (file.with_name(f"{file.stem}_config.json"), file.with_name("config.json")):
-        if path.is_file():
-            return read_config(path)
-    return None
+    """Return the content of NAME_config.json or config.json beside the weights NAME.pt; None without either.
+
+    Names in speakers.txt and styles.txt beside them are added, by the keys `NAMES`.
+    """
+    paths = (file.with_name(f"{file.stem}_config.json"), file.with_name("config.json"))
+    config = next((path for path in paths if path.is_file()), None)
+    if config is None:
+        return None
+    beside = {kinds: file.with_name(f"{kinds}.txt") for kinds in NAMES}
+    return read_config(config, **{kinds: path for kinds, path in beside.items() if path.is_file()})
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a config.json; CheckpointError if it is no JSON object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no JSON: {error}. Download it again.") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds no JSON object. Download it again.")
-    return found
+def read_config(config: Path, **names: Path) -> dict[str, Any]:
+    """Return the content of a config.json, with the names in the files `speakers` and `styles` by the keys `NAMES`.
+
+    Raises CheckpointError if it is no JSON object, FileNotFoundError without the file.
+    """
+    return {**read_json(config), **{NAMES[kinds]: names_in(path) for kinds, path in names.items()}}
 
 
 def names_in(path: Path) -> tuple[str, ...]:
     """Return the names in speakers.txt or styles.txt, one a line, first row of the table first."""
     return tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-
-
-def names_of(file: Path, kinds: str) -> tuple[str, ...]:
-    """Return the names in `kinds`.txt beside the weights; none without it."""
-    path = file.with_name(f"{kinds}.txt")
-    return names_in(path) if path.is_file() else ()
 
 
 def _sizes(config: Mapping[str, Any], has_durations: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ One module for the vocoders of TWIST, Expresso and fairseq's speech-to-speech tr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from slmcore.roles import Speech, UnitSequence
 from slmcore.units import OperatingPoint, Units
 from twist.durations import DurationPredictor
 from twist.frames import FrameEmbedding
-from twist.published import config_beside, names_in, names_of, published, read_config
+from twist.published import NAMES, config_beside, names_in, published, read_config
 from twist.vocoder_config import VocoderConfig
 
 __all__ = ["UnitVocoder", "load"]
@@ -261,12 +262,8 @@ def load(
     """
     file = weights_file(opened(path))
 
-    def translated(content: Any) -> Checkpoint:
-        sizes = config_beside(file) if config is None else read_config(Path(config))
-        names = [
-            names_of(file, kinds) if given is None else names_in(Path(given))
-            for kinds, given in (("speakers", speakers), ("styles", styles))
-        ]
-        return published(content, sizes, *names)
-
-    return UnitVocoder.from_checkpoint(read(file, "unit_hifigan", translated))
+    beside = config_beside(file) if config is None else read_config(Path(config))
+    given = {"speakers": speakers, "styles": styles}
+    names = {NAMES[kinds]: names_in(Path(path)) for kinds, path in given.items() if path is not None}
+    sizes = None if beside is None else {**beside, **names}
+    return UnitVocoder.from_checkpoint(read(file, "unit_hifigan", partial(published, config=sizes)))

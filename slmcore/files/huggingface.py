@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from slmcore.errors import CheckpointError, must
-from slmcore.files.checkpoint import is_state_dict, read_plain
+from slmcore.files.checkpoint import read_plain
 
 __all__ = ["is_model_folder", "read_config", "read_json", "read_weights"]
 
@@ -90,6 +90,6 @@ def _tensors(path: Path) -> dict[str, Tensor]:
                 f"{path.name} is no readable safetensors file: {error}. Download it again."
             ) from error
     found = read_plain(path)
-    if not is_state_dict(found):
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{path.name} holds no bare weights by name, as transformers saves them.")
     return dict(found)

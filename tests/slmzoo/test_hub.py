@@ -39,6 +39,10 @@ ENTRIES = {
     "log_mel",
     "gslm_codebook",
     "gslm_tacotron",
+    "mhubert_base_25hz",
+    "twist_codebook",
+    "twist_ulm",
+    "unit_hifigan",
     "waveglow",
     "pipeline",
     "speechtokenizer",
@@ -46,6 +50,7 @@ ENTRIES = {
 }
 
 ZOOS = {"speechtokenizer": "speechtokenizer", "soundstream": "soundstream"}
+ZOOS |= dict.fromkeys(("mhubert_base_25hz", "twist_codebook", "twist_ulm", "unit_hifigan"), "twist")
 ZOOS |= dict.fromkeys(("gslm_ulm", "gslm_tacotron", "waveglow"), "gslm")
 """Default zoos other than "dp-slm"."""
 
