@@ -28,7 +28,7 @@ def near(found: torch.Tensor, golden: np.ndarray, every: int = 1) -> bool:
 
 def check(model: SpeechEncoder, name: str, first: int) -> None:
     about, arrays = goldens.load(name)
-    assert len(arrays) > 3
+    assert len(arrays) >= 2
     for key, golden in arrays.items():
         case, layer = key.split("/layer")
         given = about["inputs"][case]
