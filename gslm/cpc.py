@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from slmcore.batching import batches
 from slmcore.checks import as_int
+from slmcore.configs import ModelConfig
 from slmcore.encoders.waveforms import cuts, prepare
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
@@ -35,7 +36,7 @@ _WINDOW, _CONTEXT = 3000, 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CPCConfig:
+class CPCConfig(ModelConfig, describes="a CPC encoder"):
     """Sizes of a CPC; those of CPC-big in brackets."""
 
     channels: int
@@ -81,6 +82,8 @@ class CPC(Saved):
     full chunk are the last frames of the whole, encoded in one pass. The published reader keeps some frames too many at
     certain lengths; here n samples give (n + 1) // 160 frames.
     """
+
+    kind = "cpc"
 
     sample_rate = 16_000
     frame_rate = 100.0
@@ -148,7 +151,7 @@ class CPC(Saved):
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> CPC:
         """The model of a checkpoint of kind "cpc", in float32 and evaluation mode."""
-        config = CPCConfig(**checkpoint.config)
+        config = CPCConfig.from_dict(checkpoint.config)
         return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
 
     @classmethod
@@ -159,16 +162,6 @@ class CPC(Saved):
         CheckpointError for a file that is damaged or of another kind.
         """
         return load(weights_file(path))
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The model as a checkpoint that `slmcore.files.checkpoint.save` writes."""
-        return Checkpoint(
-            kind="cpc",
-            config=asdict(self.config),
-            state=dict(self.state_dict()),
-            operating_point=self.operating_point,
-            provenance=dict(provenance or {}),
-        )
 
     def _chunks(self, chunks: Sequence[Tensor], layer: int, seconds: float) -> list[Tensor]:
         """Features of chunks, each from a fresh state; frames of padding come last, where no other frame sees them."""

@@ -57,7 +57,7 @@ def pipeline(
     asked_for = ("encoder", True), ("quantizer", True), ("language_model", with_ulm), ("synthesizer", with_speech)
     for role, asked in (*asked_for, ("codec", with_codec)):
         # A synthesiser that speaks through a codec brings it along.
-        if asked and system.has(role) and not (role == "codec" and hasattr(parts.get("synthesizer"), "codec")):
+        if asked and system.loader(role) and not (role == "codec" and hasattr(parts.get("synthesizer"), "codec")):
             parts[role] = _part(system, role, where, wanted)
     made = Pipeline(
         parts.get("encoder"),
@@ -124,7 +124,7 @@ def _part(system: System, role: str, where: Source, wanted: Choice) -> Any:
 
 
 def _loader(system: System, role: str, where: Source) -> Any:
-    load = system.has(role)
+    load = system.loader(role)
     if load is None:
         raise ValueError(f"The system {system.name} of the zoo {where.zoo!r} has no {role.replace('_', ' ')}.")
     return load

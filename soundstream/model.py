@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
 from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d, State
 from slmcore.layers.vq import Quantized, check_codes
-from slmcore.units import Codes, OperatingPoint
+from slmcore.units import Codes
 from soundstream.config import SoundStreamConfig
 from soundstream.published import published
 from soundstream.quantizer import first_level, quantizer_of
@@ -51,8 +51,7 @@ class SoundStream(Saved):
     `.to(torch.bfloat16)`.
     """
 
-    operating_point: OperatingPoint | None = None
-    """A codec has none."""
+    kind = "soundstream"
 
     def __init__(self, config: SoundStreamConfig) -> None:
         super().__init__()
@@ -78,13 +77,6 @@ class SoundStream(Saved):
     def from_pretrained(cls, path: str | Path, **facts: Any) -> SoundStream:
         """Load a published or saved model from its file or folder; see `load`."""
         return load(path, **facts)
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        state = dict(self.state_dict())
-        return Checkpoint(
-            kind="soundstream", config=self.config.to_dict(), state=state, provenance=dict(provenance or {})
-        )
 
     @property
     def dtype(self) -> torch.dtype:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
 from slmcore.layers.vq import ResidualVQ, check_codes
-from slmcore.units import Codes, OperatingPoint
+from slmcore.units import Codes
 from speechtokenizer.config import SpeechTokenizerConfig
 from speechtokenizer.published import config_beside, published
 
@@ -36,8 +35,7 @@ class SpeechTokenizer(Saved):
     under `.half()` and `.to(torch.bfloat16)`.
     """
 
-    operating_point: OperatingPoint | None = None
-    """A codec has none."""
+    kind = "speechtokenizer"
 
     def __init__(self, config: SpeechTokenizerConfig) -> None:
         super().__init__()
@@ -61,13 +59,6 @@ class SpeechTokenizer(Saved):
         Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
         """
         return load(path)
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        state = dict(self.state_dict())
-        return Checkpoint(
-            kind="speechtokenizer", config=self.config.to_dict(), state=state, provenance=dict(provenance or {})
-        )
 
     @property
     def sample_rate(self) -> int:

@@ -70,7 +70,7 @@ def test_make_demo_installs_no_more_than_it_needs_and_tells_what_was_said_and_ma
 
 def roles_of(system: str) -> set[str]:
     """The verbs that a system has the roles for."""
-    has = systems.find(system).has
+    has = systems.find(system).loader
     spoken = has("synthesizer") and has("language_model")
     verbs = {"units": has("quantizer"), "score": has("language_model"), "continue": spoken}
     verbs["resynth"] = has("synthesizer") or has("codec")

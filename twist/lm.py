@@ -6,7 +6,7 @@ and biases, which are parts to choose from, and so scores, sampling, cache and i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ _NONE = -1
 class TwistLM(Saved):
     """A unit language model of TWIST's or slamkit's kind: sequences of TWIST's have no beginning of their own."""
 
+    kind = "twist_ulm"
+
     def __init__(self, config: TwistLMConfig, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()
         self.config, self.operating_point = config, operating_point
@@ -65,16 +67,6 @@ class TwistLM(Saved):
         of another kind.
         """
         return cls.from_checkpoint(read_text_model(opened(folder), k))
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        return Checkpoint(
-            kind="twist_ulm",
-            config=self.config.to_dict(),
-            state=dict(self.state_dict()),
-            operating_point=self.operating_point,
-            provenance=dict(provenance or {}),
-        )
 
     @property
     def k(self) -> int:

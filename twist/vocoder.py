@@ -5,10 +5,9 @@ One module for the vocoders of TWIST, Expresso and fairseq's speech-to-speech tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +40,8 @@ class UnitVocoder(Saved):
     under `.half()` and `.to(torch.bfloat16)`.
     """
 
+    kind = "unit_hifigan"
+
     longest_segment = 100.0
     """Seconds of speech that are encoded and spoken as one utterance: the published encoder's segments."""
 
@@ -62,16 +63,6 @@ class UnitVocoder(Saved):
     def from_pretrained(cls, path: str | Path) -> UnitVocoder:
         """Load a published or saved vocoder from its file or folder, as `load` does."""
         return load(path)
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        return Checkpoint(
-            kind="unit_hifigan",
-            config=self.config.to_dict(),
-            state=dict(self.state_dict()),
-            operating_point=self.operating_point,
-            provenance=dict(provenance or {}),
-        )
 
     @property
     def k(self) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetEncoder
 from slmcore.layers.vq import EuclideanCodebook
 from slmcore.threads import for_linears, for_products
-from slmcore.units import Codes, OperatingPoint
+from slmcore.units import Codes
 from wavtokenizer.checks import check_codes
 from wavtokenizer.config import WavTokenizerConfig
 from wavtokenizer.decoder import Decoder
@@ -44,8 +44,7 @@ class WavTokenizer(Saved):
     with the square of the length.
     """
 
-    operating_point: OperatingPoint | None = None
-    """A codec has none: it is the same for every k and lambda."""
+    kind = "wavtokenizer"
 
     def __init__(self, config: WavTokenizerConfig) -> None:
         super().__init__()
@@ -75,15 +74,6 @@ class WavTokenizer(Saved):
         FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
         """
         return load(weights_file(path))
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        return Checkpoint(
-            kind="wavtokenizer",
-            config=self.config.to_dict(),
-            state=dict(self.state_dict()),
-            provenance=dict(provenance or {}),
-        )
 
     @property
     def sample_rate(self) -> int:

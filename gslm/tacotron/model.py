@@ -49,6 +49,8 @@ class Spectrogram:
 class Tacotron(Saved):
     """Tacotron 2 over units (arXiv 2102.01192, section 3.4), with the table of its input ids."""
 
+    kind = "gslm_tacotron"
+
     def __init__(self, config: TacotronConfig, codes: CodeTable, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()
         if codes.rows != config.symbols:
@@ -72,14 +74,7 @@ class Tacotron(Saved):
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config, table and weights, to be written with `slmcore.files.checkpoint.save`."""
-        return Checkpoint(
-            kind="gslm_tacotron",
-            config=self.config.to_dict(),
-            state=self.state_dict(),
-            tokenizer=self.codes.to_dict(),
-            operating_point=self.operating_point,
-            provenance=dict(provenance or {}),
-        )
+        return replace(super().checkpoint(provenance), tokenizer=self.codes.to_dict())
 
     @property
     def k(self) -> int:

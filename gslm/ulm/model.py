@@ -33,6 +33,8 @@ __all__ = ["GSLMUnitLM", "load", "read_published"]
 class GSLMUnitLM(Saved):
     """fairseq's decoder-only transformer over units, with the dictionary of its tokens (arXiv 2102.01192)."""
 
+    kind = "gslm_ulm"
+
     def __init__(
         self, config: ULMConfig, tokenizer: UnitDictionary, operating_point: OperatingPoint | None = None
     ) -> None:
@@ -59,14 +61,7 @@ class GSLMUnitLM(Saved):
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config, dictionary and weights, to be written with `slmcore.files.checkpoint.save`."""
-        return Checkpoint(
-            kind="gslm_ulm",
-            config=self.config.to_dict(),
-            state=self.state_dict(),
-            tokenizer=self.tokenizer.to_dict(),
-            operating_point=self.operating_point,
-            provenance=dict(provenance or {}),
-        )
+        return replace(super().checkpoint(provenance), tokenizer=self.tokenizer.to_dict())
 
     @property
     def k(self) -> int:

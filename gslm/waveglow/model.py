@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +31,8 @@ class WaveGlow(Saved):
     In half precision the couplings are computed in it; the signal and the inverse matrices stay float32.
     """
 
+    kind = "waveglow"
+
     def __init__(self, config: WaveGlowConfig) -> None:
         super().__init__()
         self.config = c = config
@@ -51,11 +52,6 @@ class WaveGlow(Saved):
     def from_pretrained(cls, path: str | Path) -> WaveGlow:
         """Load a published or saved model; see `load`."""
         return load(path)
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        state = dict(self.state_dict())
-        return Checkpoint(kind="waveglow", config=self.config.to_dict(), state=state, provenance=dict(provenance or {}))
 
     def noise(self, frames: int, seed: int = 0, sequence: int = 0, sigma: float = 0.666) -> list[Tensor]:
         """Return `sigma` times the normal noise that speech of so many frames is made from, in the order it is used.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -35,8 +36,6 @@ class SpeechEncoder(Saved):
     frontend, an input norm and projection, a mask embedding, a positional convolution, and its own `blocks`.
     """
 
-    kind: ClassVar[str]
-    """Name of the kind of model in checkpoints."""
     config_class: ClassVar[type[EncoderConfig]]
     blocks: nn.ModuleList
     sample_rate = 16_000
@@ -173,19 +172,9 @@ class SpeechEncoder(Saved):
         config: Any = cls.config_class.from_dict(checkpoint.config)
         return build(lambda: cls(config, operating_point=checkpoint.operating_point), checkpoint.state)  # pyright: ignore[reportCallIssue]
 
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The model as a checkpoint that `slmcore.files.checkpoint.save` writes."""
-        return Checkpoint(
-            kind=self.kind,
-            config=self.config.to_dict(),
-            state=dict(self.state_dict()),
-            operating_point=self.operating_point,
-            provenance=dict(provenance or {}),
-        )
-
+    @abstractmethod
     def _transformed(self, x: Tensor, padding: Tensor | None, layer: int | None) -> Tensor:
         """Frames with their positions (B, T, dim) through the blocks; `padding` (B, T) is True beyond the ends."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how its blocks are run.")
 
     def _pad(self, wav: Tensor) -> Tensor:
         return F.pad(wav, (self.padding, self.padding))

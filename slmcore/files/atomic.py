@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["check_target", "replacing", "write_bytes", "writing"]
+__all__ = ["check_target", "replacing", "sync", "write_bytes", "writing"]
 
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
 """Open streams by name: behind the link may lie a regular file, to which the shell appends."""
@@ -68,9 +68,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
             if target.exists():
                 shutil.copymode(target, part)
             yield part
-            _sync(part)
+            sync(part)
             part.replace(target)
-            _sync(target.parent)
+            sync(target.parent)
     finally:
         part.unlink(missing_ok=True)
 
@@ -102,7 +102,8 @@ def _target(path: Path) -> Path:
     return path.resolve() if _is_replaceable(path) else path
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until the disk holds a file, or the entries of a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from slmcore.errors import DigestError, FetchError, OfflineError, must
+from slmcore.files.atomic import sync
 from slmcore.files.digests import Record, check, read_record, record_path, sha256_of, write_record
 from slmcore.files.download import Policy, discard, download
 from slmcore.files.rows import file_name
@@ -158,21 +159,13 @@ def _accept(wanted: Wanted, part: Path, path: Path, address: str) -> None:
     except DigestError:
         discard(part)
         raise
-    _flush(part)
+    sync(part)
     part.replace(path)
-    _flush(path.parent)
+    sync(path.parent)
     discard(part)
     write_record(path, found, address)
     if not wanted.sha256:
         log.info("No digits of %s are known; its SHA-256 %s is recorded.", path.name, found)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from slmcore.errors import must
 from slmcore.files import model_hub
 from slmcore.files.checkpoint import Checkpoint, save
 from slmcore.files.fetch import resolve
+from slmcore.units import OperatingPoint
 
 __all__ = ["Publishable", "Savable", "Saved", "local_folder", "weights_file"]
 
@@ -54,12 +56,12 @@ def local_folder(path: str | Path) -> Path:
     return Path(path).expanduser()
 
 
-class Publishable:
+class Publishable(ABC):
     """An object that is written to a folder, and so to a repository of the Hugging Face hub."""
 
+    @abstractmethod
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
         """Write the object into a folder, which is made if it does not exist."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it is saved.")
 
     def push_to_hub(
         self,
@@ -83,9 +85,9 @@ class Publishable:
 class Savable(Publishable):
     """A model that is one file in the project's format."""
 
+    @abstractmethod
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config and weights, and where they come from."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what its checkpoint holds.")
 
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
         """Write the model into a folder, which is made; return the file, which `from_pretrained` loads.
@@ -100,6 +102,23 @@ class Savable(Publishable):
 
 class Saved(Savable, nn.Module):
     """A module that is one file in the project's format."""
+
+    kind: ClassVar[str]
+    """Name of the kind of model in checkpoints."""
+    config: Any
+    """Sizes, a `slmcore.configs.ModelConfig`."""
+    operating_point: OperatingPoint | None = None
+    """Operating point of the units, where the model depends on one."""
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
+        return Checkpoint(
+            kind=self.kind,
+            config=self.config.to_dict(),
+            state=dict(self.state_dict()),
+            operating_point=self.operating_point,
+            provenance=dict(provenance or {}),
+        )
 
     @property
     def device(self) -> torch.device:

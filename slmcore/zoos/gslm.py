@@ -21,7 +21,7 @@ _ORIGIN = "GSLM, Lakhotia et al. (arXiv 2102.01192)"
 _WAVEGLOW = _BASE + "/waveglow_256channels_standalone.pt"
 _WAVEGLOW_DIGITS = "f383c7fd785502fc6a6bffd604fc14cb35d6155cdde30c53faaaeafa8a904dab"
 
-# What units are made of; layers count from 1, frame rates in Hz.
+# Features that units are made of; layers count from 1, frame rates in Hz.
 _FEATURES: dict[str, dict[str, Any]] = {
     "hubert": {"encoder": "hubert_base", "layer": 6, "frame_rate": 50.0},
     "cpc": {"encoder": "cpc_big", "layer": 2, "frame_rate": 100.0},

@@ -60,8 +60,8 @@ def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
 
 def unit_roles(where: Source) -> tuple[Role, ...]:
     """Return the roles of the models that units are made by: encoder and codebook, or the codec in their place."""
-    system = of(where)
-    there = {kinds()[name].role for name in system.parts_of(where, system.choice(where, Choice(), False))}
+    known, system = kinds(), of(where)
+    there = {known[name].role for name in system.parts_of(where, system.choice(where, Choice(), False))}
     return ("encoder", "codebook") if "encoder" in there else ("codec",)
 
 
@@ -80,5 +80,10 @@ def _load(module: str) -> System:
 
 def _others() -> list[str]:
     named = [part.strip() for part in os.environ.get("SLMZOO_SYSTEMS", "").split(",")]
-    installed = [entry.value.partition(":")[0] for entry in entry_points(group=_GROUP)]
-    return [module for module in dict.fromkeys([*named, *installed]) if module]
+    return [module for module in dict.fromkeys([*named, *_installed()]) if module]
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """Modules of installed packages; looking for them reads the metadata of every package."""
+    return tuple(entry.value.partition(":")[0] for entry in entry_points(group=_GROUP))

@@ -40,6 +40,6 @@ class System:
         """Return the kinds of the models that make the pipeline of a complete choice."""
         return self.parts(where, wanted) if callable(self.parts) else self.parts
 
-    def has(self, role: str) -> Any:
-        """The loader of a role such as "synthesizer", or None."""
+    def loader(self, role: str) -> Any:
+        """Return the loader of a role such as "synthesizer", or None."""
         return getattr(self, role)

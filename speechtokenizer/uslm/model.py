@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +29,8 @@ _CODES_PER_TEXT_ID = 16
 class USLM(Saved):
     """A language model of the first level's codes, and a decoder that fills in the other levels."""
 
+    kind = "uslm"
+
     def __init__(self, config: USLMConfig) -> None:
         super().__init__()
         self.config = config
@@ -48,11 +49,6 @@ class USLM(Saved):
     def from_pretrained(cls, path: str | Path, heads: int = 16, prefix_mode: int = 0) -> USLM:
         """Load a published or saved model from its file or folder; see `load`."""
         return load(path, heads, prefix_mode)
-
-    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, to be written with `slmcore.files.checkpoint.save`."""
-        state = dict(self.state_dict())
-        return Checkpoint(kind="uslm", config=self.config.to_dict(), state=state, provenance=dict(provenance or {}))
 
     def forward(self, texts: Sequence[Tensor], codes: Sequence[Tensor], level: int) -> list[Tensor]:
         """Return the logits of a level for each utterance, teacher-forced.

@@ -53,7 +53,7 @@ def published_codec(shapes: dict[str, tuple], dimension: int, seed: int = 7) -> 
 
 
 def contents(seed: int = 7) -> dict[str, dict]:
-    """What each file holds, by its name."""
+    """The checkpoint of each file, by its name."""
     args = golden_json("ellav_small")["model_args"]
     return {
         "wavlm.pt": published_checkpoint(seed=seed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 __all__ = ["phonemes"]
@@ -27,6 +28,8 @@ _SYMBOLS = (
     ("g", "ɡ"),
     ("\u0361", ""),
 )
+_SYLLABIC = re.compile("(.)\u0329")
+"""A syllabic consonant, which Kokoro writes with a schwa."""
 
 
 def phonemes(text: str) -> str:
@@ -41,7 +44,7 @@ def phonemes(text: str) -> str:
         raise RuntimeError(_MISSING) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"espeak-ng failed on {text!r}: {error.stderr.strip()}") from error
-    found = " ".join(made.stdout.split())
+    found = _SYLLABIC.sub(r"ə\1", " ".join(made.stdout.split()))
     for symbol, kokoro in _SYMBOLS:
         found = found.replace(symbol, kokoro)
     return f"{found}."

@@ -9,7 +9,7 @@ import torch
 from slmcore.clustering.codebook import Codebook
 from slmcore.errors import FetchError, OfflineError
 from slmcore.files.checkpoint import read
-from slmcore.files.pretrained import Saved, weights_file
+from slmcore.files.pretrained import weights_file
 from slmcore.units import OperatingPoint
 
 POINT = OperatingPoint(zoo="tiny", k=3, layer=2)
@@ -135,11 +135,3 @@ def test_a_repository_that_is_not_cached_is_not_here_offline(monkeypatch, tmp_pa
     monkeypatch.setenv("SLMZOO_OFFLINE", "1")
     with pytest.raises(OfflineError, match="SLMZOO_OFFLINE"):
         Codebook.from_pretrained("hf://lab/surely-not-cached")
-
-
-def test_a_class_without_a_checkpoint_says_so(tmp_path):
-    class Unfinished(Saved):
-        pass
-
-    with pytest.raises(NotImplementedError, match="Unfinished"):
-        Unfinished().save_pretrained(tmp_path)

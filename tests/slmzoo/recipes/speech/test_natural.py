@@ -27,6 +27,7 @@ def test_diphthongs_and_affricates_are_single_symbols():
     assert phonemes("My boy joins the show out there.") == "mI bˈY ʤˈYnz ðə ʃˈO ˈWt ðˈɛɹ."
     assert phonemes("The church's bird; a nurse.").count("ɜɹ") == 3
     assert "ː" not in phonemes("She sees the car and the door.")
+    assert phonemes("button").endswith("ʔən.")
 
 
 def test_a_name_is_one_speaker_and_names_differ():
