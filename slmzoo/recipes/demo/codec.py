@@ -16,7 +16,7 @@ _TAUGHT = 20_000
 
 def make(data: Path, runs: Path) -> None:
     """Train on all sentences of the reference voice, and write the demo's weights."""
-    learnt, held_out = (str(data / "wavs" / split / REFERENCE) for split in ("train", "test"))
+    training_set, held_out = (str(data / "wavs" / split / REFERENCE) for split in ("train", "test"))
     size = {"sample_rate": 16_000, "strides": (5, 5, 4, 4), "n_filters": 8, "dimension": 32, "codebook_size": 2048}
     decoder = {"decoder_dim": 192, "decoder_intermediate": 576, "decoder_layers": 8, "n_fft": 1600}
     # So small an encoder learns nothing useful through the decoder in hours: 46 % of the words of copies were wrong.
@@ -26,5 +26,5 @@ def make(data: Path, runs: Path) -> None:
     codes = {"whitening": 0.5, "start_crops": 6000}
     objective: dict[str, Any] = {"crop": 32_000, "held_out": 20, "validate_every": 5000}
     run, options = runs / "codec", {**size, **decoder, **phases, **rate, **codes, **objective}
-    train(CodecSettings(run=run, resume=True, seed=7, audio=[learnt], validation=[held_out], **options))
+    train(CodecSettings(run=run, resume=True, seed=7, audio=[training_set], validation=[held_out], **options))
     ship(run, "wavtokenizer.safetensors", steps=rate["steps"], voice=REFERENCE)

@@ -30,11 +30,11 @@ def make(data: Path, runs: Path) -> None:
     ship(run, "ulm.safetensors", steps=rate["steps"])
     k = point.k or 100
     held_out = [spoken for spoken in UnitSource(units / "test").read(k) if "@" not in spoken.chapter]
-    learnt = list(UnitSource(units / "train").read(k))
-    write_report(runs / "ulm.json", measure(load(DEMO / "ulm.safetensors"), k, held_out, learnt))
+    training_set = list(UnitSource(units / "train").read(k))
+    write_report(runs / "ulm.json", measure(load(DEMO / "ulm.safetensors"), k, held_out, training_set))
 
 
-def measure(model: UnitLM, k: int, held_out: Sequence[Spoken], learnt: Sequence[Spoken]) -> dict[str, float]:
+def measure(model: UnitLM, k: int, held_out: Sequence[Spoken], training_set: Sequence[Spoken]) -> dict[str, float]:
     """Bits per unit beside n-grams of the same units, and how often a real sentence beats its own units shuffled."""
     tokenizer = UnitTokenizer(k)
     ids = [tokenizer.encode(spoken.units) for spoken in held_out]
@@ -45,8 +45,8 @@ def measure(model: UnitLM, k: int, held_out: Sequence[Spoken], learnt: Sequence[
     real, mixed = (torch.tensor(model.loglikelihoods(x, reduction="mean")) for x in (ids, shuffled))
     lengths = torch.tensor([len(sequence) - 1 for sequence in ids])
     total = int(lengths.sum())
-    heard = [spoken.units.tolist() for spoken in learnt]
-    grams = {order: KneserNey(heard, k, order) for order in (1, 3)}
+    sequences = [spoken.units.tolist() for spoken in training_set]
+    grams = {order: KneserNey(sequences, k, order) for order in (1, 3)}
     bits = {order: sum(gram.bits((x[1:] - 1).tolist()) for x in ids) / total for order, gram in grams.items()}
     return {
         "test_sentences": len(ids),

@@ -117,8 +117,8 @@ class Module(lightning.LightningModule):
         sums: dict[str, Any] = {}
         for place, (number, batch) in enumerate(batches):
             torch.manual_seed(generator(self.settings.seed, step, 3 * number + _DROPOUT).initial_seed())
-            moment = StepContext(step, generator(self.settings.seed, step, 3 * number + _LOSS))
-            found = self.task.loss(part, batch, moment)
+            context = StepContext(step, generator(self.settings.seed, step, 3 * number + _LOSS))
+            found = self.task.loss(part, batch, context)
             if found is None:
                 break
             loss, figures = found

@@ -81,7 +81,7 @@ class Task(nn.Module, ABC):
         """One batch on the CPU, drawn with `draw`: tensors in tuples, lists or dicts. May run in another process."""
 
     @abstractmethod
-    def loss(self, part: str, batch: Any, moment: StepContext) -> tuple[Tensor, Figures] | None:
+    def loss(self, part: str, batch: Any, context: StepContext) -> tuple[Tensor, Figures] | None:
         """The loss of a batch for one of the parts, and figures to log; None if that part rests at this step."""
 
     def validation(self) -> Sequence[Any]:

@@ -65,16 +65,16 @@ class CodecSettings(CodecOptions, TrainSettings):
         if not 0 <= self.whitening <= 1:
             raise ValueError(must("whitening", "from 0 to 1", self.whitening))
         if self.whitening and self.encoder_only_until is None:
-            remedy = "It whitens what the encoder is taught: give --encoder-only-until too."
+            remedy = "Whitening applies to the encoder's log-mel targets: give --encoder-only-until too."
             raise ValueError(must("whitening", "0 without encoder_only_until", self.whitening, remedy))
         for name in ("held_out", "samples", "discriminator_width"):
             if getattr(self, name) < 1:
                 raise ValueError(must(name, "a whole number >= 1", getattr(self, name)))
 
     def lr_at(self, step: int) -> float:
-        """The learning rate at a step, 0-based: it rises and falls for the encoder alone, then for the codec."""
-        taught = self.encoder_only_until or 0
-        return self._lr_at(step, taught) if step < taught else self._lr_at(step - taught, self.steps - taught)
+        """Learning rate at a step, 0-based: one schedule for the encoder alone, then another for the codec."""
+        alone = self.encoder_only_until or 0
+        return self._lr_at(step, alone) if step < alone else self._lr_at(step - alone, self.steps - alone)
 
     @property
     def sizes(self) -> WavTokenizerConfig:
@@ -83,16 +83,16 @@ class CodecSettings(CodecOptions, TrainSettings):
 
 
 def train(settings: CodecSettings) -> dict[str, Any]:
-    """Train a codec and make it part of the zoo; what its last validation found.
+    """Train a codec, add it to the zoo, and return its last validation losses.
 
     Raises what `Recordings` raises for recordings that cannot be used, and what `fit` raises.
     """
-    learnt = Recordings(settings.audio, settings.sample_rate, settings.crop)
+    training_set = Recordings(settings.audio, settings.sample_rate, settings.crop)
     held_out = Recordings(settings.validation, settings.sample_rate)
-    task = CodecTask(settings, learnt, held_out)
+    task = CodecTask(settings, training_set, held_out)
     run = Run.open(settings)
     fit(task, settings, run)
-    made = provenance(settings, "train codec", hours=round(learnt.hours, 3), recordings=len(learnt))
+    made = provenance(settings, "train codec", hours=round(training_set.hours, 3), recordings=len(training_set))
     publish(settings, task.codec.checkpoint(made), sample_rate=task.codec.sample_rate, frame_rate=task.codec.frame_rate)
     return {"zoo": settings.zoo, "kind": "wavtokenizer", **run.reached(task.monitor)}
 
@@ -102,7 +102,7 @@ class CodecTask(Task):
 
     freezes = True
 
-    def __init__(self, settings: CodecSettings, learnt: Recordings, held_out: Recordings) -> None:
+    def __init__(self, settings: CodecSettings, training_set: Recordings, held_out: Recordings) -> None:
         super().__init__()
         torch.manual_seed(settings.seed)
         self.codec = WavTokenizer(settings.sizes)
@@ -112,23 +112,25 @@ class CodecTask(Task):
             self.means.resume(self.codec.quantizer.embed)
         self.spectral = SpectralLoss(settings.sample_rate)
         self.teacher = None if settings.encoder_only_until is None else _teacher(settings)
+        # Checkpoints of earlier runs know the discriminators, and the part that trains them, by this name.
         self.judges = None if settings.discriminator_from is None else Discriminators(settings.discriminator_width)
         self.settings = settings
-        self._learnt, self._held_out = learnt, held_out
+        self._training_set, self._held_out = training_set, held_out
         self._codes: dict[int, Tensor] = {}
 
     def identity(self) -> Mapping[str, Any]:
-        """The codec's."""
+        """Return the codec's identity."""
         return identity(self.codec)
 
     def parts(self) -> Mapping[str, ParameterGroup]:
         """The discriminators' parameters, then the codec's."""
         codec = {"codec": ParameterGroup(self.codec.parameters(), self.settings)}
-        judges = {} if self.judges is None else {"judges": ParameterGroup(self.judges.parameters(), self.settings)}
-        return {**judges, **codec}
+        if self.judges is None:
+            return codec
+        return {"judges": ParameterGroup(self.judges.parameters(), self.settings), **codec}
 
     def to_compile(self) -> Sequence[nn.Module]:
-        """The decoder's blocks: most of the work, without complex numbers."""
+        """Return the decoder's blocks: most of the computation, and free of complex numbers."""
         return list(self.codec.decoder.blocks)
 
     def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
@@ -136,58 +138,60 @@ class CodecTask(Task):
 
         A recording is drawn in proportion to its length.
         """
-        hop, lengths = self.codec.hop, self._learnt.lengths
+        hop, lengths = self.codec.hop, self._training_set.lengths
         chosen = torch.multinomial(lengths.double(), self.settings.batch, replacement=True, generator=draw)
         spare = (lengths[chosen] - self.settings.crop) // hop + 1
         first = (torch.rand(self.settings.batch, generator=draw, dtype=torch.float64) * spare).long()
         pairs = zip(chosen.tolist(), (first * hop).tolist(), strict=True)
-        wav = torch.stack([self._learnt.piece(i, start, self.settings.crop) for i, start in pairs])
+        wav = torch.stack([self._training_set.piece(i, start, self.settings.crop) for i, start in pairs])
         return {"wav": wav, "places": torch.stack([chosen, first], 1)}
 
-    def loss(self, part: str, batch: dict[str, Tensor], moment: StepContext) -> tuple[Tensor, Figures] | None:
+    def loss(self, part: str, batch: dict[str, Tensor], context: StepContext) -> tuple[Tensor, Figures] | None:
         """Discriminator loss or codec loss of a batch; None for discriminators that have not started."""
-        begun = self.settings.discriminator_from is not None and moment.step >= self.settings.discriminator_from
-        judges = self.judges if begun else None
+        begun = self.settings.discriminator_from is not None and context.step >= self.settings.discriminator_from
+        discriminators = self.judges if begun else None
         if part == "judges":
-            return None if judges is None else self._judges_loss(batch, moment.step, judges)
-        if self.teacher is not None and moment.step < (self.settings.encoder_only_until or 0):
-            return self._taught(batch["wav"], moment, self.teacher)
-        return self._codec_loss(batch, moment, judges)
+            return None if discriminators is None else self._discriminator_loss(batch, context.step, discriminators)
+        if self.teacher is not None and context.step < (self.settings.encoder_only_until or 0):
+            return self._teacher_loss(batch["wav"], context, self.teacher)
+        return self._codec_loss(batch, context, discriminators)
 
-    def _taught(self, wav: Tensor, moment: StepContext, teacher: LogMelTeacher) -> tuple[Tensor, Figures]:
-        if moment.step == 0:
-            teacher.start(self._pieces(moment.draw))
+    def _teacher_loss(self, wav: Tensor, context: StepContext, teacher: LogMelTeacher) -> tuple[Tensor, Figures]:
+        if context.step == 0:
+            teacher.start(self._segments(context.draw))
         loss = F.mse_loss(self.codec.encoder(wav), teacher(wav))
         return loss, {"taught": loss.detach()}
 
     def _codec_loss(
-        self, batch: dict[str, Tensor], moment: StepContext, judges: Discriminators | None
+        self, batch: dict[str, Tensor], context: StepContext, discriminators: Discriminators | None
     ) -> tuple[Tensor, Figures]:
         rules, wav = self.settings, batch["wav"]
-        quantized, commitment, codes = self._quantized(batch, moment)
-        made = self.codec.decoder(quantized)
-        mel, stft = self.spectral(made, wav)
+        quantized, commitment, codes = self._quantized(batch, context)
+        generated = self.codec.decoder(quantized)
+        mel, stft = self.spectral(generated, wav)
         total = rules.mel * mel + rules.stft * stft + rules.commitment * commitment
         figures = {"mel": mel, "stft": stft, "commitment": commitment}
-        if judges is not None:
+        if discriminators is not None:
             with torch.no_grad():
-                real = judges(wav)
-            seen = judges(made)
-            figures |= {"adversarial": generator_loss(seen), "matching": feature_matching_loss(real, seen)}
+                real = discriminators(wav)
+            outputs = discriminators(generated)
+            figures |= {"adversarial": generator_loss(outputs), "matching": feature_matching_loss(real, outputs)}
             total = total + rules.adversarial * figures["adversarial"] + rules.feature_matching * figures["matching"]
         return total, {name: value.detach() for name, value in figures.items()} | self.means.use(codes)
 
-    def _judges_loss(self, batch: dict[str, Tensor], step: int, judges: Discriminators) -> tuple[Tensor, Figures]:
+    def _discriminator_loss(
+        self, batch: dict[str, Tensor], step: int, discriminators: Discriminators
+    ) -> tuple[Tensor, Figures]:
         with torch.no_grad():
-            made = self.codec.decoder(self._vectors(batch, step))
-        return discriminator_loss(judges(batch["wav"]), judges(made)), {}
+            generated = self.codec.decoder(self._vectors(batch, step))
+        return discriminator_loss(discriminators(batch["wav"]), discriminators(generated)), {}
 
-    def _quantized(self, batch: dict[str, Tensor], moment: StepContext) -> tuple[Tensor, Tensor, Tensor]:
+    def _quantized(self, batch: dict[str, Tensor], context: StepContext) -> tuple[Tensor, Tensor, Tensor]:
         """Return the decoder's input, the commitment loss, and the codes (none before quantisation starts)."""
         rules, wav, embed = self.settings, batch["wav"], self.codec.quantizer.embed
-        if moment.step >= rules.quantize_from and not self.means.started:
-            self.means.start(embed, self._latents(moment.draw), moment.draw)
-        if self._frozen(moment.step):
+        if context.step >= rules.quantize_from and not self.means.started:
+            self.means.start(embed, self._latents(context.draw), context.draw)
+        if self._frozen(context.step):
             codes = self._final_codes(batch["places"])
             self.means.count(codes, rules.decay)
             return self.codec.quantizer.decode(codes), wav.new_zeros(()), codes
@@ -195,7 +199,7 @@ class CodecTask(Task):
         if not self.means.started:
             return latents, wav.new_zeros(()), wav.new_zeros(0, dtype=torch.int64)
         quantized, commitment, codes = self._coded(latents)
-        self.means.update(embed, latents, codes, rules.decay, rules.revive_below, moment.draw)
+        self.means.update(embed, latents, codes, rules.decay, rules.revive_below, context.draw)
         return quantized, commitment, codes
 
     def _vectors(self, batch: dict[str, Tensor], step: int) -> Tensor:
@@ -219,12 +223,12 @@ class CodecTask(Task):
         frames, found = self.settings.crop // self.codec.hop, []
         for index, first in places.tolist():
             if index not in self._codes:
-                codes = self.codec.encode(self._learnt.whole(index)[None], self.codec.sample_rate)[0, 0]
+                codes = self.codec.encode(self._training_set.whole(index)[None], self.codec.sample_rate)[0, 0]
                 self._codes[index] = codes.to(torch.int32)
             found.append(self._codes[index][first : first + frames].long())
         return torch.stack(found).to(places.device)
 
-    def _pieces(self, draw: torch.Generator) -> Tensor:
+    def _segments(self, draw: torch.Generator) -> Tensor:
         """Draw further segments (N, crop), on the codec's device."""
         batches = -(-self.settings.start_crops // self.settings.batch)
         return torch.cat([self.batch(draw)["wav"] for _ in range(batches)]).to(self.codec.quantizer.embed.device)
@@ -232,19 +236,19 @@ class CodecTask(Task):
     @torch.no_grad()
     def _latents(self, draw: torch.Generator) -> Tensor:
         """Latents (N, D) of further segments, to initialise the codebook from."""
-        pieces = self._pieces(draw).split(self.settings.batch)
-        return torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in pieces])
+        segments = self._segments(draw).split(self.settings.batch)
+        return torch.cat([self.codec.encoder(wav).mT.flatten(0, 1) for wav in segments])
 
     def validation(self) -> Sequence[Any]:
-        """Numbers of held-out recordings."""
+        """Return the indices of held-out recordings."""
         return range(min(self.settings.held_out, len(self._held_out)))
 
     def validate(self, batch: int) -> Figures:
         """Losses of the reconstruction of a held-out recording."""
         wav = self._held_out_wav(batch)
-        copy = self._copy(wav)[1]
+        made = self._reconstruct(wav)[1]
         device = self.codec.quantizer.embed.device
-        mel, stft = self.spectral(copy.to(device), wav.to(device))
+        mel, stft = self.spectral(made.to(device), wav.to(device))
         return {"mel": mel, "stft": stft, "recordings": 1.0}
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
@@ -254,23 +258,23 @@ class CodecTask(Task):
     def show(self, step: int, folder: Path) -> None:
         """Write held-out recordings, their reconstructions, and figures of both with the codes."""
         codec, place = self.codec.eval(), folder / "samples"
-        made = place / f"step-{step:07d}"
-        made.mkdir(parents=True, exist_ok=True)
+        samples = place / f"step-{step:07d}"
+        samples.mkdir(parents=True, exist_ok=True)
         for index in range(min(self.settings.samples, len(self._held_out))):
             wav, name = self._held_out_wav(index), f"{index:02d}-{self._held_out.files[index].stem}"
-            codes, copy = self._copy(wav)
+            codes, made = self._reconstruct(wav)
             units = Units.from_framewise(codes, codec.frame_rate)
             if not (place / f"{name}.wav").exists():
                 audio.write(place / f"{name}.wav", wav, codec.sample_rate)
-            audio.write(made / f"{name}.wav", copy, codec.sample_rate)
-            units_figure(wav, codec.sample_rate, units, (copy, codec.sample_rate), made / f"{name}.png")
+            audio.write(samples / f"{name}.wav", made, codec.sample_rate)
+            units_figure(wav, codec.sample_rate, units, (made, codec.sample_rate), samples / f"{name}.png")
 
     def _held_out_wav(self, index: int) -> Tensor:
         longest = int(_LONGEST_HELD_OUT * self.codec.sample_rate)
         return self._held_out.whole(index)[None, :longest]
 
-    def _copy(self, wav: Tensor) -> tuple[Tensor, Tensor]:
-        """A wav (1, samples) to its codes (frames,) and what they sound like (1, samples), on the CPU."""
+    def _reconstruct(self, wav: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes (frames,) of a wav (1, samples) and their reconstruction (1, samples), on the CPU."""
         codes = self.codec.encode(wav, self.codec.sample_rate)
         return codes[0, 0], self.codec.decode(codes)[0][:, : wav.shape[1]].cpu()
 

@@ -66,15 +66,15 @@ def train(settings: EllavSettings) -> dict[str, Any]:
         run = Run.open(settings)
         files = {name: encoded(files[name], codec, run.path / "codes" / name) for name in _SPLITS}
         settings = replace(settings, resume=True, overwrite=False)
-    learnt, held_out = (utterances(said[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
+    training_set, held_out = (utterances(said[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
     torch.manual_seed(settings.seed)
-    longest = longest_seconds(learnt, rate)
+    longest = longest_seconds(training_set, rate)
     model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point, longest)
     initialise_from(settings.init, model)
-    run, task = Run.open(settings), EllavTask(model, learnt, held_out, settings)
+    run, task = Run.open(settings), EllavTask(model, training_set, held_out, settings)
     fit(task, settings, run)
     reached = run.reached(task.monitor)
-    made = provenance(settings, "train ellav", utterances=len(learnt), **reached)
+    made = provenance(settings, "train ellav", utterances=len(training_set), **reached)
     publish(settings, model.checkpoint(made), variant="units", frame_rate=rate)
     return {"zoo": settings.zoo, "kind": "ellav", "k": k, "lmbda": point.lmbda, **reached}
 
@@ -103,13 +103,13 @@ class EllavTask(Task):
     monitor = "loss"
 
     def __init__(
-        self, model: EllaV, learnt: Sequence[Utterance], held_out: Sequence[Utterance], settings: EllavSettings
+        self, model: EllaV, training_set: Sequence[Utterance], held_out: Sequence[Utterance], settings: EllavSettings
     ) -> None:
         super().__init__()
         self.model, self.settings = model, settings
-        self._learnt, self._held_out = learnt, held_out
+        self._training_set, self._held_out = training_set, held_out
         self._alike = (
-            torch.tensor([_length(u) for u in learnt]).argsort(stable=True).split(_DRAWN_FROM * settings.batch)
+            torch.tensor([_length(u) for u in training_set]).argsort(stable=True).split(_DRAWN_FROM * settings.batch)
         )
         self._groups = list(batches([_length(u) for u in held_out], _HELD_OUT_AT_ONCE))
 
@@ -130,16 +130,16 @@ class EllavTask(Task):
 
         They are of utterances of like lengths, so that little is padding; all are drawn equally often.
         """
-        drawn = int(torch.randint(len(self._learnt), (), generator=draw))
+        drawn = int(torch.randint(len(self._training_set), (), generator=draw))
         alike = self._alike[drawn // len(self._alike[0])]
         chosen = torch.randint(len(alike), (self.settings.batch,), generator=draw)
-        return self._collated([self._learnt[index] for index in alike[chosen].tolist()])
+        return self._collated([self._training_set[index] for index in alike[chosen].tolist()])
 
-    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: StepContext) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: tuple[Tensor, Tensor], context: StepContext) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats of the targets that count."""
         ids, mask = batch
         heard = (
-            with_scheduled_sampling(self.model, ids, self.settings.scheduled_sampling, moment.draw)
+            with_scheduled_sampling(self.model, ids, self.settings.scheduled_sampling, context.draw)
             if self.settings.scheduled_sampling
             else ids
         )

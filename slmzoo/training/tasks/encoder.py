@@ -178,7 +178,7 @@ class EncoderTask(Task):
         mask = masked_spans(targets.shape, self.settings.mask_start, self.settings.mask_length, draw)
         return {"wav": wav, "lengths": lengths, "targets": targets, "mask": mask}
 
-    def loss(self, part: str, batch: dict[str, Tensor], moment: StepContext) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: dict[str, Tensor], context: StepContext) -> tuple[Tensor, Figures]:
         """Cross entropy of the frames behind the mask, and with a weight of their own of the others."""
         found = _means(self._sums(batch))
         return found["masked"] + self.settings.unmasked_weight * found["unmasked"], {

@@ -172,7 +172,7 @@ class UlmTask(Task):
         """Chunks (batch, length + 1)."""
         return self._chapters.draw(self.settings.batch, draw)
 
-    def loss(self, part: str, batch: Tensor, moment: StepContext) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: Tensor, context: StepContext) -> tuple[Tensor, Figures]:
         """Mean cross-entropy in nats."""
         return chunk_loss(self.model, batch), {}
 

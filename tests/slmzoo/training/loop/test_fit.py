@@ -60,10 +60,10 @@ def test_a_run_killed_at_any_step_goes_on_bit_for_bit(tmp_path, monkeypatch, riv
     stopped = replace(whole, run=tmp_path / "stopped")
     task, loss = Line(stopped, rival=rival), Line.loss
 
-    def dies(self, part, batch, moment):
-        if moment.step == kill_at and part == "line":
+    def dies(self, part, batch, context):
+        if context.step == kill_at and part == "line":
             raise Killed
-        return loss(self, part, batch, moment)
+        return loss(self, part, batch, context)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Line, "loss", dies)
@@ -135,9 +135,9 @@ def test_what_is_not_finite_stops_the_run_and_keeps_the_last_good_state(tmp_path
     chosen = settings(tmp_path / "run", log_every=5)
     loss = Line.loss
 
-    def breaks(self, part, batch, moment):
-        value, figures = loss(self, part, batch, moment)
-        if moment.step == 5:
+    def breaks(self, part, batch, context):
+        value, figures = loss(self, part, batch, context)
+        if context.step == 5:
             # The root's gradient at zero is infinite, and times zero is not a number, while its value is finite.
             value = value * math.nan if how == "loss" else value + (value * 0).sqrt() * 0
         return value, figures
@@ -247,7 +247,7 @@ def test_figures_go_to_a_tracker(tmp_path, monkeypatch, tracker):
 
 
 def test_an_interrupt_stays_one(tmp_path, monkeypatch):
-    def interrupted(self, part, batch, moment):
+    def interrupted(self, part, batch, context):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Line, "loss", interrupted)

@@ -121,10 +121,10 @@ def test_what_was_changed_on_the_way_stays_known(tmp_path, monkeypatch):
     chosen, loss = settings(tmp_path / "run"), Line.loss
     for kill_at, more in ((5, {}), (9, {"lr": 0.01}), (10, {"lr": 0.01, "clip": 2.0})):
 
-        def dies(self, part, batch, moment, last=kill_at):
-            if moment.step == last:
+        def dies(self, part, batch, context, last=kill_at):
+            if context.step == last:
                 raise Killed
-            return loss(self, part, batch, moment)
+            return loss(self, part, batch, context)
 
         monkeypatch.setattr(Line, "loss", dies)
         with pytest.raises(Killed):

@@ -47,8 +47,8 @@ def settings(run: Path, tones: Path, **more: object) -> CodecSettings:
 
 
 def task(chosen: CodecSettings) -> CodecTask:
-    learnt = Recordings(chosen.audio, chosen.sample_rate, chosen.crop)
-    return CodecTask(chosen, learnt, Recordings(chosen.validation, chosen.sample_rate))
+    training_set = Recordings(chosen.audio, chosen.sample_rate, chosen.crop)
+    return CodecTask(chosen, training_set, Recordings(chosen.validation, chosen.sample_rate))
 
 
 def figures(run: Path) -> list[dict[str, str]]:
@@ -83,19 +83,19 @@ def test_with_a_codec_to_start_from_its_codebook_is_there_from_the_first_step(tm
     assert not (tmp_path / "third").exists()
 
 
-def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(tmp_path: Path, tones: Path) -> None:
+def test_discriminators_and_freezing_start_at_their_steps(tmp_path: Path, tones: Path) -> None:
     model = task(settings(tmp_path, tones, discriminator_from=2, freeze_from=6))
     moved = []
     for step in range(8):
         before = model.codec.quantizer.embed.clone()
-        batch, moment = model.batch(generator(1, step)), StepContext(step, generator(2, step))
-        judged = model.loss("judges", batch, moment)
+        batch, context = model.batch(generator(1, step)), StepContext(step, generator(2, step))
+        adversarial = model.loss("judges", batch, context)
         assert torch.equal(before, model.codec.quantizer.embed)
-        total, found = model.loss("codec", batch, moment)
+        total, found = model.loss("codec", batch, context)
         model.zero_grad(set_to_none=True)
         total.backward()
         moved.append(not torch.equal(before, model.codec.quantizer.embed))
-        assert (judged is None) == ("adversarial" not in found) == (step < 2)
+        assert (adversarial is None) == ("adversarial" not in found) == (step < 2)
         assert (model.codec.encoder.model[-1].weight.grad is not None) == (step < 6)
         assert model.codec.decoder.out.weight.grad is not None
         assert (found["commitment"] > 0) == (3 <= step < 6)
@@ -104,12 +104,12 @@ def test_quantising_starts_judges_join_and_freezing_ends_the_encoders_movement(t
     assert torch.equal(model._final_codes(torch.tensor([[1, 4]]))[0], whole[4:16])
 
 
-def test_an_encoder_that_is_taught_learns_alone_and_then_rests(tmp_path: Path, tones: Path) -> None:
+def test_an_encoder_with_a_teacher_is_trained_alone_and_then_frozen(tmp_path: Path, tones: Path) -> None:
     chosen = settings(tmp_path, tones, encoder_only_until=4, quantize_from=4, freeze_from=4, start_crops=40)
     model, losses = task(chosen), []
     for step in range(6):
-        batch, moment = model.batch(generator(1, step)), StepContext(step, generator(2, step))
-        total, found = model.loss("codec", batch, moment)
+        batch, context = model.batch(generator(1, step)), StepContext(step, generator(2, step))
+        total, found = model.loss("codec", batch, context)
         model.zero_grad(set_to_none=True)
         total.backward()
         taught = step < 4
@@ -141,15 +141,15 @@ def test_the_learning_rate_falls_for_the_encoder_and_then_for_the_codec(tmp_path
     assert settings(tmp_path, tones, whitening=0.5, encoder_only_until=2).whitening == 0.5
 
 
-def test_the_judges_learn_from_what_the_decoder_is_given(tmp_path: Path, tones: Path) -> None:
+def test_discriminators_are_trained_on_the_decoders_input(tmp_path: Path, tones: Path) -> None:
     model = task(settings(tmp_path, tones, discriminator_from=0, freeze_from=5))
     for step in (2, 4, 5):
-        batch, moment = model.batch(generator(1, step)), StepContext(step, generator(2, step))
+        batch, context = model.batch(generator(1, step)), StepContext(step, generator(2, step))
         with torch.no_grad():
-            given, learnt = model._vectors(batch, step), model._quantized(batch, moment)[0]
-        # At step 4 the codebook starts, which the judges see from the next step on.
-        assert torch.equal(given, learnt) == (step != 4)
-        loss = model.loss("judges", batch, moment)
+            at_inference, trained = model._vectors(batch, step), model._quantized(batch, context)[0]
+        # At step 4 the codebook starts, which the discriminators see from the next step on.
+        assert torch.equal(at_inference, trained) == (step != 4)
+        loss = model.loss("judges", batch, context)
         assert loss is not None
         loss[0].backward()
         assert all(p.grad is None for p in model.codec.parameters())
@@ -166,17 +166,17 @@ def test_codes_are_chosen_in_float32_whatever_else_is_rounded(tmp_path: Path, to
     assert not torch.equal(rounded, codes)
 
 
-def test_a_run_with_judges_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, tones: Path, monkeypatch) -> None:
+def test_an_interrupted_adversarial_run_resumes_bit_for_bit(tmp_path: Path, tones: Path, monkeypatch) -> None:
     plan = {"encoder_only_until": 2, "discriminator_from": 4, "freeze_from": 7, "accumulate": 2}
     whole = settings(tmp_path / "whole", tones, **plan)
     unbroken = task(whole)
     fit(unbroken, whole, Run.open(whole))
     stopped, loss = settings(tmp_path / "stopped", tones, resume=True, **plan), CodecTask.loss
 
-    def dies(self: CodecTask, part: str, batch: dict, moment: StepContext) -> object:
-        if moment.step == 5 and part == "codec":
+    def dies(self: CodecTask, part: str, batch: dict, context: StepContext) -> object:
+        if context.step == 5 and part == "codec":
             raise KeyboardInterrupt
-        return loss(self, part, batch, moment)
+        return loss(self, part, batch, context)
 
     with monkeypatch.context() as patch:
         patch.setattr(CodecTask, "loss", dies)

@@ -82,10 +82,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, material: Path, monke
     train(whole)
     loss = EncoderTask.loss
 
-    def dies(self: EncoderTask, part: str, batch: dict, moment: StepContext) -> object:
-        if moment.step == 4:
+    def dies(self: EncoderTask, part: str, batch: dict, context: StepContext) -> object:
+        if context.step == 4:
             raise RuntimeError("killed")
-        return loss(self, part, batch, moment)
+        return loss(self, part, batch, context)
 
     with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
         patch.setattr(EncoderTask, "loss", dies)
