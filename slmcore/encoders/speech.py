@@ -117,6 +117,23 @@ class SpeechEncoder(Saved):
         with for_linears(self, 1):
             return self._features_of([self._prepared(wav, sr) for wav in wavs], layer, seconds)
 
+    @torch.no_grad()
+    def mean_of_layers(self, wavs: Tensor, sr: int) -> Tensor:
+        """Mean over all layers, float32 (B, frames, dim), of waveforms (B, samples) at `sr` Hz, each in one pass.
+
+        It takes in the input of the first block and the output of each, none of them normed once more: the hidden
+        states whose mean is SpeechTokenizer's teacher (arXiv 2308.16692, section 3.3). Raises as `features` does.
+        """
+        states: list[Any] = []
+        hooks = [self.blocks[0].register_forward_pre_hook(lambda block, given: states.append(given[0]))]
+        hooks += [block.register_forward_hook(lambda block, given, made: states.append(made)) for block in self.blocks]
+        try:
+            self(torch.stack([self._prepared(wav[None], sr) for wav in wavs]), None, len(self.blocks))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return sum((state.float() for state in states[1:]), start=states[0].float()) / len(states)
+
     def _prepared(self, wav: Tensor, sr: int) -> Tensor:
         needed = (self.config.field - 2 * self.padding) / self.sample_rate
         return prepare(wav, sr, self.sample_rate, max(SHORTEST_SECONDS, needed)).to(self.device)

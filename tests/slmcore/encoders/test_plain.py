@@ -160,6 +160,24 @@ def test_transformers_gives_the_same_layers(form: str) -> None:
     assert spread(model.features(wav, 16000), found.last_hidden_state[0]) < 1e-5
 
 
+@pytest.mark.parametrize("form", ["hubert", "wav2vec2"])
+def test_the_mean_of_layers_takes_in_the_blocks_and_their_input(form: str) -> None:
+    config = FORMS[form]
+    torch.manual_seed(1)
+    theirs = transformers_model(config)
+    model = Made.from_checkpoint(published(fairseq_content(theirs, config), "made"))
+    wavs = noise(10006, 2).view(2, 5003)
+    with torch.no_grad():
+        states = list(theirs(wavs, output_hidden_states=True).hidden_states)
+    # The last one of a pre-norm model is normed, which is no layer's output.
+    states[3] = torch.stack([model.features(wav[None], 16000, 3) for wav in wavs])
+    assert len(states) == 4
+    found = model.mean_of_layers(wavs, 16000)
+    for index in range(2):
+        assert spread(found[index], torch.stack(states).mean(0)[index]) < 1e-5
+    assert not any(block._forward_hooks or block._forward_pre_hooks for block in model.blocks)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_close_and_norms_stay_float32(form: str, dtype: torch.dtype) -> None:
