@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["MELS", "SpectralLoss", "Spectrum"]
+__all__ = ["MELS", "LogMel", "SpectralLoss", "Spectrum"]
 
 MELS = ((256, 32), (512, 64), (1536, 100))
 """Window length in samples and number of mel bands, at each scale of the loss."""
@@ -46,6 +47,58 @@ class Spectrum(nn.Module):
     def log(self, magnitude: Tensor) -> Tensor:
         """Natural logarithms of magnitudes above the floor."""
         return (magnitude + self.FLOOR).log()
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrum that vocoders and codecs are compared in, as in HiFi-GAN (arXiv 2010.05646, section 2.4)."""
+
+    FLOOR = 1e-5
+    """Magnitude below which all is silence."""
+
+    bank: Tensor
+    window: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        n_fft: int = 1024,
+        hop: int = 256,
+        bands: int = 80,
+        *,
+        win: int | None = None,
+        f_max: float | None = None,
+        scale: Literal["slaney", "htk"] = "slaney",
+        power_floor: float = 1e-9,
+    ) -> None:
+        """`win`: samples of the Hann window, `n_fft` if None; `f_max`: Hz, half the rate if None; bands of equal area.
+
+        `power_floor` is added to the power of each bin.
+        """
+        import torchaudio.functional as audio
+
+        super().__init__()
+        top, bins = sample_rate / 2 if f_max is None else f_max, n_fft // 2 + 1
+        bank = audio.melscale_fbanks(bins, 0.0, top, bands, sample_rate, norm="slaney", mel_scale=scale)
+        self.register_buffer("bank", bank, persistent=False)
+        self.register_buffer("window", torch.hann_window(win or n_fft), persistent=False)
+        self.n_fft, self.hop, self.power_floor = n_fft, hop, power_floor
+
+    def forward(self, wav: Tensor) -> Tensor:
+        """Waveforms (B, samples), more than (n_fft - hop) / 2, to natural logarithms (B, bands, samples // hop)."""
+        with torch.autocast(wav.device.type, enabled=False):
+            edge = (self.n_fft - self.hop) // 2
+            padded = F.pad(wav.float().unsqueeze(1), (edge, edge), mode="reflect").squeeze(1)
+            stft = torch.stft(
+                padded,
+                self.n_fft,
+                self.hop,
+                len(self.window),
+                window=self.window,
+                center=False,
+                return_complex=True,
+            )
+            magnitude = (stft.real.square() + stft.imag.square() + self.power_floor).sqrt()
+            return (self.bank.T @ magnitude).clamp(min=self.FLOOR).log()
 
 
 class SpectralLoss(nn.Module):

@@ -175,7 +175,10 @@ class CodecTask(Task):
             with torch.no_grad():
                 real = discriminators(wav)
             outputs = discriminators(generated)
-            figures |= {"adversarial": generator_loss(outputs), "matching": feature_matching_loss(real, outputs)}
+            figures |= {
+                "adversarial": generator_loss(outputs, "hinge", "mean"),
+                "matching": feature_matching_loss(real, outputs, "mean", relative=True),
+            }
             total = total + rules.adversarial * figures["adversarial"] + rules.feature_matching * figures["matching"]
         return total, {name: value.detach() for name, value in figures.items()} | self.means.use(codes)
 
@@ -184,7 +187,7 @@ class CodecTask(Task):
     ) -> tuple[Tensor, Figures]:
         with torch.no_grad():
             generated = self.codec.decoder(self._vectors(batch, step))
-        return discriminator_loss(discriminators(batch["wav"]), discriminators(generated)), {}
+        return discriminator_loss(discriminators(batch["wav"]), discriminators(generated), "hinge", "mean"), {}
 
     def _quantized(self, batch: dict[str, Tensor], context: StepContext) -> tuple[Tensor, Tensor, Tensor]:
         """Return the decoder's input, the commitment loss, and the codes (none before quantisation starts)."""
