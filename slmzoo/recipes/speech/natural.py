@@ -1,15 +1,16 @@
 """A corpus of natural synthetic speech by many speakers; resumable.
 
 `python -m slmzoo.recipes.speech.natural --data DIR` writes `DIR/wavs/<split>/<speaker>/<id>.wav` (16 kHz, mono) and
-`DIR/text/<split>.tsv` (id, tab, sentence). Splits: train, of a wide vocabulary and of everyday sentences; dev, of other
-speakers and sentences, each of which two speakers say. What is there is not made again.
+`DIR/text/<split>.tsv` (id, tab, sentence). Splits: train, of a wide vocabulary and of everyday sentences; dev and test,
+of other speakers and sentences, each of which two speakers say. The reference voice, `joe`, speaks the first sentences
+of train, and dev and test too. What is there is not made again.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -20,17 +21,23 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.files import atomic
-from slmzoo.recipes.speech.everyday import MORE
+from slmzoo.recipes.speech import joe
+from slmzoo.recipes.speech.everyday import MORE, PLAIN
 from slmzoo.recipes.speech.kokoro import Kokoro
-from slmzoo.recipes.speech.phonemes import phonemes
+from slmzoo.recipes.speech.phonemes import ipa, phonemes
 from slmzoo.recipes.speech.sentences import sentences
 from slmzoo.recipes.speech.speakers import Speaker, speaker
 from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 
-__all__ = ["Utterance", "make", "plan"]
+__all__ = ["REFERENCE", "Utterance", "make", "plan"]
+
+REFERENCE = "joe"
+"""The voice that the demo speaks with."""
 
 _RATE = 16_000
-_TRAIN_SPEAKERS, _DEV_SPEAKERS = 400, 20
+_TRAIN_SPEAKERS, _HELD_OUT_SPEAKERS = 400, 20
+_FASTEST, _SLOWEST = 0.87, 1.18
+"""Lengths of the reference voice's utterances relative to its own rate."""
 _GRAMMAR = 4
 """One sentence in so many is of the grammar, the others of a wide vocabulary."""
 
@@ -41,31 +48,40 @@ class Utterance:
 
     id: str
     split: str
-    speaker: Speaker
+    speaker: Speaker | None
+    """Synthetic speaker; None for the reference voice."""
     sentence: str
+    stretch: float = 1.0
+    """Length relative to the reference voice's own rate."""
 
     def path(self, data: Path) -> Path:
         """Its file in the corpus `data`."""
-        return data / "wavs" / self.split / self.speaker.name / f"{self.id}.wav"
+        name = REFERENCE if self.speaker is None else self.speaker.name
+        return data / "wavs" / self.split / name / f"{self.id}.wav"
 
 
-def plan(count: int, seed: int = 7) -> list[Utterance]:
-    """Return the first `count` utterances of the training set, and all of the held-out ones.
+def plan(count: int, reference_count: int = 0, seed: int = 7) -> list[Utterance]:
+    """Return the first utterances of the training set, and all held-out ones.
 
-    A smaller `count` gives a beginning of the same list.
+    `count`: utterances by many speakers. `reference_count`: utterances by the reference voice, of the same list of
+    sentences. Smaller numbers give a beginning of the same lists.
     """
     if count < 1:
         raise ValueError(must("count", "a number of utterances >= 1", count))
-    return [*_held_out(seed), *_training_set(count, seed)]
+    if reference_count < 0:
+        raise ValueError(must("reference_count", "a number of utterances >= 0", reference_count))
+    texts = list(_texts(max(count, reference_count), seed))
+    held_out = [*_held_out("dev", MORE, seed), *_held_out("test", PLAIN, seed)]
+    return [*held_out, *_reference(texts[:reference_count], seed), *_training_set(texts[:count], seed)]
 
 
-def make(data: str | Path, count: int, seed: int = 7, jobs: int = 1) -> None:
+def make(data: str | Path, count: int, reference_count: int = 0, seed: int = 7, jobs: int = 1) -> None:
     """Make what is missing of a corpus in `data`, in `jobs` processes of one thread each.
 
-    Raises ImportError without Kokoro's packages, RuntimeError without espeak-ng, OSError if the disk is full.
+    Raises ImportError without the voices' packages, RuntimeError without espeak-ng, OSError if the disk is full.
     """
-    data, wanted = Path(data), plan(count, seed)
-    for split in ("dev", "train"):
+    data, wanted = Path(data), plan(count, reference_count, seed)
+    for split in ("dev", "test", "train"):
         texts = {u.id: u.sentence for u in wanted if u.split == split}
         path = data / "text" / f"{split}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,44 +92,68 @@ def make(data: str | Path, count: int, seed: int = 7, jobs: int = 1) -> None:
             progress.update()
 
 
-def _training_set(count: int, seed: int) -> Iterator[Utterance]:
+def _texts(count: int, seed: int) -> Iterator[str]:
     wide, grammar = wide_sentences(count, seed), sentences("train", count, seed)
+    return (grammar[i] if i % _GRAMMAR == 0 else wide[i] for i in range(count))
+
+
+def _training_set(texts: Sequence[str], seed: int) -> Iterator[Utterance]:
     rng = random.Random(f"{seed} speakers")
-    for i in range(count):
+    for i, text in enumerate(texts):
         name = f"s{rng.randrange(_TRAIN_SPEAKERS):03d}"
-        text = grammar[i] if i % _GRAMMAR == 0 else wide[i]
         yield Utterance(id=f"train-{i:06d}", split="train", speaker=speaker(name, seed), sentence=text)
 
 
-def _held_out(seed: int) -> Iterator[Utterance]:
-    for i, text in enumerate(MORE):
+def _reference(texts: Sequence[str], seed: int) -> Iterator[Utterance]:
+    rng = random.Random(f"{seed} {REFERENCE}")
+    for i, text in enumerate(texts):
+        stretch = rng.uniform(_FASTEST, _SLOWEST)
+        yield Utterance(id=f"train-{i:06d}", split="train", speaker=None, sentence=text, stretch=stretch)
+
+
+def _held_out(split: str, texts: Sequence[str], seed: int) -> Iterator[Utterance]:
+    for i, text in enumerate(texts):
         for turn in range(2):
-            name = f"h{(2 * i + turn) % _DEV_SPEAKERS:03d}"
-            yield Utterance(id=f"dev-{i:03d}-{turn}", split="dev", speaker=speaker(name, seed), sentence=text)
+            name = f"h{(2 * i + turn) % _HELD_OUT_SPEAKERS:03d}"
+            yield Utterance(id=f"{split}-{i:03d}-{turn}", split=split, speaker=speaker(name, seed), sentence=text)
+        yield Utterance(id=f"{split}-{i:03d}", split=split, speaker=None, sentence=text)
 
 
 def _spoken(job: tuple[Utterance, Path]) -> None:
     utterance, path = job
-    wav = utterance.speaker.speak(_model(), phonemes(utterance.sentence), _RATE)
+    text = utterance.sentence
+    if utterance.speaker is None:
+        wav = audio.resample(_joe().speak(ipa(text) + text[-1], utterance.stretch), joe.SAMPLE_RATE, _RATE)
+    else:
+        wav = utterance.speaker.speak(_kokoro(), phonemes(text), _RATE)
     path.parent.mkdir(parents=True, exist_ok=True)
     audio.write(path, wav, _RATE)
 
 
 @cache
-def _model() -> Kokoro:
+def _kokoro() -> Kokoro:
     """The model of this process."""
     return Kokoro()
+
+
+@cache
+def _joe() -> joe.Joe:
+    """The model of this process."""
+    return joe.Joe()
 
 
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m slmzoo.recipes.speech.natural", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus")
-    parser.add_argument("--count", type=int, default=20_000, help="utterances to train on")
+    parser.add_argument("--count", type=int, default=7_000, help="training utterances by many speakers")
+    parser.add_argument(
+        "--reference-count", type=int, default=20_000, help="training utterances by the reference voice"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     args = parser.parse_args(argv)
-    make(args.data, args.count, args.seed, args.jobs)
+    make(args.data, args.count, args.reference_count, args.seed, args.jobs)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""English phonemes by espeak-ng, in the symbols of Kokoro's vocabulary."""
+"""English phonemes by espeak-ng, and in the symbols of Kokoro's vocabulary."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 
-__all__ = ["phonemes"]
+__all__ = ["ipa", "phonemes"]
 
 _MISSING = "The program `espeak-ng` was not found. Install it (Debian: `apt install espeak-ng`)."
 _SYMBOLS = (
@@ -32,8 +32,8 @@ _SYLLABIC = re.compile("(.)\u0329")
 """A syllabic consonant, which Kokoro writes with a schwa."""
 
 
-def phonemes(text: str) -> str:
-    """Phonemes of an English sentence, American, ended by a full stop.
+def ipa(text: str) -> str:
+    """Return the phonemes of a sentence in American English, in the International Phonetic Alphabet.
 
     Raises RuntimeError if espeak-ng is not installed or fails.
     """
@@ -44,7 +44,12 @@ def phonemes(text: str) -> str:
         raise RuntimeError(_MISSING) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"espeak-ng failed on {text!r}: {error.stderr.strip()}") from error
-    found = _SYLLABIC.sub(r"ə\1", " ".join(made.stdout.split()))
+    return " ".join(made.stdout.split())
+
+
+def phonemes(text: str) -> str:
+    """Return the phonemes of a sentence in Kokoro's symbols, ended by a full stop; raises as `ipa`."""
+    found = _SYLLABIC.sub(r"ə\1", ipa(text))
     for symbol, kokoro in _SYMBOLS:
         found = found.replace(symbol, kokoro)
     return f"{found}."

@@ -61,6 +61,12 @@ class EncoderAugmentOptions(EncoderDataOptions):
     """Largest gain."""
     noise: float = 0.3
     """Half the segments get white noise of up to this fraction of their RMS; the targets are those of clean speech."""
+    babble: float = 0.0
+    """Share of segments with another recording in the background, 3 to 20 dB below."""
+    rooms: float = 0.0
+    """Share of segments in a synthetic room, of 0.1 to 0.6 s of reverberation."""
+    channels: float = 0.0
+    """Share of segments through a random equaliser, one in three of them in a telephone band."""
     warp: float = 1.12
     """Largest factor by which a segment is sped up or slowed down, which moves pitch and formants like a change of
     speaker; 1 for never."""

