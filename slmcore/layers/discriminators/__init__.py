@@ -6,8 +6,10 @@ take such lists, of one discriminator or of several one after another.
 
 from slmcore.layers.discriminators.ensemble import PERIODS, WINDOWS, Discriminators
 from slmcore.layers.discriminators.losses import discriminator_loss, feature_matching_loss, generator_loss
+from slmcore.layers.discriminators.multi_frequency import MultiFrequencyDiscriminator
 from slmcore.layers.discriminators.multi_period import MultiPeriodDiscriminator
 from slmcore.layers.discriminators.multi_scale import MultiScaleDiscriminator
+from slmcore.layers.discriminators.multi_scale_stft import MultiScaleSTFTDiscriminator
 from slmcore.layers.discriminators.outputs import Discriminator, ScaleOutput
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "WINDOWS",
     "Discriminator",
     "Discriminators",
+    "MultiFrequencyDiscriminator",
     "MultiPeriodDiscriminator",
     "MultiScaleDiscriminator",
+    "MultiScaleSTFTDiscriminator",
     "ScaleOutput",
     "discriminator_loss",
     "feature_matching_loss",
