@@ -22,8 +22,9 @@ from speechtokenizer.published import config_beside, published
 
 __all__ = ["SpeechTokenizer", "load"]
 
-_SEGMENT_SECONDS = 10.0
-"""Longer audio passes the convolutions in segments."""
+_SEGMENT_SECONDS = 4.0
+"""Longer audio, and larger batches, pass the convolutions in segments: on a CPU they are a quarter faster if what lies
+between two of them stays in its caches."""
 
 
 class SpeechTokenizer(Saved):

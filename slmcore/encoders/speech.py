@@ -132,7 +132,7 @@ class SpeechEncoder(Saved):
         finally:
             for hook in hooks:
                 hook.remove()
-        return sum((state.float() for state in states[1:]), start=states[0].float()) / len(states)
+        return torch.stack(states).float().mean(0)
 
     def _prepared(self, wav: Tensor, sr: int) -> Tensor:
         needed = (self.config.field - 2 * self.padding) / self.sample_rate

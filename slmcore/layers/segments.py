@@ -14,14 +14,16 @@ __all__ = ["in_segments", "reach"]
 
 
 def in_segments(module: nn.Module, x: Tensor, taken: int, made: int, frames: int, margin: int | None = None) -> Tensor:
-    """Return `module(x)`, (B, ..., n), for x (B, into, T), computed `frames` frames at a time.
+    """Return `module(x)`, (B, ..., n), for x (B, into, T), computed `frames` frames at a time, all items counted.
 
     A frame is `taken` samples of x and `made` samples of the result, n = ceil(T / taken) * made. `margin`: frames that
     segments overlap by on either side; None for a chain of convolutions, whose reach is known.
     """
     total = -(-x.shape[-1] // taken)
     if total <= frames:
-        return module(x)
+        return torch.cat([module(items) for items in x.split(max(1, frames // max(1, total)))])
+    if len(x) > 1:
+        return torch.cat([in_segments(module, item, taken, made, frames, margin) for item in x.split(1)])
     margin = reach(module.modules(), taken) if margin is None else margin
     parts = []
     for first in range(0, total, frames):

@@ -26,10 +26,10 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 @settings(max_examples=40, deadline=None)
-@given(config=seanets, frames=st.integers(1, 30), samples=st.integers(1, 400))
-def test_segments_give_what_the_whole_gives(config: SEANetConfig, frames: int, samples: int):
+@given(config=seanets, frames=st.integers(1, 30), samples=st.integers(1, 400), items=st.integers(1, 5))
+def test_segments_give_what_the_whole_gives(config: SEANetConfig, frames: int, samples: int, items: int):
     encoder, decoder = SEANetEncoder(config).double(), SEANetDecoder(config).double()
-    wav = noise(2, samples)
+    wav = noise(items, samples)
     latents = encoder(wav)
     assert torch.allclose(encoder.in_segments(wav, frames), latents, atol=1e-10)
     assert torch.allclose(decoder.in_segments(latents, frames), decoder(latents), atol=1e-10)
@@ -45,6 +45,19 @@ def test_no_convolution_sees_more_than_a_segment_and_its_reach():
     decoder.in_segments(encoder.in_segments(noise(1, 320 * 300).float(), 50), 50)
     assert len(seen) == 12
     assert max(seen) == 50 + 2 * max(margins)
+
+
+@pytest.mark.parametrize(("items", "frames", "calls"), [(4, 50, 2), (5, 60, 5), (3, 33, 1), (7, 30, 3)])
+def test_a_batch_counts_with_all_its_items(items: int, frames: int, calls: int):
+    config = SEANetConfig(strides=(2, 4), n_filters=2, dimension=4, lstm_layers=1)
+    encoder, seen, recurrent = SEANetEncoder(config), [], []
+    encoder.model[0].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    encoder.model[-3].register_forward_hook(lambda module, inputs, output: recurrent.append(output.shape))
+    encoder.in_segments(noise(items, 8 * frames).float(), 100)
+    assert len(seen) == calls
+    assert max(shape[0] * shape[-1] for shape in seen) <= 8 * 100
+    assert sum(shape[0] for shape in seen) == items
+    assert [shape[0] for shape in recurrent] == [items]
 
 
 @pytest.mark.parametrize("stride", [1, 3])
