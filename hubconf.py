@@ -35,6 +35,7 @@ if _typing.TYPE_CHECKING:
     from gslm.waveglow import WaveGlow
     from mistral_ulm import PhonemeTokenizer, UnitLM, UnitTokenizer
     from slmzoo.pipeline import Pipeline
+    from slmzoo.text_to_speech import USLMSpeech
     from soundstream import SoundStream
     from speechtokenizer import SpeechTokenizer
     from twist import MHuBERT, TwistLM, UnitVocoder
@@ -91,6 +92,7 @@ from slmzoo.signatures import LoaderOptions as _LoaderOptions  # noqa: E402
 from slmzoo.signatures import PhonemeOptions as _PhonemeOptions  # noqa: E402
 from slmzoo.signatures import PipelineOptions as _PipelineOptions  # noqa: E402
 from slmzoo.signatures import TacotronOptions as _TacotronOptions  # noqa: E402
+from slmzoo.signatures import USLMOptions as _USLMOptions  # noqa: E402
 from slmzoo.signatures import VocoderOptions as _VocoderOptions  # noqa: E402
 from slmzoo.signatures import written_out as _written_out  # noqa: E402
 
@@ -277,6 +279,24 @@ def speechtokenizer(variant: str | None = None, **options: Unpack[_LoaderOptions
     from slmzoo.systems import speechtokenizer as system
 
     return system.codec(variant, **{"zoo": "speechtokenizer", **options})
+
+
+@_written_out(_USLMOptions, zoo="speechtokenizer")
+def uslm(variant: str | None = None, **options: Unpack[_USLMOptions]) -> USLMSpeech:
+    """USLM, zero-shot text to speech over SpeechTokenizer's codes (Zhang et al. 2023, arXiv 2308.16692).
+
+    Returns `tts`: `tts.say("Text to speak.", wav, sr, prompt_text="what the prompt says", seed=0)` gives a list with a
+    `Speech` in the voice of wav (1, samples), a prompt of about 3 s; `tts.uslm.generate` takes ids of phones and
+    `Codes`. Phones are made by espeak-ng: `pip install 'slmzoo[phonemes]'`. `variant` names the codec, "hubert_avg".
+    With `checkpoint=` also give `symbols=`, the published table of its phones, unless it lies beside the checkpoint;
+    `codec_checkpoint=` is a file in place of the zoo's codec.
+    Options: zoo, checkpoint, symbols, codec_checkpoint, map_location, progress, registry.
+
+    Example: `torch.hub.load("slmzoo/slmzoo", "uslm").say("Good morning.", wav, sr)[0].wav`
+    """
+    from slmzoo.systems import speechtokenizer as system
+
+    return system.uslm(variant, **{"zoo": "speechtokenizer", **options})
 
 
 @_written_out(_LoaderOptions, zoo="soundstream")

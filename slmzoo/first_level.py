@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from slmcore.errors import must
 from slmcore.units import OperatingPoint
 from slmzoo.sources import Choice, Source, check_size
 from slmzoo.systems.system import System
+from slmzoo.text_to_speech import USLMSpeech
+from slmzoo.text_to_speech import load as load_speech
 
 __all__ = ["FirstLevelEncoder", "quantizer_of", "system_of"]
 
@@ -87,4 +90,10 @@ def system_of(kind: str, load: Callable[..., Any]) -> System:
         model = codec(where, wanted)
         return quantizer_of(model, wanted, point(where)).to(where.map_location)
 
-    return System(name=kind, parts=(kind,), encoder=encoder, quantizer=quantizer, codec=codec)
+    def speech(where: Source, wanted: Choice) -> USLMSpeech:
+        # A checkpoint is that of the language model.
+        of_codec = where if where.checkpoint is None else replace(where, checkpoint=None)
+        return load_speech(lambda variant: load(variant, where=of_codec), kind, where, wanted.variant)
+
+    roles: dict[str, Any] = {"encoder": encoder, "quantizer": quantizer, "codec": codec, "text_to_speech": speech}
+    return System(name=kind, parts=(kind,), **roles)

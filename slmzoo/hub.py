@@ -9,7 +9,7 @@ import torch
 
 from slmcore.errors import must
 from slmcore.layers.int8 import Scheme
-from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, UnitLanguageModel
+from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, TextToSpeech, UnitLanguageModel
 from slmzoo import systems
 from slmzoo.pipeline import Pipeline
 from slmzoo.signatures import RoleOptions, SourceOptions, written_out
@@ -19,7 +19,17 @@ from slmzoo.systems.system import System
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Choice", "Source", "codec", "encoder", "language_model", "pipeline", "quantizer", "synthesizer"]
+__all__ = [
+    "Choice",
+    "Source",
+    "codec",
+    "encoder",
+    "language_model",
+    "pipeline",
+    "quantizer",
+    "synthesizer",
+    "text_to_speech",
+]
 
 
 @written_out(SourceOptions)
@@ -106,6 +116,12 @@ def synthesizer(**options: Unpack[RoleOptions]) -> Synthesizer:
 def codec(**options: Unpack[RoleOptions]) -> Codec:
     """Load the codec of a zoo; options are those of `Source` and `Choice`."""
     return _one("codec", **options)
+
+
+@written_out(RoleOptions)
+def text_to_speech(**options: Unpack[RoleOptions]) -> TextToSpeech:
+    """Load the text-to-speech model of a zoo, with its codec; options are those of `Source` and `Choice`."""
+    return _one("text_to_speech", **options)
 
 
 def _opened(source: Mapping[str, Any]) -> tuple[Source, System]:

@@ -172,6 +172,15 @@ KINDS = {
         ),
         Kind(name="log_mel", role="encoder", loader="gslm.log_mel:load"),
         Kind(
+            name="uslm",
+            role="acoustic model",
+            loader="speechtokenizer.uslm:load",
+            reader="speechtokenizer.uslm:read_published",
+            translator="speechtokenizer.uslm:published",
+            keys=frozenset({"model/nar_predict_layers.0.weight"}),
+        ),
+        Kind(name="uslm_symbols", role="tokenizer", loader="speechtokenizer.uslm:PhoneTokenizer.from_k2"),
+        Kind(
             name="wavlm",
             role="encoder",
             loader="wavlm_codebooks.wavlm:load",

@@ -20,6 +20,7 @@ __all__ = [
     "RoleOptions",
     "SourceOptions",
     "TacotronOptions",
+    "USLMOptions",
     "VocoderOptions",
     "written_out",
 ]
@@ -58,6 +59,13 @@ class VocoderOptions(LoaderOptions, total=False):
     """A unit vocoder with its config.json."""
 
     config: str | Path | None
+
+
+class USLMOptions(LoaderOptions, total=False):
+    """A USLM with its table of phones and its codec."""
+
+    symbols: str | Path | None
+    codec_checkpoint: str | Path | None
 
 
 class RoleOptions(LoaderOptions, total=False):

@@ -61,6 +61,7 @@ COMMANDS = {
         "speech:ConvertVoiceOptions",
         "speech.convert_voice:ConvertVoice",
     ),
+    "speak": Command(_SPEECH, "speak text in the voice of a recording", "speech:SpeakOptions", "speech.speak:Speak"),
     "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "files.listing:List"),
     "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "files.fetch:Fetch"),
     "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "files.verify:Verify"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import speechtokenizer
 from slmzoo.first_level import system_of
 from slmzoo.sources import Source
+from slmzoo.text_to_speech import USLMSpeech
+from slmzoo.text_to_speech import load as load_speech
 from speechtokenizer import SpeechTokenizer
 
-__all__ = ["SYSTEM", "codec"]
+__all__ = ["SYSTEM", "codec", "uslm"]
 
 _KIND = "speechtokenizer"
 
@@ -21,6 +25,19 @@ def codec(variant: str | None = None, **source: Any) -> SpeechTokenizer:
     # In a cache the neighbours of a file are other models'.
     beside = row is None or "://" not in row.url
     return speechtokenizer.load(where.path(row), beside=beside).to(where.map_location)
+
+
+def uslm(
+    variant: str | None = None,
+    *,
+    symbols: str | Path | None = None,
+    codec_checkpoint: str | Path | None = None,
+    **source: Any,
+) -> USLMSpeech:
+    """USLM with its phones and its codec; `symbols` and `codec_checkpoint` are files in place of the zoo's."""
+    where = Source.of(**source)
+    of_codec = replace(where, checkpoint=codec_checkpoint)
+    return load_speech(lambda name: codec(name, where=of_codec), _KIND, where, variant, symbols)
 
 
 SYSTEM = system_of(_KIND, codec)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, UnitLanguageModel
+from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, TextToSpeech, UnitLanguageModel
 from slmzoo.kinds import Kind
 from slmzoo.sources import Choice, Source
 
@@ -29,6 +29,8 @@ class System:
     language_model: Callable[[Source, Choice], UnitLanguageModel] | None = None
     synthesizer: Callable[[Source, Choice], Synthesizer] | None = None
     codec: Callable[[Source, Choice], Codec] | None = None
+    text_to_speech: Callable[[Source, Choice], TextToSpeech] | None = None
+    """Is no part of a pipeline: it is loaded alone, and brings its codec along."""
     composed: Callable[..., Synthesizer] | None = None
     """Makes the synthesiser of the models that its `models` names, when a saved pipeline is loaded."""
     parts: tuple[str, ...] | Callable[[Source, Choice], tuple[str, ...]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from speechtokenizer.uslm.config import USLMConfig
-from speechtokenizer.uslm.model import USLM, load
+from speechtokenizer.uslm.model import SYMBOLS, USLM, load, read_published
 from speechtokenizer.uslm.published import published
 from speechtokenizer.uslm.text import PhoneTokenizer
 
-__all__ = ["USLM", "PhoneTokenizer", "USLMConfig", "load", "published"]
+__all__ = ["SYMBOLS", "USLM", "PhoneTokenizer", "USLMConfig", "load", "published", "read_published"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from slmcore.errors import must
+from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.decoding import FREE, decode
@@ -19,8 +21,12 @@ from slmcore.units import Codes
 from speechtokenizer.uslm.config import USLMConfig
 from speechtokenizer.uslm.decoders import Autoregressive, NonAutoregressive, Spoken
 from speechtokenizer.uslm.published import published
+from speechtokenizer.uslm.text import PhoneTokenizer
 
-__all__ = ["USLM", "load"]
+__all__ = ["SYMBOLS", "USLM", "load", "read_published"]
+
+SYMBOLS = "unique_text_tokens.k2symbols"
+"""Name of the published symbol table beside the weights."""
 
 _CODES_PER_TEXT_ID = 16
 """Speech is cut off after this many frames for each text id."""
@@ -31,9 +37,11 @@ class USLM(Saved):
 
     kind = "uslm"
 
-    def __init__(self, config: USLMConfig) -> None:
+    def __init__(self, config: USLMConfig, tokenizer: PhoneTokenizer | None = None) -> None:
         super().__init__()
-        self.config = config
+        if tokenizer is not None and len(tokenizer) > config.text_size:
+            raise ValueError(must("tokenizer", f"of at most {config.text_size} ids", len(tokenizer)))
+        self.config, self.tokenizer = config, tokenizer
         self.ar = Autoregressive(config)
         self.nar = NonAutoregressive(config)
 
@@ -41,14 +49,25 @@ class USLM(Saved):
     def from_checkpoint(cls, checkpoint: Checkpoint) -> USLM:
         """Build the model that a checkpoint describes, in float32 and eval mode; CheckpointError if it does not fit."""
         config = USLMConfig.from_dict(checkpoint.config)
-        model = build(lambda: cls(config), checkpoint.state)
+        try:
+            tokenizer = None if checkpoint.tokenizer is None else PhoneTokenizer.from_dict(checkpoint.tokenizer)
+            model = build(lambda: cls(config, tokenizer), checkpoint.state)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
         model.nar.tie()
         return model
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, heads: int = 16, prefix_mode: int = 0) -> USLM:
+    def from_pretrained(
+        cls, path: str | Path, heads: int = 16, prefix_mode: int = 0, symbols: str | Path | None = None
+    ) -> USLM:
         """Load a published or saved model from its file or folder; see `load`."""
-        return load(path, heads, prefix_mode)
+        return load(path, heads, prefix_mode, symbols)
+
+    def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
+        """Return config, weights and the table of phones, to be written with `slmcore.files.checkpoint.save`."""
+        tokenizer = None if self.tokenizer is None else self.tokenizer.to_dict()
+        return replace(super().checkpoint(provenance), tokenizer=tokenizer)
 
     def forward(self, texts: Sequence[Tensor], codes: Sequence[Tensor], level: int) -> list[Tensor]:
         """Return the logits of a level for each utterance, teacher-forced.
@@ -58,6 +77,10 @@ class USLM(Saved):
         (T_i, codebook_size), those of its own codes.
         """
         return self._next(texts, codes) if level == 0 else self._filled(texts, codes, level)
+
+    def longest(self, text: Tensor) -> int:
+        """Return the number of frames at which speech of `text` (n,) is cut off."""
+        return _CODES_PER_TEXT_ID * len(text) + (not self.config.prepend_bos)
 
     @torch.no_grad()
     def generate(
@@ -91,9 +114,8 @@ class USLM(Saved):
     def _first_level(self, text: Tensor, prompt: Tensor, sampler: Sampler) -> Tensor:
         begin = [self.config.start] if self.config.prepend_bos else []
         ids = self.ar.ids(text, torch.cat([prompt.new_tensor(begin), prompt]))
-        limit = _CODES_PER_TEXT_ID * len(text) + (not begin)
         rule = _End(self.config.end, self.device)
-        (found,) = decode(Spoken(self.ar, len(text)), [ids], rule, sampler, limit)
+        (found,) = decode(Spoken(self.ar, len(text)), [ids], rule, sampler, self.longest(text))
         return found.tokens[:-1] if found.finished else found.tokens
 
     def _text_of_levels(self, text: Tensor, prompt_text_length: int | None) -> Tensor:
@@ -173,11 +195,21 @@ def _inside(lengths: Sequence[int]) -> Tensor:
     return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
 
 
-def load(path: str | Path, heads: int = 16, prefix_mode: int = 0) -> USLM:
+def load(path: str | Path, heads: int = 16, prefix_mode: int = 0, symbols: str | Path | None = None) -> USLM:
     """Load a published `{"model": ...}` or the project's `.safetensors`, from its file or folder.
 
     A published file shows neither its heads nor its prefix mode; the defaults are those of the published model.
+    `symbols`: the published symbol table, None for `unique_text_tokens.k2symbols` beside the weights, if it is there;
+    without one the model has no `tokenizer`. The project's files hold theirs.
     Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
     """
-    translate = partial(published, heads=heads, prefix_mode=prefix_mode)
-    return USLM.from_checkpoint(read(weights_file(path), "uslm", translate))
+    return USLM.from_checkpoint(read_published(weights_file(path), heads, prefix_mode, symbols))
+
+
+def read_published(path: Path, heads: int = 16, prefix_mode: int = 0, symbols: str | Path | None = None) -> Checkpoint:
+    """Read a published USLM with its symbol table as a checkpoint; arguments and errors as for `load`."""
+    found = read(path, "uslm", partial(published, heads=heads, prefix_mode=prefix_mode))
+    table = path.with_name(SYMBOLS) if symbols is None else Path(symbols)
+    if found.tokenizer is not None or (symbols is None and not table.is_file()):
+        return found
+    return replace(found, tokenizer=PhoneTokenizer.from_k2(table).to_dict())

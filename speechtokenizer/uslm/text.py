@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,11 +28,28 @@ def split(phonemized: str) -> list[str]:
 
 
 class PhoneTokenizer:
-    """Phones to ids: padding 0, begin 1, end 2, then the symbols in the order of their code points."""
+    """Phones to ids: padding 0, begin 1, end 2, then the symbols in the order of their code points.
 
-    def __init__(self, symbols: Iterable[str]) -> None:
-        self.symbols = (*_SPECIAL, *sorted(set(symbols)))
+    `language` is the espeak-ng voice of the phones.
+    """
+
+    def __init__(self, symbols: Iterable[str], language: str = "en-us") -> None:
+        self.symbols = (*_SPECIAL, *sorted(set(symbols) - set(_SPECIAL)))
+        self.language = language
         self._ids = {symbol: i for i, symbol in enumerate(self.symbols)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> PhoneTokenizer:
+        """Return the tokenizer that `to_dict` describes; ValueError for an object of another form."""
+        symbols, language = content.get("symbols"), content.get("language")
+        strings = isinstance(symbols, (list, tuple)) and all(isinstance(symbol, str) for symbol in symbols)
+        if not strings or not isinstance(language, str):
+            raise ValueError(must("tokenizer", "an object with lists of `symbols` and a `language`", content))
+        return cls(symbols or (), language)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return symbols and language as plain values, for a checkpoint."""
+        return {"symbols": list(self.symbols[len(_SPECIAL) :]), "language": self.language}
 
     @classmethod
     def from_k2(cls, path: str | Path) -> PhoneTokenizer:
@@ -46,6 +64,10 @@ class PhoneTokenizer:
                 raise ValueError(must(f"{path}, line {number},", "a symbol and a number", line))
             symbols.update(fields[:1])
         return cls(symbols)
+
+    def __len__(self) -> int:
+        """Number of ids."""
+        return len(self.symbols)
 
     def encode(self, tokens: Sequence[str]) -> Tensor:
         """Return the ids (n + 2,), int64, of n tokens between begin and end; ValueError names an unknown token."""

@@ -42,6 +42,7 @@ ENTRIES = {
     "mhubert_base_25hz",
     "twist_codebook",
     "twist_ulm",
+    "uslm",
     "unit_hifigan",
     "waveglow",
     "pipeline",
@@ -49,7 +50,7 @@ ENTRIES = {
     "soundstream",
 }
 
-ZOOS = {"speechtokenizer": "speechtokenizer", "soundstream": "soundstream"}
+ZOOS = {"speechtokenizer": "speechtokenizer", "uslm": "speechtokenizer", "soundstream": "soundstream"}
 ZOOS |= dict.fromkeys(("mhubert_base_25hz", "twist_codebook", "twist_ulm", "unit_hifigan"), "twist")
 ZOOS |= dict.fromkeys(("gslm_ulm", "gslm_tacotron", "gslm_codebook", "waveglow"), "gslm")
 ZOOS |= dict.fromkeys(("hubert_base", "wav2vec2_large", "cpc_big", "log_mel"), "gslm")

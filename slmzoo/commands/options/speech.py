@@ -18,7 +18,15 @@ from slmzoo.commands.options.common import (
     ZooOptions,
 )
 
-__all__ = ["ContinueOptions", "ConvertVoiceOptions", "ResynthOptions", "ScoreOptions", "SpeechOptions", "UnitsOptions"]
+__all__ = [
+    "ContinueOptions",
+    "ConvertVoiceOptions",
+    "ResynthOptions",
+    "ScoreOptions",
+    "SpeakOptions",
+    "SpeechOptions",
+    "UnitsOptions",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,3 +185,40 @@ class ConvertVoiceOptions(AudioOptions, ZooOptions, PrecisionOptions):
     """Recording of the voice to convert to; repeated or cut to the length of each input."""
     out: Path = field(default=Path("slmzoo-out"), metavar="DIR")
     """Folder for the wavs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakOptions(SeedOptions, ZooOptions, PrecisionOptions):
+    """Speak texts in the voice of a recording: zero-shot text to speech.
+
+    Phones are made by espeak-ng: pip install 'slmzoo[phonemes]'.
+
+    A JSON line holds: text, phones, prompt, wavs, wav_seconds, finished (whether the model ended the speech itself) and
+    clipped_samples (a value for each wav), sample_rate, zoo.
+    """
+
+    title: ClassVar[str] = "synthesis"
+    examples: ClassVar[tuple[str, ...]] = (
+        'slmzoo speak "Good morning." --prompt voice.wav --prompt-text "What the recording says."',
+    )
+
+    texts: list[str] = field(positional=True, nargs="+", metavar="TEXT")
+    """Texts to speak, each in recordings of its own."""
+    prompt: Path = field(metavar="AUDIO")
+    """Recording of the voice, about 3 s."""
+    prompt_text: str = ""
+    """Words of the recording; without them the model may repeat or skip words."""
+    zoo: str = "speechtokenizer"
+    """Zoo of the models, whose system must have text to speech."""
+    variant: str | None = None
+    """Which of the zoo's models, where it has several."""
+    num_samples: int = 1
+    """Recordings per text; sample i is that of --seed + i."""
+    temperature: float = 1.0
+    """Divisor of the logits of the first level; 0 is greedy."""
+    top_k: int | None = None
+    """Number of likeliest codes to draw from; all if left out."""
+    top_p: float = 1.0
+    """Probability mass of the codes to draw from."""
+    out: Path = field(default=Path("slmzoo-out"), metavar="DIR")
+    """Folder for the wavs, which are named after the texts."""

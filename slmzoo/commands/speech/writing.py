@@ -15,7 +15,7 @@ from slmzoo.commands.options.speech import SpeechOptions
 from slmzoo.commands.waiting import waiting
 from slmzoo.pipeline import Speech
 
-__all__ = ["SpeechCommand", "free_name", "lengths_of"]
+__all__ = ["SpeechCommand", "free_name", "lengths_of", "written"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,21 @@ class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
 
     def write(self, stem: str, spoken: list[Speech]) -> dict[str, Any]:
         """Write the wavs: their names, seconds, and what is to be known of each."""
-        names = [f"{stem}.wav"] if len(spoken) == 1 else [f"{stem}-{i + 1}.wav" for i in range(len(spoken))]
-        clipped = [audio.write(self.out / n, s.wav, s.sample_rate) for n, s in zip(names, spoken, strict=True)]
-        for name, speech in zip(names, spoken, strict=True):
-            _tell_length(self.out / name, speech)
-        return {
-            "wavs": [str(self.out / name) for name in names],
-            "wav_seconds": [round(speech.seconds, 3) for speech in spoken],
-            "finished": [speech.finished for speech in spoken],
-            "clipped_samples": clipped,
-        }
+        return written(self.out, stem, spoken)
+
+
+def written(out: Path, stem: str, spoken: list[Speech]) -> dict[str, Any]:
+    """Write wavs into a folder, named after `stem`: their names, seconds, and what is to be known of each."""
+    names = [f"{stem}.wav"] if len(spoken) == 1 else [f"{stem}-{i + 1}.wav" for i in range(len(spoken))]
+    clipped = [audio.write(out / n, s.wav, s.sample_rate) for n, s in zip(names, spoken, strict=True)]
+    for name, speech in zip(names, spoken, strict=True):
+        _tell_length(out / name, speech)
+    return {
+        "wavs": [str(out / name) for name in names],
+        "wav_seconds": [round(speech.seconds, 3) for speech in spoken],
+        "finished": [speech.finished for speech in spoken],
+        "clipped_samples": clipped,
+    }
 
 
 def lengths_of(row: Mapping[str, Any]) -> str:
