@@ -1,4 +1,4 @@
-"""Like lengths side by side: batches of many sequences or wavs at little more than the cost of what is in them."""
+"""Batches of sequences or wavs of similar lengths, so that little is padding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["batches", "by_length"]
 
 
 def batches(lengths: Sequence[int], budget: float) -> Iterator[list[int]]:
-    """Indices of all items, shortest first, in batches that fill at most `budget` with padding, or of one item."""
+    """Yield the indices of all items, shortest first, in batches of at most `budget` with padding, or of one item."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and lengths[index] * (len(batch) + 1) > budget:
@@ -26,7 +26,7 @@ def batches(lengths: Sequence[int], budget: float) -> Iterator[list[int]]:
 def by_length(items: Sequence[Tensor], process: Callable[[Tensor], Tensor]) -> list[Tensor]:
     """Return what `process` gives for each item (..., T), stacked (n, ..., T) with those of the same length only.
 
-    For models to which padding would be audible: each item gets what it gets alone.
+    For models whose outputs would depend on padding.
     """
     lengths: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(items):

@@ -16,7 +16,7 @@ __all__ = ["as_int", "whole"]
 def as_int(value: Any) -> int | None:
     """Return `value` as int where it is a whole number of any type (numpy's and torch's scalars too), else None.
 
-    A bool counts as no number, a float as none even where it has no fraction.
+    Bools and floats, even integral ones, do not count.
     """
     if isinstance(value, bool) or (isinstance(value, Tensor) and (value.ndim or value.dtype == torch.bool)):
         return None
@@ -29,7 +29,7 @@ def as_int(value: Any) -> int | None:
 def whole(name: str, value: Any, least: int, requirement: str = "", remedy: str = "") -> int:
     """Return the argument `name` as int; a ValueError unless it is a whole number >= `least`.
 
-    `requirement`: the words for it in the message, where "a whole number >= least" is not all.
+    `requirement`: its wording in the message, if other than "a whole number >= least".
     """
     found = as_int(value)
     if found is None or found < least:

@@ -1,4 +1,4 @@
-"""Configs of models as dictionaries: what a checkpoint's metadata hold, and the config that they describe."""
+"""Configs of models as dictionaries, for the metadata of checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelConfig:
             cls.describes = describes
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name, configs among them as dictionaries; JSON holds it."""
+        """Return the fields by name, nested configs as dictionaries, ready for JSON."""
         return asdict(self)  # pyright: ignore[reportArgumentType]  # subclasses are dataclasses
 
     @classmethod
@@ -47,6 +47,6 @@ def _kinds(config: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nested(kind: Any, value: Any) -> Any:
-    """A dictionary as the config that its field holds; other values as they are."""
+    """Return a dictionary as the config class of its field; other values unchanged."""
     configs = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and is_dataclass(each)]
     return configs[0](**value) if configs and isinstance(value, Mapping) else value

@@ -20,7 +20,7 @@ def available() -> int:
 def usable(cores: int, limit: float | None) -> int:
     """Return how many of `cores` can be kept busy under a quota of `limit` cores (None: no quota), at least 1.
 
-    A quota of 1.5 cores counts as one: threads that wait for each other stand still while one of them is throttled.
+    A quota of 1.5 cores counts as one: threads that wait for each other stall while one of them is throttled.
     """
     return cores if limit is None else max(1, min(cores, int(limit)))
 
@@ -45,7 +45,7 @@ def _quota_here() -> float | None:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the groups that limit this process's CPU time, each with all above it."""
+    """Return the folders of the control groups that limit this process's CPU time, each with all its parents."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -56,20 +56,20 @@ def _groups(root: Path) -> Iterator[Path]:
             mount = joined if joined.is_dir() else root / "sys/fs/cgroup/cpu"
         else:
             continue
-        # In a container the path may be the host's, of which only the end, mounted at the top, is seen.
+        # In a container the path may be the host's, of which only the end is visible, mounted at the top.
         group = PurePosixPath(path.strip("/"))
         inside = [] if ".." in group.parts else [group, *group.parents]
         yield from dict.fromkeys(mount / folder for folder in [*inside, PurePosixPath()])
 
 
 def _limit(folder: Path) -> float | None:
-    """Quota of one group in cores; None where it has none."""
+    """Return the quota of one group in cores; None if it has none."""
     runtime, _, period = _text(folder / "cpu.max").strip().partition(" ")
     if not runtime:
         runtime, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
     try:
         cores = int(runtime) / int(period)
-    except (ValueError, ZeroDivisionError):  # "max", or no such group here
+    except (ValueError, ZeroDivisionError):  # "max", or no such group
         return None
     return cores if cores > 0 else None
 

@@ -1,4 +1,4 @@
-"""One sentence for every wrong argument, and the exceptions that are the zoo's own."""
+"""Message of wrong arguments, and the zoo's own exceptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WITHOUT_NETWORK = (
     "fills a cache folder that can be copied here; SLMZOO_MIRROR names a folder or server that holds the files; "
     "SLMZOO_OFFLINE=1 tries no download."
 )
-"""Remedies for a download that cannot work."""
+"""Remedies where a download is impossible."""
 
 
 class CheckpointError(ValueError):
@@ -22,15 +22,15 @@ class FetchError(OSError):
 
 
 class DigestError(FetchError):
-    """A file whose SHA-256 is not the one it must have."""
+    """A file with a wrong SHA-256."""
 
 
 class OfflineError(FetchError):
-    """A file that is not here while the network must not be used (`SLMZOO_OFFLINE=1`)."""
+    """A file that is missing while the network is forbidden (`SLMZOO_OFFLINE=1`)."""
 
 
 def must(name: str, requirement: str, value: object, remedy: str = "") -> str:
-    """The message for a wrong argument: what it must be, what it is, and the remedy.
+    """Return the message for a wrong argument: the requirement, the value, and the remedy.
 
     >>> must("lmbda", "a number >= 0", -1, "Use 0 for nearest codes.")
     '`lmbda` must be a number >= 0, but is -1. Use 0 for nearest codes.'

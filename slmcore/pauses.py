@@ -15,14 +15,14 @@ __all__ = ["pauses", "stretches"]
 
 _HOP_SECONDS, _WINDOW_HOPS = 0.01, 2
 _LEVELS_OVER_SECONDS = 20.0
-"""Noise and speech are levels of a stretch of this length, so that a recording may change on its way."""
+"""Length of the stretches in which noise and speech levels are estimated, so that a recording may change over time."""
 _NOISE, _SPEECH = 0.1, 0.95
-"""Quantiles of the level in dB that are taken for the noise and for the speech."""
+"""Quantiles of the level in dB that estimate the noise and the speech."""
 _OVER_NOISE_DB, _UNDER_SPEECH_DB, _LEAST_UNDER_SPEECH_DB = 6.0, 35.0, 10.0
 _SHORTEST_PAUSE_SECONDS = 0.2
-"""Closures of stops are shorter."""
+"""Shortest pause; closures of stops are shorter."""
 _LONG_PAUSE_SECONDS, _KEPT_SECONDS = 1.0, 0.25
-"""A pause that parts stretches, and how much of it a stretch keeps."""
+"""Shortest pause between stretches, and how much of it a stretch keeps."""
 _SHORTEST_SEGMENT_SECONDS = 0.5
 _CANDIDATE_SECONDS = 0.1
 _IN_SPEECH, _LOUDEST, _UNUSUAL = 1000.0, 100.0, 100.0
@@ -100,7 +100,7 @@ def _level(wav: Tensor, hop: int) -> np.ndarray:
 
 
 def _cost(level: np.ndarray) -> np.ndarray:
-    """Return what a cut costs at each hop, from its level in dB."""
+    """Return the cost of a cut at each hop, from its level in dB."""
     clearance = _clearance(_quiet(level))
     loudness = (level - level.min()) / max(float(np.ptp(level)), 1e-6)
     return np.where(clearance > 0, 1 + 0.1 / np.maximum(clearance, _HOP_SECONDS), _IN_SPEECH + _LOUDEST * loudness)
@@ -139,10 +139,10 @@ def _cheapest_of_each(cost: np.ndarray, width: int) -> np.ndarray:
 
 
 def _fewest(places: np.ndarray, cost: np.ndarray, total: int, lengths: tuple[int, int, int]) -> list[int]:
-    """Return the places whose costs, with those of the segments between them, add up to least.
+    """Return the cuts of least total cost, their own and that of the segments between them.
 
-    The first segment begins at 0, the last ends at `total`: the shortest path through the places in their order.
-    `lengths`: the shortest, the usual and the longest segment, in samples.
+    The first segment begins at 0, the last ends at `total`: a shortest path through the candidate cuts. `lengths`: the
+    shortest, the usual and the longest segment, in samples.
     """
     shortest, usual, longest = lengths
     nodes = np.concatenate([[0], places, [total]])

@@ -1,8 +1,8 @@
 """Layouts of shards: units with durations, or codes of a codec, each with its columns and its metadata.
 
-A row is an utterance: id, then its units and durations (frames) or its codes (a list for each codebook), then samples
-and sample_rate (of the audio they were made from), speaker and chapter where known. Metadata of all rows of a shard:
-`frame_rate`, and `operating_point` (JSON) of units or `codebook_sizes` (JSON, one for each codebook) of codes.
+A row is an utterance: id, units and durations (frames) or codes (a list per codebook), samples and sample_rate of the
+audio, and speaker and chapter where known. Metadata of all rows of a shard: `frame_rate`, and `operating_point` (JSON)
+of units or `codebook_sizes` (JSON, one per codebook) of codes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["CODES", "LAYOUTS", "UNITS", "AnyRecord", "CodesRecord", "Layout", "R
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """The units of one utterance, and what is known of it."""
+    """Units of one utterance, with its metadata."""
 
     id: str
     """Name of the utterance, unique in its corpus."""
@@ -30,7 +30,7 @@ class Record:
     samples: int
     """Length of the audio, at `sample_rate`."""
     sample_rate: int
-    """Hz, of the audio as it was found."""
+    """Sample rate of the original audio, Hz."""
     speaker: str | None = None
     chapter: str | None = None
     """Longer recording that the utterance was cut from: a chapter, a talk, a file."""
@@ -38,7 +38,7 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class CodesRecord:
-    """The codes of one utterance under a codec, and what is known of it; fields are those of `Record`."""
+    """Codec codes of one utterance, with the metadata of `Record`."""
 
     id: str
     codes: Codes
@@ -57,20 +57,20 @@ class Layout(Protocol):
     format: str
     """Name and version, as an index states them."""
     holds: str
-    """Name of a row's content, for messages."""
+    """Name of a row's content in messages."""
     counted: str
     """Name of the quantity that an index counts."""
     known: tuple[str, str]
     """Metadata that every shard has."""
     alike: str
-    """In what the records of a shard agree, for messages."""
+    """Description, in messages, of the metadata that the records of a shard share."""
 
     def columns(self, pa: Any) -> dict[str, Any]:
         """Return the types of the columns that only this layout has."""
         ...
 
     def values(self, record: Any) -> dict[str, Any]:
-        """Return the values of these columns. Raises ValueError for a record that cannot be."""
+        """Return the values of these columns. Raises ValueError for an invalid record."""
         ...
 
     def facts(self, record: Any) -> dict[str, str]:
@@ -82,7 +82,7 @@ class Layout(Protocol):
         ...
 
     def records(self, batch: Any, metadata: Mapping[str, str]) -> Iterator[Any]:
-        """Return the records of rows that were read. Raises ValueError for rows that cannot be."""
+        """Return the records of rows. Raises ValueError for invalid rows."""
         ...
 
 
@@ -166,7 +166,7 @@ def _point(metadata: Mapping[str, str]) -> OperatingPoint | None:
 
 
 def _sizes(metadata: Mapping[str, str]) -> list[int]:
-    """Sizes of the codebooks. Raises ValueError for anything but equal ones, which `Codes` needs."""
+    """Return the sizes of the codebooks. Raises ValueError unless they are equal, as `Codes` requires."""
     sizes = json.loads(metadata["codebook_sizes"])
     if not isinstance(sizes, list) or not sizes or any(type(size) is not int or size != sizes[0] for size in sizes):
         raise ValueError(must("codebook_sizes", "a list with the size of each codebook, all equal", sizes))

@@ -1,8 +1,8 @@
-"""Units or codes of a corpus in Parquet shards: content, provenance, and an index of a folder of them.
+"""Parquet shards of the units or codes of a corpus: content, provenance, and an index of a folder.
 
-A row is an utterance, as `slmcore.shard_layouts` says; the schema's metadata says how all rows of a shard were made:
-the layout's own facts and whatever else the maker told (digests, dtype, version). Neither time nor machine enters a
-file: equal records give equal bytes.
+A row is an utterance (`slmcore.shard_layouts`). The schema's metadata is the provenance of all rows of a shard: that of
+the layout, and the writer's (digests, dtype, version). Neither time nor machine enters a file: equal records give equal
+bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ROWS_AT_ONCE = 1024
 
 
 def write(path: Place, records: Iterable[AnyRecord], provenance: Mapping[str, str]) -> None:
-    """Write one shard, which appears whole or not at all; `path` may be an fsspec URL. Arguments as of `to_bytes`."""
+    """Write one shard atomically; `path` may be an fsspec URL. Arguments as for `to_bytes`."""
     try:
         content = to_bytes(records, provenance)
     except ValueError as error:
@@ -48,12 +48,11 @@ def write(path: Place, records: Iterable[AnyRecord], provenance: Mapping[str, st
 
 
 def to_bytes(records: Iterable[AnyRecord], provenance: Mapping[str, str]) -> bytes:
-    """One shard as the bytes of a Parquet file.
+    """Return one shard as the bytes of a Parquet file.
 
-    `provenance` says how the records were made. Their `frame_rate`, and the `operating_point` of units or the
-    `codebook_sizes` of codes, are added from the records, or must be in it (as text, as `provenance` returns them)
-    where there is none. Raises ValueError for records that differ in these, an id that comes twice, and units that are
-    not below k.
+    `provenance` is that of the records. Their `frame_rate`, and the `operating_point` of units or the `codebook_sizes`
+    of codes, are added from the records; without records it must hold them (as text, as `provenance` returns them).
+    Raises ValueError for records that differ in these, duplicate ids, and units that are not below k.
     """
     records = list(records)
     layout = _layout_of(records, provenance)
@@ -76,16 +75,16 @@ def to_bytes(records: Iterable[AnyRecord], provenance: Mapping[str, str]) -> byt
 
 
 def read(source: Place) -> Iterator[Record]:
-    """The units in a shard, or in a folder of shards in the order of its `index.json`.
+    """Read the units of a shard, or of a folder of shards in the order of its `index.json`.
 
-    Raises FileNotFoundError, or ValueError for a file that is damaged, is no shard of units, differs from the index, or
-    holds units that cannot be: durations of another number than the units, units not below k.
+    Raises FileNotFoundError, or ValueError for a file that is damaged, not a shard of units, different from the index,
+    or holds invalid units: not below k, or not as many as durations.
     """
     return _read(source, UNITS)
 
 
 def read_codes(source: Place) -> Iterator[CodesRecord]:
-    """The codes in a shard, or in a folder of shards, as `read` returns units; raises as it does."""
+    """Read the codes of a shard, or of a folder of shards. Raises as `read` does."""
     return _read(source, CODES)
 
 
@@ -113,18 +112,18 @@ def provenance(source: Place) -> dict[str, str]:
 
 
 def summary(shard: Place) -> tuple[int, dict[str, str]]:
-    """Number of records of a shard, and its provenance; only the end of the file is read. Raises as `read` does."""
+    """Return the number of records of a shard, and its provenance, from the end of the file. Raises as `read` does."""
     with places.open_file(shard) as file:
         parquet = _opened(file, shard)
         return parquet.metadata.num_rows, _provenance(parquet, shard, _layout_in(parquet, shard))
 
 
 def write_index(folder: Place, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Write `index.json` over all shards in `folder`, in the order of their names, and return what it holds.
+    """Write `index.json` of all shards in `folder`, in the order of their names, and return its content.
 
     `format`; `provenance`; `shards`, each with file, sha256, records, units (of codes: frames) and seconds; and
-    `records`, `units` or `frames`, and `seconds` of all; then what `more` holds. Raises ValueError if there is no
-    shard, if not all were made alike, or if an id comes twice.
+    `records`, `units` or `frames`, and `seconds` of all; then the entries of `more`. Raises ValueError without shards,
+    for shards of different provenance, and for duplicate ids.
     """
     files = [name for name in places.names(folder) if name.endswith(_SUFFIX) and not name.startswith(".")]
     if not files:
@@ -140,7 +139,7 @@ def write_index(folder: Place, more: Mapping[str, Any] | None = None) -> dict[st
 
 
 def read_index(folder: Place) -> dict[str, Any]:
-    """Read the index of `write_index`. FileNotFoundError without one, as while a corpus is being encoded."""
+    """Read the index of `write_index`. Raises FileNotFoundError without one, as before a corpus is complete."""
     path, formats = places.join(folder, INDEX), [layout.format for layout in LAYOUTS]
     if not places.exists(path):
         raise FileNotFoundError(f"{folder} has no {INDEX}: no units were written there, or not all of them yet.")
@@ -154,7 +153,7 @@ def read_index(folder: Place) -> dict[str, Any]:
 
 
 def _described(folder: Place, name: str, made: Mapping[str, str], shard_of: dict[str, str]) -> dict[str, Any]:
-    """The row of a shard in the index; its ids are added to those of the shards before it."""
+    """Return the index row of a shard, and add its ids to those of earlier shards."""
     place = places.join(folder, name)
     if provenance(place) != made:
         raise ValueError(f"{place} was made otherwise than the shards before it. Keep each making in its own folder.")
@@ -185,7 +184,7 @@ def _read_shard(path: Place, layout: Layout) -> Iterator[Any]:
 
 
 def _layout_of(records: list[AnyRecord], provenance: Mapping[str, str]) -> Layout:
-    """Layout of records; of none, as their provenance tells."""
+    """Return the layout of records; without any, the one that the provenance implies."""
     coded = isinstance(records[0], CodesRecord) if records else CODES.known[1] in provenance
     layout = CODES if coded else UNITS
     if any(isinstance(record, CodesRecord) != coded for record in records):
@@ -227,7 +226,7 @@ def _is_shard(source: Place) -> bool:
 
 
 def _opened(file: Any, path: Place, layout: Layout | None = None) -> Any:
-    """Open a shard, of `layout` if one is wanted. Raises ValueError for another file."""
+    """Open a shard, of `layout` if given. Raises ValueError for any other file."""
     _, pq = _arrow()
     try:
         parquet = pq.ParquetFile(file, page_checksum_verification=True)

@@ -1,8 +1,8 @@
-"""Number of CPU threads by the work there is: threads that wait for each other need a core each.
+"""Number of CPU threads by the amount of work: threads that wait for each other need a core each.
 
-A matrix product on several threads ends when the last of them has. Where another program holds one of the cores, each
-product waits for the scheduler's next turn, some milliseconds: little beside a batch's products, but ten times what the
-steps of a small decoder take. Those are computed by one thread.
+A matrix product on several threads ends when the last of them does. While another program occupies a core, each product
+waits some milliseconds for the scheduler: little for the products of a batch, but ten times the duration of a step of a
+small decoder. Those are computed by one thread.
 """
 
 from __future__ import annotations
@@ -34,36 +34,36 @@ __all__ = [
 ]
 
 _WIDE = 1 << 20
-"""Weights, 4 MB of them, that several threads read faster however few vectors they are multiplied with."""
+"""Weights (4 MB) that several threads read faster, however few vectors they are multiplied with."""
 LONG = 1 << 23
-"""Multiply-adds of a product that lasts some tenths of a millisecond, many times what threads need to meet."""
+"""Multiply-adds of a product of some tenths of a millisecond, many times the cost of synchronising threads."""
 _FOUND = torch.get_num_threads()
 
 
 def worth(rows: int, weights: int) -> bool:
     """Return whether products of `rows` vectors with a matrix of so many `weights` are worth several CPU threads.
 
-    The answer depends on the work alone, never on the machine, so that results do not either.
+    The answer depends on the work alone, not on the machine, so that results are reproducible.
     """
     return weights >= _WIDE or rows * weights >= LONG
 
 
 class Layered(Protocol):
-    """A module, as far as its layers are asked for."""
+    """Module, as far as its layers are needed."""
 
     def modules(self) -> Iterator[nn.Module]:
         """Yield itself and all modules inside."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Yield its parameters, which lie on one device."""
+        """Yield its parameters, all on one device."""
         ...
 
 
 def for_linears(module: Layered, rows: int) -> AbstractContextManager[None]:
     """Compute with the CPU threads that the linear layers of `module`, on average, are worth for `rows` vectors.
 
-    See `for_products`. Layers of int8 count as those they stand for.
+    See `for_products`. An int8 layer counts as the layer it replaces.
     """
     sizes = [getattr(m, "in_features", 0) * getattr(m, "out_features", 0) for m in module.modules()]
     linear = [size for size in sizes if size]
@@ -71,9 +71,9 @@ def for_linears(module: Layered, rows: int) -> AbstractContextManager[None]:
 
 
 def one_unless_worth(device: torch.device) -> AbstractContextManager[None]:
-    """Compute with one thread but for the products inside that are worth several, as `for_products` finds them.
+    """Compute with one thread, except for products inside that are worth several (`for_products`).
 
-    For programs that run a model file by file: reading, resampling and drawing are not worth several either.
+    For programs that run a model file by file: reading, resampling and plotting are not worth several either.
     """
     return for_products(device, 0, 0)
 
@@ -83,7 +83,7 @@ def for_products(device: torch.device, rows: int, weights: int) -> Iterator[None
     """Compute with the CPU threads that products of `rows` vectors with matrices of so many `weights` are worth.
 
     One thread for small products, otherwise as many as torch has, up to the quota of a container. The number is
-    restored afterwards, in whatever order threads of a program enter and leave. What the user has set stays as it is
+    restored afterwards, in whatever order threads of a program enter and leave. A number set by the user is kept
     (`set_by_user`); on other devices nothing changes.
     """
     most = cores.available() if worth(rows, weights) else 1
@@ -97,14 +97,14 @@ def within_quota() -> AbstractContextManager[None]:
 
 
 def exactly_one() -> AbstractContextManager[None]:
-    """Compute with one CPU thread whatever the user or the work says: results do not depend on the number then."""
+    """Compute with one CPU thread in any case, so that results do not depend on the number."""
     return _Lowered(1, also_inside=True)
 
 
 def set_by_user() -> bool:
     """Return whether the number of threads is the user's: OMP_NUM_THREADS, MKL_NUM_THREADS or torch.set_num_threads.
 
-    A number that torch takes by itself on this machine counts as nobody's.
+    torch's own default on this machine does not count.
     """
     if os.environ.get("OMP_NUM_THREADS") or os.environ.get("MKL_NUM_THREADS"):
         return True
@@ -112,7 +112,7 @@ def set_by_user() -> bool:
 
 
 def _defaults() -> set[int]:
-    """Numbers of threads that torch begins with: all cores, or with MKL one for each pair that shares its units."""
+    """Return torch's default numbers of threads: one per core, or with MKL one per pair that shares its units."""
     if not sys.platform.startswith("linux"):
         return {_FOUND}
     return {cores.affinity(), _physical(frozenset(os.sched_getaffinity(0)))}
@@ -120,7 +120,7 @@ def _defaults() -> set[int]:
 
 @cache
 def _physical(logical: frozenset[int]) -> int:
-    """Number of cores behind those that the system schedules on, of which two may be one."""
+    """Return the number of physical cores."""
     places = (Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list") for core in logical)
     try:
         return len({place.read_text(encoding="utf-8") for place in places})
@@ -129,18 +129,18 @@ def _physical(logical: frozenset[int]) -> int:
 
 
 class _Own(threading.local):
-    """Contexts that each thread of the program has entered."""
+    """Contexts that each thread of the program is in."""
 
     depth = 0
     most = sys.maxsize
 
 
 class _Lowered(AbstractContextManager[None]):
-    """At most so many threads for a while; `also_inside`: whatever is entered within.
+    """Limit of the number of threads; `also_inside`: also within nested contexts.
 
     torch keeps one number for the process, from which each thread of the program takes its own when it first computes;
-    setting it changes both. A thread that comes while another one has lowered the number must not take that for its
-    own: the number from before the first one came is what all return to.
+    setting it changes both. A thread that enters while another has lowered the number must not adopt it: all return to
+    the number from before the first entered.
     """
 
     active = 0

@@ -1,4 +1,4 @@
-"""Discrete units of speech with their durations, the operating point that says how they were made, and codec codes."""
+"""Discrete units of speech with durations, their operating point, and codec codes."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class OperatingPoint:
     lmbda: float | None = None
     """Weight of the duration penalty, in squared feature units; 0 is nearest code."""
     num_neighbors: int | None = None
-    """How many of its nearest codes a frame may take; k is all of them."""
+    """Number of nearest codes to which a frame may be assigned; k is all of them."""
 
     def conflicts(self, other: OperatingPoint) -> list[str]:
-        """The fields that both sides know and do not agree on, as `name: mine != theirs`."""
+        """Return the fields on which both are known and disagree, as `name: mine != theirs`."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return [f"{name}: {a} != {b}" for name, a, b in pairs if a is not None and b is not None and a != b]
 
@@ -45,12 +45,12 @@ class OperatingPoint:
             raise ValueError(f"{what} do not belong together ({'; '.join(conflicts)}). {_remedy(conflicts)}")
 
     def to_json(self) -> str:
-        """The point as one line of JSON, for metadata."""
+        """Return the point as one line of JSON, for metadata."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> OperatingPoint:
-        """Read what `to_json` wrote; a ValueError if it is something else."""
+        """Parse the output of `to_json`; a ValueError for anything else."""
         values = json.loads(text)
         known = {f.name for f in fields(cls)}
         if not isinstance(values, dict) or not isinstance(values.get("zoo"), str) or set(values) - known:
@@ -70,9 +70,9 @@ def _remedy(conflicts: list[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """A sequence of units without repeats that a quantiser found, each with the number of frames it lasts.
+    """Deduplicated units of an utterance, each with its duration in frames.
 
-    `units`: int64 (n,); `durations`: int64 (n,), frames >= 1; `frame_rate`: frames a second.
+    `units`: int64 (n,); `durations`: int64 (n,), frames >= 1; `frame_rate`: frames per second.
     """
 
     units: Tensor
@@ -88,26 +88,26 @@ class Units:
                 raise ValueError(must(name, "an int64 tensor (n,)", shown))
         if self.units.shape != self.durations.shape:
             raise ValueError(must("durations", f"as long as units ({len(self.units)})", len(self.durations)))
-        # Values on a GPU are taken as they are: looking at them would wait for the device, once an utterance.
+        # Values on a GPU are not checked: that would wait for the device, once per utterance.
         if not self.units.is_cuda and len(self.units) and (int(self.units.min()) < 0 or int(self.durations.min()) < 1):
             raise ValueError("`units` must be >= 0 and `durations` >= 1 frame, but a smaller value was found.")
         if not self.frame_rate > 0:
-            raise ValueError(must("frame_rate", "a number of frames a second > 0", self.frame_rate))
+            raise ValueError(must("frame_rate", "a number of frames per second > 0", self.frame_rate))
 
     def __len__(self) -> int:
         return len(self.units)
 
     @property
     def seconds(self) -> float:
-        """Total duration of the units."""
+        """Total duration of the units, seconds."""
         return int(self.durations.sum()) / self.frame_rate
 
     def framewise(self) -> Tensor:
-        """One unit for each frame: int64 (durations.sum(),)."""
+        """Return one unit per frame: int64 (durations.sum(),)."""
         return torch.repeat_interleave(self.units, self.durations)
 
     def boundaries(self) -> Tensor:
-        """Start of each unit and the end of the last, in seconds: float64 (n + 1,)."""
+        """Return the start of each unit and the end of the last, in seconds: float64 (n + 1,)."""
         ends = self.durations.cumsum(0).double() / self.frame_rate
         return torch.cat([ends.new_zeros(1), ends])
 
@@ -115,14 +115,14 @@ class Units:
     def from_framewise(
         cls, framewise: Tensor, frame_rate: float, operating_point: OperatingPoint | None = None
     ) -> Units:
-        """Join repeats: framewise units (T,) to units and durations."""
+        """Deduplicate framewise units (T,) to units and durations."""
         units, durations = torch.unique_consecutive(framewise.long(), return_counts=True)
         return cls(units, durations, frame_rate, operating_point)
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """The codes of one utterance under a codec, one row for each codebook, the coarsest first.
+    """Codec codes of one utterance, one row per codebook, the coarsest first.
 
     `codes`: int64 (codebooks, frames); `frame_rate`: frames per second; `codebook_size`: codes in each codebook.
     """
@@ -162,7 +162,7 @@ class Codes:
         return self.num_codebooks * self.frame_rate * math.log2(self.codebook_size)
 
     def levels(self, number: int) -> Codes:
-        """The codes of the first `number` codebooks alone."""
+        """Return the codes of the first `number` codebooks."""
         if not 1 <= number <= self.num_codebooks:
             raise ValueError(must("number", f"from 1 to {self.num_codebooks} codebooks", number))
         return Codes(self.codes[:number], self.frame_rate, self.codebook_size)

@@ -1,4 +1,4 @@
-"""Audio: found, read, checked, resampled and written in this one place."""
+"""Finding, reading, checking, resampling and writing audio."""
 
 from __future__ import annotations
 

@@ -30,12 +30,13 @@ SHORTEST_SECONDS = 0.02
 
 _SILENCE = 1e-4
 _CANCELLED = 0.02
-"""Peak of the mean, relative to a lone channel's, below which channels cancel: -34 dB."""
+"""Peak of the mean of the channels, relative to what one channel alone would leave in it, below which they cancel: -34
+dB."""
 _QUIET = 0.01
-"""With the demo, a peak of -40 dB of full scale gives 40 to 80 % of the frames another unit, -50 dB collapses them."""
+"""With the demo, a peak of -40 dBFS changes the units of 40 to 80 % of the frames; -50 dBFS collapses them."""
 _OFFSET, _OFFSET_OF_RMS, _OFFSET_SECONDS = 0.01, 0.1, 0.5
-"""With the demo, a DC offset of 0.01 gives 28 % of the frames another unit, and one of a tenth of the RMS a third; the
-mean of less than half a second may differ from zero by the speech itself."""
+"""With the demo, a DC offset of 0.01 changes the units of 28 % of the frames, one of a tenth of the RMS those of a
+third. Below half a second the speech itself may have a mean other than zero."""
 _COSTS = "which changes or collapses its units."
 _MOST_WARNINGS = 20
 
@@ -46,15 +47,15 @@ _warnings: Counter[str] = Counter()
 def check(wav: Tensor, sr: int, name: str = "wav", shortest: float = SHORTEST_SECONDS) -> None:
     """Raise a ValueError unless `wav` is finite float audio (1, samples) of `shortest` seconds and `sr` a rate in Hz.
 
-    `name`: what the message calls the wav, e.g. the file that it came from. Whole numbers of any type are rates, such
-    as `np.int64(16000)` and 16000.0.
+    `name`: the wav's name in messages, e.g. its file. A rate may be a whole number of any type, such as
+    `np.int64(16000)` or 16000.0.
     """
     rate = whole_rate(sr)
     if not isinstance(wav, Tensor) or not wav.is_floating_point():
         raise ValueError(must(name, "a float tensor (1, samples)", shown(wav), conversion(wav)))
     if wav.ndim != 2 or wav.shape[0] != 1:
         raise ValueError(must(name, "a float tensor (1, samples)", shown(wav), _reshaping(wav)))
-    # Rounded, since the product of a rate and a number of seconds is not always whole where it should be.
+    # Rounded: in floating point, a rate times seconds may miss the whole number that it should be.
     samples = math.ceil(round(shortest * rate, 6))
     if wav.shape[1] < samples:
         length = f"at least {samples} samples long ({1000 * shortest:.3g} ms at {rate} Hz)"
@@ -64,7 +65,7 @@ def check(wav: Tensor, sr: int, name: str = "wav", shortest: float = SHORTEST_SE
 
 
 def whole_rate(sr: Any) -> int:
-    """A sample rate in Hz as an int. Raises ValueError for what is no whole number > 0."""
+    """Return a sample rate in Hz as an int. Raises ValueError unless it is a whole number > 0."""
     try:
         rate = int(sr) if getattr(sr, "is_integer", bool)() else operator.index(sr)
     except TypeError:
@@ -85,7 +86,7 @@ def check_part(start: float, seconds: float | None) -> None:
 def mono(wav: Tensor, name: str = "wav") -> Tensor:
     """Average the channels: (channels, samples) to (1, samples).
 
-    Raises ValueError for another shape, and for channels in antiphase, whose mean is silent while they are not.
+    Raises ValueError for another shape, and for channels in antiphase, which are audible although their mean is silent.
     """
     if not isinstance(wav, Tensor) or wav.ndim != 2:
         remedy = conversion(wav) if not isinstance(wav, Tensor) else _reshaping(wav)
@@ -108,8 +109,8 @@ def is_silent(wav: Tensor) -> bool:
 def check_audible(wav: Tensor, name: str, sr: int | None = None) -> None:
     """Raise a ValueError that names the audio if it is silent; warn of a DC offset and of a very low level.
 
-    Both collapse units; the audio is taken as it is, since the published encoders do. `wav`: (1, samples); `sr`: its
-    rate in Hz, by which the shortest wav with a meaningful mean is known (16 kHz if left out).
+    Both degrade the units, but the audio is not corrected, since the published encoders do not. `wav`: (1, samples);
+    `sr`: its rate in Hz (16 kHz if left out); the offset of wavs below half a second is not looked at.
     """
     if is_silent(wav):
         raise ValueError(f"{name} is silent: no sample is louder than -80 dB of full scale.")
@@ -125,7 +126,7 @@ def check_audible(wav: Tensor, name: str, sr: int | None = None) -> None:
 
 
 def _warn(kind: str, message: str) -> None:
-    """Log a warning; of one kind only so many, since whole corpora share an offset or a level."""
+    """Log a warning, but only the first few of each kind: a whole corpus may share an offset or a level."""
     _warnings[kind] += 1
     if _warnings[kind] <= _MOST_WARNINGS:
         more = " Further warnings of this kind are left out." if _warnings[kind] == _MOST_WARNINGS else ""
@@ -133,7 +134,7 @@ def _warn(kind: str, message: str) -> None:
 
 
 def shown(wav: object) -> str:
-    """Return the words for a wav in messages: its type and shape."""
+    """Describe a wav for a message: its type and shape."""
     if isinstance(wav, Tensor):
         return f"a {str(wav.dtype).removeprefix('torch.')} tensor {tuple(wav.shape)}"
     if hasattr(wav, "__array__"):
@@ -142,7 +143,7 @@ def shown(wav: object) -> str:
 
 
 def conversion(wav: object) -> str:
-    """Return the remedy for audio that is no float tensor."""
+    """Return the remedy for audio that is not a float tensor."""
     if isinstance(wav, Tensor):
         return "Divide 16-bit integers by 32768: `wav.float() / 32768`."
     made = "torch.from_numpy(wav).float()"

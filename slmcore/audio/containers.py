@@ -1,6 +1,7 @@
 """Completeness of audio files by their headers: wav, aiff, au, w64, sphere and ogg.
 
-libsndfile reads part of a file without a word. Chunks: IFF, RIFF, and EBU Tech 3306 for RF64; pages: RFC 3533.
+libsndfile reads the beginning of a truncated file without an error. Chunks: IFF, RIFF, and EBU Tech 3306 for RF64;
+pages: RFC 3533.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import BinaryIO
 __all__ = ["Extent", "extent", "is_ogg", "ogg_is_whole", "with_size"]
 
 _UNKNOWN = 0x7FFFF000, 0xFFFFF000
-"""Sizes of streams, which end with the file: from here to the largest number of 31 and of 32 bits."""
+"""Sizes declared by recorders that cannot seek back: from these to the largest 31-bit and 32-bit numbers. The audio
+then ends with the file."""
 _UNKNOWN_SPAN = 0x1000
 _OGG_TAIL = 1 << 17
 """More than two of the largest pages."""
@@ -31,7 +33,7 @@ class Extent:
     declared: int
     """Bytes that the header states."""
     present: int
-    """Bytes behind `start`, those after the audio included."""
+    """Bytes from `start` to the end of the file, whatever follows the audio included."""
     is_open: bool = False
     """Whether the size was never written, as by a stream or a crashed recorder: all that follows is audio."""
 
@@ -42,7 +44,7 @@ class Extent:
 
 
 def extent(file: BinaryIO) -> Extent | None:
-    """The extent of the audio in an open file; None for formats that do not tell it so."""
+    """Return the extent of the audio in an open file; None for formats that do not declare it in bytes."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(_W64_HEADER + 8)
@@ -79,14 +81,14 @@ def ogg_is_whole(file: BinaryIO) -> bool:
 
 
 def with_size(content: bytes, found: Extent) -> bytes:
-    """A wav with the size of its audio written into the header, as its recorder would have done at the end."""
+    """Return a wav with the size of its audio in the header, where its recorder never wrote it."""
     order = "big" if content[:4] == b"RIFX" else "little"
     riff, data = ((size).to_bytes(4, order) for size in (len(content) - 8, found.present))
     return content[:4] + riff + content[8 : found.start - 4] + data + content[found.start :]
 
 
 def _of_chunks(file: BinaryIO, size: int, wanted: bytes, order: str) -> Extent | None:
-    """The extent of the first chunk of that name; in RF64 its size stands in `ds64`."""
+    """Return the extent of the first chunk of that name; RF64 declares its size in `ds64`."""
     place, large = 12, None
     while place + 8 <= size:
         name, declared = _chunk(file, place, order)
@@ -109,7 +111,7 @@ def _chunk(file: BinaryIO, place: int, order: str) -> tuple[bytes, int]:
 
 
 def _is_chunks(file: BinaryIO, place: int, size: int, order: str) -> bool:
-    """Whether chunks with names of letters fill a file from `place` to its end."""
+    """Whether chunks with plausible names fill a file from `place` to its end."""
     while place + 8 <= size:
         name, declared = _chunk(file, place, order)
         if not (name.isascii() and name.decode("ascii").isprintable()):
@@ -119,7 +121,7 @@ def _is_chunks(file: BinaryIO, place: int, size: int, order: str) -> bool:
 
 
 def _of_sphere(file: BinaryIO, size: int) -> Extent | None:
-    """NIST SPHERE: a header of text; compressed ones are another library's."""
+    """Return the extent of NIST SPHERE audio by its text header; None for compressed files."""
     file.seek(0)
     header = file.read(1024)
     told = {name.decode(): int(value) for name, value in _SPHERE_SIZES.findall(header)}

@@ -20,7 +20,7 @@ INSTALL = "install ffmpeg (Debian: `apt install ffmpeg`, macOS: `brew install ff
 _TOLD_LENGTH = {"mov", "matroska", "asf", "caf", "nistsphere", "wav", "w64", "aiff", "au", "flac", "ape", "wv", "tta"}
 """Formats whose header states their length; for others, such as ADTS, ffprobe estimates it from the bit rate."""
 _TOLERANCE_SECONDS = 0.1
-"""Priming and padding of codecs, which decoders drop or keep."""
+"""Tolerance in seconds for the priming and padding of codecs, which some decoders drop and others keep."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,9 @@ def installed() -> bool:
 def decode(path: Path, name: str, least: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
     """The first audio stream of a file at its own rate: float32 (samples, channels) and the rate in Hz.
 
-    Nothing but the file is read, and nothing from a network. `name` stands for the file in messages; `least`: seconds
-    that the file lasts at least, where they are known, in place of ffmpeg's own complaints. Raises ValueError with
-    ffmpeg's reason for what is no audio, is damaged, or is shorter than its header says.
+    Only the file is read, never a network. `name` stands for the file in messages; `least`: known minimum duration in
+    seconds, which replaces ffmpeg's own complaints. Raises ValueError with ffmpeg's reason if the file is not audio, is
+    damaged, or is shorter than its header says.
     """
     stream, container = _probed(path)
     rate, channels = int(stream.get("sample_rate", 0)), int(stream.get("channels", 0))
@@ -72,7 +72,7 @@ def _probed(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _seconds(stream: dict[str, Any], container: dict[str, Any]) -> float:
-    """Length of the audio by its header; 0 where that does not state it."""
+    """Duration stated by the header, seconds; 0 if it states none."""
     if not _TOLD_LENGTH & set(str(container.get("format_name")).split(",")):
         return 0.0
     if "duration" in stream:
@@ -85,7 +85,7 @@ def _seconds(stream: dict[str, Any], container: dict[str, Any]) -> float:
 
 
 def _last_line(errors: bytes, path: Path) -> str:
-    """The last of ffmpeg's messages, without its prefixes."""
+    """Return ffmpeg's last message, without its prefixes."""
     lines = [line for line in errors.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].rpartition("] ")[2].removeprefix(f"file:{path}: ").rstrip(" .") if lines else ""
 

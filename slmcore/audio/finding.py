@@ -1,4 +1,4 @@
-"""Audio files that paths, folders and patterns name, and the files of folders that are left out."""
+"""Search for audio files by paths, folders and patterns, with an account of the files left out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXTENSIONS = (
     *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"),
     *(".au", ".caf", ".mp2", ".snd", ".sph", ".w64"),
 )
-"""Endings taken for audio in a folder, in lower case: libsndfile reads them."""
+"""Extensions of audio files in a folder, in lower case, that libsndfile reads."""
 FFMPEG_EXTENSIONS = (".3gp", ".aac", ".ac3", ".amr", ".ape", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".webm")
 FFMPEG_EXTENSIONS += (".wma", ".wv")
-"""Endings taken for audio as well where ffmpeg is installed."""
+"""Further extensions, read where ffmpeg is installed."""
 
 _STANDARD_INPUT = Path("/dev/stdin")
 
@@ -37,12 +37,12 @@ class Found:
     empty: list[str] = field(default_factory=list)
     """Folders that hold no audio."""
     left_out: Counter[str] = field(default_factory=Counter)
-    """Files of the folders that are not taken for audio, by their ending in lower case ("" without one)."""
+    """Numbers of files in the folders that are not audio, by extension in lower case ("" without one)."""
     problems: list[OSError] = field(default_factory=list)
-    """One for each source that names nothing, folder that cannot be listed, and dead link; each names its path."""
+    """Errors that name their paths: sources that match nothing, folders that cannot be listed, dead links."""
 
     def told_left_out(self) -> str:
-        """Return how many files of each kind were left out, with a remedy for audio; empty if none was."""
+        """Describe how many files of each kind were left out, with a remedy for audio; empty if none was."""
         kinds = [f"{count} {ending or 'without an ending'}" for ending, count in sorted(self.left_out.items())]
         if not kinds:
             return ""
@@ -53,10 +53,10 @@ class Found:
 
 
 def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The audio files that paths, folders (searched to the bottom) and glob patterns name, sorted, each once.
+    """Return the audio files that paths, folders (searched recursively) and glob patterns name, sorted, each once.
 
-    `search` says which files those are. Files left out are logged as a warning. Raises FileNotFoundError for a source
-    that names nothing and for a dead link, PermissionError for a folder that cannot be listed.
+    See `search` for the rules. Files left out are logged as a warning. Raises FileNotFoundError for a source that names
+    nothing and for a dead link, PermissionError for a folder that cannot be listed.
     """
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
     found = search(sources)
@@ -69,10 +69,10 @@ def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
 
 
 def search(sources: str | Path | Iterable[str | Path]) -> Found:
-    """Search paths, folders (to the bottom, linked ones too) and glob patterns for audio files.
+    """Search paths, folders (recursively, linked ones too) and glob patterns for audio files.
 
-    A file that is named itself is taken whatever its ending; `-` is the standard input. Two links to one file are two
-    utterances, while a path that two sources name is one. A folder that contains itself by a link is entered once.
+    A file named explicitly is taken whatever its extension; `-` is standard input. Two links to one file are two
+    utterances; one path named by two sources is one. A folder that contains itself through a link is entered once.
     Nothing is raised: problems are part of the outcome.
     """
     found = Found()
@@ -122,7 +122,7 @@ def _audio_in(folder: Path, left_out: dict[str, str], found: Found) -> Iterator[
 
 
 def _identity(file: Path) -> str:
-    """One text for all spellings of a path; `..` is undone only where no link gives it another meaning."""
+    """Normalise the spelling of a path; `..` is resolved only where no link gives it another meaning."""
     plain = Path(os.path.abspath(file))  # noqa: PTH100
     return str(plain if ".." not in file.parts or plain.resolve() == file.resolve() else file.absolute())
 

@@ -19,31 +19,31 @@ __all__ = ["UndecodedError", "decode", "told_length"]
 _UNKNOWN_FRAMES = 1 << 62
 _BLOCK = 1 << 20
 _TOLERATED_MPEG_FRAMES = 2
-"""Decoders drop the first frames of a stream, whose bits lie in frames before."""
+"""Frames at the start of a stream that decoders drop, because their bits lie in earlier frames."""
 _MPEG_RUN_UP = 10 * 1152
-"""Samples decoded before a part and dropped: its first frames need bits and overlap of up to ten frames before."""
+"""Samples decoded before a part and dropped: its first frames depend on up to ten frames before them."""
 _LOST_MPEG_FRAMES = 4
-"""Frames lost where two files were joined into one: those with a header, and those whose bits lie in the other."""
+"""Frames lost where two files were concatenated: headers, and frames whose bits lie in the other file."""
 
 logger = logging.getLogger(__name__)
 
 
 class UndecodedError(ValueError):
-    """A file that libsndfile does not read, or not to its end, though another decoder may."""
+    """File that libsndfile cannot read to its end, although another decoder may."""
 
     def __init__(self, reason: str, remedy: str, seconds: float | None = None) -> None:
         super().__init__(reason)
         self.remedy = remedy
         """Advice where there is no other decoder."""
         self.seconds = seconds
-        """Least length of the file, where it is known."""
+        """Minimum duration of the file, where known."""
 
 
 def decode(file: BinaryIO, name: str, start: float, seconds: float | None) -> tuple[npt.NDArray[np.float32], int]:
     """Read `seconds` (None: to the end) from `start` of an open file: float32 (samples, channels), and its rate in Hz.
 
-    A part that ends behind the file is shorter. Raises ValueError that names the file for one that is damaged or was
-    cut off, and for a start behind the end; UndecodedError for what another decoder may read.
+    A part that runs past the end of the file is shorter. Raises a ValueError that names the file if it is damaged or
+    truncated, or if the part starts past its end; UndecodedError if another decoder may read it.
     """
     found = containers.extent(file)
     file = _with_size(file, found, name)
@@ -65,7 +65,7 @@ def decode(file: BinaryIO, name: str, start: float, seconds: float | None) -> tu
 
 
 def told_length(file: BinaryIO, name: str) -> tuple[int, int] | None:
-    """Samples of an open file and its rate in Hz; None where its header does not state them, or states them wrongly."""
+    """Return the samples of an open file and its rate in Hz; None if its header states none, or wrong ones."""
     try:
         found = containers.extent(file)
         with _opened(_with_size(file, found, name), name) as sound:
@@ -82,14 +82,14 @@ def told_length(file: BinaryIO, name: str) -> tuple[int, int] | None:
 
 
 class _Forward(soundfile.SoundFile):
-    """A file without the seek after each block read, which fails where no length is known."""
+    """soundfile without its seek after each block, which fails where the length is unknown."""
 
     def seekable(self) -> bool:
         return False
 
 
 def _with_size(file: BinaryIO, found: containers.Extent | None, name: str) -> BinaryIO:
-    """The file itself; or, of a wav whose recorder died before it wrote the size, all that is there."""
+    """Return the file itself, or all the audio of a wav whose recorder crashed before it wrote the size."""
     if found is None or not found.is_open or found.declared:
         return file
     logger.warning("%s: its header says 0 bytes of audio, as after a crash of the recorder; all of it is read.", name)
@@ -113,7 +113,7 @@ def _opened(file: BinaryIO, name: str) -> Iterator[_Forward]:
 
 
 def _read(sound: _Forward, name: str, first: int, count: int) -> npt.NDArray[np.float32]:
-    """Read `count` samples (n, channels) from `first`, fewer where the file ends; all, in blocks, of unknown length."""
+    """Read `count` samples (n, channels) from `first`, fewer at the end of the file; in blocks if that is unknown."""
     try:
         if first:
             before = min(first, _MPEG_RUN_UP) if sound.format == "MP3" else 0
@@ -136,7 +136,7 @@ def _block(sound: _Forward, count: int) -> npt.NDArray[np.float32]:
 def _check_whole(
     file: BinaryIO, name: str, sound: _Forward, found: containers.Extent | None, read: int, told: int
 ) -> None:
-    """Raise a ValueError if a file was cut off: of `told` samples `read` are there, or its container lacks bytes."""
+    """Raise a ValueError if a file was truncated: `read` of `told` samples are there, or its container lacks bytes."""
     guessed = sound.subtype.startswith("MPEG")
     missing = 0.0 if guessed else max(0, told - read) / sound.samplerate
     if found is not None and not found.is_open:
@@ -148,7 +148,7 @@ def _check_whole(
 
 
 def _check_mpeg(found: mpeg.Mpeg | None, name: str, read: int, told: int) -> None:
-    """Raise a ValueError if an mp3 was cut off, an UndecodedError if libsndfile's guess of its length is too short."""
+    """Raise a ValueError if an mp3 was truncated, an UndecodedError if libsndfile underestimated its length."""
     if found is None:
         return
     if found.is_truncated:
@@ -164,13 +164,13 @@ def _check_mpeg(found: mpeg.Mpeg | None, name: str, read: int, told: int) -> Non
 
 
 def _mpeg_length(found: mpeg.Mpeg, told: int) -> int:
-    """Samples of an mp3: by the encoder's header, without its delay, if that is right; else those of all frames."""
+    """Return the samples of an mp3: without the encoder's delay if its header is right, else those of all frames."""
     trusted = found.declared is not None and found.frames <= found.declared + 1
     return told if trusted else found.samples
 
 
 def _is_beginning(file: BinaryIO) -> bool:
-    """Whether a file that cannot be opened is the beginning of an ogg or mp3, which ffmpeg would take for all of it."""
+    """Raise a ValueError for the beginning of an ogg or mp3, which ffmpeg would take for a whole file."""
     if containers.is_ogg(file):
         return not containers.ogg_is_whole(file)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""Length of MPEG audio (mp3, mp2): its frames counted one by one, since no header need state it truly.
+"""Length of MPEG audio (mp3, mp2), by counting its frames: headers may be missing or wrong.
 
 Frame headers after ISO/IEC 11172-3 and 13818-3; the number of frames in a Xing, Info or VBRI header after LAME and FhG.
 """
@@ -33,24 +33,24 @@ class Mpeg:
     declared: int | None
     """Frames that the encoder's header states; None without one."""
     cut_off: bool
-    """Whether the last frame is not whole."""
+    """Whether the last frame is incomplete."""
     samples_per_frame: int
     rate: int
     """Samples per second."""
 
     @property
     def samples(self) -> int:
-        """Samples of the whole frames, encoder delay and padding included."""
+        """Samples of the complete frames, encoder delay and padding included."""
         return self.frames * self.samples_per_frame
 
     @property
     def missing(self) -> float:
-        """Seconds that the encoder's header states and the file does not hold."""
+        """Seconds that the encoder's header states but the file does not hold."""
         return max(0, (self.declared or 0) - self.frames) * self.samples_per_frame / self.rate
 
     @property
     def is_truncated(self) -> bool:
-        """Whether the file was cut off; one frame less than declared is none: some encoders count the header."""
+        """Whether the file was truncated; one frame fewer than declared is fine, as some encoders count the header."""
         lacking = 0 if self.declared is None else self.declared - self.frames
         return lacking > 1 or (self.cut_off and (self.declared is None or lacking > 0))
 
@@ -69,8 +69,8 @@ def counted(content: bytes) -> Mpeg | None:
 
 
 def _walk(content: bytes, start: int, kind: tuple[int, int, int]) -> tuple[int, bool]:
-    """Number of whole frames of one kind from `start`, tags between them skipped, and whether the last is cut off."""
-    second = content[start + 1] & 0xFE  # all but whether a checksum follows
+    """Count the complete frames of one kind from `start`, skipping tags; also whether the last is truncated."""
+    second = content[start + 1] & 0xFE  # everything except whether a checksum follows
     sizes = [_length(bytes([0xFF, second, third, 0]), 0) for third in range(256)]
     sizes = [size if third >> 2 & 3 == content[start + 2] >> 2 & 3 else 0 for third, size in enumerate(sizes)]
     frames, place, cut_off, last = 0, start, False, len(content) - 4
@@ -89,7 +89,7 @@ def _walk(content: bytes, start: int, kind: tuple[int, int, int]) -> tuple[int, 
 
 
 def _kind(content: bytes, place: int) -> tuple[int, int, int]:
-    """Version bits, layer and sample rate of the header at `place`; zeros where there is none."""
+    """Return version bits, layer and sample rate of the header at `place`; zeros if there is none."""
     if content[place] != 0xFF or content[place + 1] & 0xE0 != 0xE0:
         return 0, 0, 0
     version, layer, rate = content[place + 1] >> 3 & 3, 4 - (content[place + 1] >> 1 & 3), content[place + 2] >> 2 & 3
@@ -97,7 +97,7 @@ def _kind(content: bytes, place: int) -> tuple[int, int, int]:
 
 
 def _length(content: bytes, place: int) -> int:
-    """Bytes of the frame at `place`; 0 where there is none, or its bit rate is free or none."""
+    """Return the bytes of the frame at `place`; 0 if there is none, or its bit rate is free or invalid."""
     version, layer, rate = _kind(content, place)
     bits = content[place + 2] >> 4
     if not layer or bits in (0, 15):
@@ -111,7 +111,7 @@ def _length(content: bytes, place: int) -> int:
 
 
 def _next(content: bytes, place: int, kind: tuple[int, int, int] | None) -> int | None:
-    """The first frame from `place` on (of `kind`) that another of its kind follows, or the end of the file."""
+    """Return the first frame from `place` on (of `kind`) followed by another of its kind, or the end of the file."""
     while (place := content.find(b"\xff", place)) >= 0 and place + 4 <= len(content):
         size, found = _length(content, place), _kind(content, place)
         behind = place + size
@@ -135,7 +135,7 @@ def _behind_tags(content: bytes) -> int:
 
 
 def _declared(first: bytes) -> int | None:
-    """Frames that the encoder wrote into the first frame, which then holds no audio."""
+    """Return the number of frames that the encoder wrote into the first frame, which then holds no audio."""
     for name in (b"Xing", b"Info"):
         place = first.find(name, 4, 44)
         if place >= 0 and first[place + 7] & 1:

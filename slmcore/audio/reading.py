@@ -1,4 +1,4 @@
-"""Reading of audio files: as long as their header or stream says, or refused by name."""
+"""Reading of audio files in full; truncated ones are refused by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["decode", "is_empty", "length", "load", "read"]
 
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000
 _END_TOLERANCE_SECONDS = 0.025
-"""Tolerance on the end of a part: other tools round times, or took them before an mp3 was encoded."""
+"""Tolerance on the end of a part, seconds: times may be rounded, or measured before mp3 encoding."""
 
 
 def read(path: Place) -> tuple[Tensor, int]:
@@ -77,7 +77,7 @@ def load(path: Place) -> tuple[Tensor, int]:
 
 
 def length(path: Place) -> tuple[int, int]:
-    """Samples of a file and its rate in Hz, without reading it where its header tells them. Raises as `read`."""
+    """Return the samples of a file and its rate in Hz, from its header if possible. Raises as `read`."""
     from slmcore.audio import libsndfile
 
     with places.open_file(path) as file:
@@ -89,9 +89,9 @@ def length(path: Place) -> tuple[int, int]:
 
 
 def is_empty(path: Place) -> bool:
-    """Whether a file is a whole wav of length zero, as `write` makes it of empty speech.
+    """Whether a file is a complete wav of length zero, as `write` makes of empty speech.
 
-    A file that was cut off behind its header is none. Raises OSError as `read`.
+    A file truncated after its header is not. Raises OSError as `read`.
     """
     with places.open_file(path) as file:
         found = extent(file)
@@ -99,7 +99,7 @@ def is_empty(path: Place) -> bool:
 
 
 def _samples(file: BinaryIO, name: str, start: float, seconds: float | None) -> tuple[npt.NDArray[np.float32], int]:
-    """Samples (n, channels) of a part of an open file, and the rate of the file in Hz."""
+    """Read a part of an open file: samples (n, channels) and the rate in Hz."""
     from slmcore.audio import libsndfile
 
     try:
@@ -126,7 +126,7 @@ def _by_ffmpeg(
 
 @contextmanager
 def _on_disk(file: BinaryIO) -> Iterator[Path]:
-    """The path of an open file, or of a copy: ffmpeg must be able to seek."""
+    """Yield the path of an open file, or of a copy: ffmpeg must be able to seek."""
     if isinstance(file, io.BufferedReader) and isinstance(file.name, str) and Path(file.name).is_file():
         yield Path(file.name).absolute()
         return

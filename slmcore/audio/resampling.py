@@ -21,8 +21,8 @@ _WEIGHTS_AT_ONCE = 1 << 20
 def resample(wav: Tensor, sr: int, to: int) -> Tensor:
     """Bring a wav (..., samples) from `sr` to `to` Hz with torchaudio's default windowed sinc.
 
-    At pairs of rates with few phases torchaudio does it; at others, as 44101 and 16000 Hz, the same filter is
-    evaluated in blocks at each output sample, which takes longer but no more memory. No rate is approximated.
+    torchaudio resamples between rates with few phases. For others, such as 44101 and 16000 Hz, the same filter is
+    evaluated at each output sample, in blocks: slower, but in no more memory. No rate is approximated.
     """
     sr, to = whole_rate(sr), whole_rate(to)
     if sr == to:

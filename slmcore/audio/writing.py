@@ -1,4 +1,4 @@
-"""Writing of 16-bit wavs, which appear whole."""
+"""Atomic writing of 16-bit wavs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["write"]
 
 
 def write(path: str | Path, wav: Tensor, sr: int) -> int:
-    """Write a wav (channels, samples) or (samples,) as 16-bit PCM; the file appears only when it is whole.
+    """Write a wav (channels, samples) or (samples,) as 16-bit PCM; the file appears only when complete.
 
-    Returns how many samples were clipped to +-1. A wav of length zero is a valid file. Raises ValueError for what is
-    not finite float audio, OSError if the folder is missing or cannot be written.
+    Returns how many samples were clipped to +-1. A wav of length zero is a valid file. Raises ValueError unless the
+    audio is finite floats, OSError if the folder is missing or cannot be written.
     """
     import soundfile
 

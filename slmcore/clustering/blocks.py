@@ -1,4 +1,4 @@
-"""Vectors that need not fit in memory: blocks that are read again in each pass, their mean, and a sample of them."""
+"""Vectors that need not fit in memory: blocks read again in each pass, their mean, and a sample of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Blocks", "Summary", "Vectors", "summary"]
 Vectors = Tensor | Iterable[Tensor | np.ndarray]
 """Vectors (n, dim), or blocks of them (n_i, dim) that can be gone through more than once, e.g. memory-mapped arrays."""
 
-# Small enough for the distances of a block to stay in a CPU's cache; a GPU is busy with no less than this.
+# Distances of a block stay in a CPU's cache; a GPU needs at least this much to be busy.
 _CPU_ROWS, _GPU_ROWS = 2048, 1 << 16
 
 
@@ -54,11 +54,11 @@ class Summary:
     mean: Tensor
     """float32 (dim,)."""
     sample: Tensor
-    """Vectors drawn at random without repeats, or all where there are no more than wanted: float32 (m, dim)."""
+    """Random sample without replacement, or all if there are no more than wanted: float32 (m, dim)."""
 
 
 def summary(blocks: Blocks, wanted: int, generator: torch.Generator) -> Summary:
-    """Count, mean and `wanted` vectors of `blocks`. ValueError for no vectors, other widths, and NaN or inf."""
+    """Return count, mean and `wanted` sampled vectors. Raises ValueError for none, unequal widths, NaN or inf."""
     count, total, kept, keys = 0, None, [], []
     for piece in blocks:
         sums = piece.sum(0, dtype=torch.float64)
@@ -77,7 +77,7 @@ def summary(blocks: Blocks, wanted: int, generator: torch.Generator) -> Summary:
 
 
 def _lowest(kept: list[Tensor], keys: list[Tensor], wanted: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The vectors with the lowest random keys: a sample without repeats of all that were seen so far."""
+    """Reservoir sample: of the vectors seen so far, those with the lowest random keys."""
     rows, drawn = torch.cat(kept), torch.cat(keys)
     chosen = drawn.argsort()[:wanted].sort().values
     return [rows[chosen.to(rows.device)]], [drawn[chosen]]

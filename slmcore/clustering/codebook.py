@@ -1,4 +1,4 @@
-"""A codebook: the centres that features are quantised to."""
+"""Codebook: the code vectors that features are quantised to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Codebook(Savable):
     codes: Tensor
     """float32 (k, dim)."""
     operating_point: OperatingPoint | None = None
-    """Which encoder and layer the codes are for, as far as known."""
+    """Encoder and layer of the codes, as far as known."""
 
     def __post_init__(self) -> None:
         if self.codes.ndim != 2 or not self.codes.is_floating_point() or not len(self.codes):
@@ -50,7 +50,7 @@ class Codebook(Savable):
 
     @property
     def config(self) -> dict[str, int]:
-        """Sizes, as written to model files."""
+        """Config, as written to model files."""
         return {"k": self.k, "dim": self.dim}
 
     def assign(self, features: Tensor) -> Tensor:

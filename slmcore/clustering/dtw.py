@@ -18,9 +18,9 @@ def warp(costs: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     `costs`: float64 (X, Y) on the CPU, of every frame of n sequences, one after the other, to every frame of m others;
     `xs` (n,), `ys` (m,): their lengths, int64, all >= 1, with sums X and Y.
 
-    A path goes from the first frames to the last by steps (1, 1), (0, 1) and (1, 0). Its cost is divided by the number
-    of its pairs of frames. Where steps are equally cheap, going back, the diagonal is taken before y's and that before
-    x's, as the published scorers do. Compiled by numba where that is installed, with an equal result.
+    A path runs from the first frames to the last by steps (1, 1), (0, 1) and (1, 0); its cost is divided by its number
+    of frame pairs. Between equally cheap steps, in backtracking, the diagonal precedes y's and that x's, as in the
+    published scorers. Compiled by numba where installed, with an equal result.
     """
     out = torch.empty(len(xs), len(ys), dtype=torch.float64)
     _loop()(costs.contiguous(), _starts(xs), xs, _starts(ys), ys, out)
@@ -28,7 +28,7 @@ def warp(costs: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
 
 
 def by_torch(costs: Tensor, from_x: Tensor, xs: Tensor, from_y: Tensor, ys: Tensor, out: Tensor) -> None:
-    """Fill `out` (n, m) as `warp` says; all pairs take each step together."""
+    """Fill `out` (n, m) as `warp` defines it, all pairs in parallel."""
     rows: list[tuple[Tensor, Tensor]] = []
     for i in range(int(xs.max())):
         at_x = from_x + xs.sub(1).clamp(max=i)
@@ -49,7 +49,7 @@ def by_torch(costs: Tensor, from_x: Tensor, xs: Tensor, from_y: Tensor, ys: Tens
 
 
 def _best(*ways: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the cheapest predecessor of a pair of frames, the first of equals."""
+    """Return the cheapest predecessor of a pair of frames, the first in a tie."""
     total, steps = ways[0]
     for other, length in ways[1:]:
         cheaper = other < total
@@ -71,10 +71,10 @@ def _loop() -> Any:
 
 
 def align(x: Tensor, reference: Tensor) -> Tensor:
-    """For each frame of `x` (T, D) the frame of `reference` (S, D) that the cheapest path pairs it with: int64 (T,).
+    """Align each frame of `x` (T, D) to a frame of `reference` (S, D) by the cheapest path: int64 (T,).
 
-    The path runs from the first frames to the last by steps (1, 0), (0, 1) and (1, 1), its cost is the sum of the
-    Euclidean distances of the pairs. Of several partners the middle one is taken.
+    The path runs from the first frames to the last by steps (1, 0), (0, 1) and (1, 1), at the sum of the Euclidean
+    distances of its pairs. Of several frames aligned to one, the middle one is taken.
     """
     totals = _totals(x, reference)
     partners: list[list[int]] = [[] for _ in range(len(totals))]
@@ -88,7 +88,7 @@ def align(x: Tensor, reference: Tensor) -> Tensor:
 
 
 def total_cost(x: Tensor, reference: Tensor) -> float:
-    """Cost of the path that `align` follows."""
+    """Return the cost of the path of `align`."""
     return float(_totals(x, reference)[-1, -1])
 
 
@@ -100,7 +100,7 @@ def _totals(x: Tensor, reference: Tensor) -> np.ndarray:
     for t in range(1, len(costs)):
         above = totals[t - 1]
         entered = costs[t] + np.minimum(above, np.concatenate([[np.inf], above[:-1]]))
-        # Steps along the row add its costs: a running minimum, once their sum is taken away.
+        # Steps along the row add its costs: subtract their cumulative sum, and a running minimum remains.
         along = costs[t].cumsum()
         totals[t] = np.minimum.accumulate(entered - along) + along
     return totals

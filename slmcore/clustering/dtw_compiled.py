@@ -27,7 +27,7 @@ def _warp(costs, from_x, xs, from_y, ys, out):
                 row = costs[from_x[x] + i]
                 diagonal, its_steps = np.inf, 0.0
                 for j in range(ys[y]):
-                    # `total[j]` still is of the row above, `total[j - 1]` already of this one.
+                    # Here `total[j]` is still of the row above, `total[j - 1]` already of this one.
                     above, above_steps = (total[j], steps[j]) if i > 0 else (np.inf, 0.0)
                     best, length = diagonal, its_steps
                     if j > 0 and total[j - 1] < best:

@@ -1,7 +1,6 @@
-"""k-means in torch over vectors that need not fit in memory: several sizes at once, in passes that can be resumed.
+"""k-means in torch over vectors that need not fit in memory, for several k at once, resumable after each pass.
 
-k-means++ and Lloyd's iterations on a random sample come first, which brings the codes to within a few passes of where
-Lloyd's iterations over all vectors end.
+k-means++ and Lloyd's iterations on a random sample come first; a few passes over all vectors then suffice.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def fit(
     seed: int = 7,
     sample: int | None = None,
 ) -> Tensor:
-    """Codebook of `k` codes: float32 (k, dim). `fit_many` for one k."""
+    """Return a codebook of `k` codes, float32 (k, dim): `fit_many` for one k."""
     return fit_many(x, [k], iterations=iterations, tolerance=tolerance, trials=trials, seed=seed, sample=sample)[k]
 
 
@@ -56,14 +55,14 @@ def fit_many(
     state: str | Path | None = None,
     sample: int | None = None,
 ) -> dict[int, Tensor]:
-    """A codebook, float32 (k, dim), for each k of `ks`; each pass over `x` serves all of them.
+    """Return a codebook, float32 (k, dim), for each k of `ks`, fitted in shared passes over `x`.
 
     `x`: vectors (n, dim), or blocks of them, e.g. memory-mapped arrays, read again in each pass. At most `iterations`
     passes, fewer when the inertia falls by less than `tolerance` of itself; the start is the best of `trials` on
-    `sample` vectors (None: 128 for each code, 16384 at least). A code that loses all its vectors moves to the one that
-    lies farthest from its code. `device`: where to compute, by default where a tensor is. `state`: a file that is
-    replaced after each pass, from which a stopped run resumes. The same `seed` gives the same codebooks. Raises
-    ValueError for k outside 1..n, for values that are not finite, and for a state of other vectors or settings.
+    `sample` vectors (None: 128 for each code, 16384 at least). A code left without vectors moves to the vector farthest
+    from its own code. `device`: where to compute, by default where a tensor is. `state`: a file, replaced after each
+    pass, from which an interrupted run resumes. The same `seed` gives the same codebooks. Raises ValueError for k
+    outside 1..n, for values that are not finite, and for a state of other vectors or settings.
     """
     blocks, draw = Blocks(x, device), torch.Generator().manual_seed(seed)
     if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
@@ -71,7 +70,7 @@ def fit_many(
     seen = summary(blocks, sample or max(_SMALLEST_SAMPLE, _SAMPLE_A_CODE * max(ks)), draw)
     if max(ks) > seen.count:
         raise ValueError(must("k", f"from 1 to the number of vectors, here {seen.count}", max(ks)))
-    # Centred, the squares lose less to rounding.
+    # Squares of centred vectors lose less to rounding.
     blocks.mean = seen.mean
     drawn = seen.sample - seen.mean
     store = _Store(state, seen, {"ks": list(ks), "seed": seed, "trials": trials, "tolerance": tolerance})
@@ -82,9 +81,9 @@ def fit_many(
 
 
 def assign(x: Tensor, codebook: Tensor, rows: int = 2048) -> Tensor:
-    """Number of the nearest code of each vector: (n, dim), (k, dim) -> int64 (n,). A tie goes to the lower number.
+    """Index of the nearest code of each vector: (n, dim), (k, dim) -> int64 (n,). Ties go to the lower index.
 
-    Distances of `rows` vectors are held at a time.
+    Distances of `rows` vectors are in memory at a time.
     """
     if x.ndim != 2 or codebook.ndim != 2 or x.shape[1] != codebook.shape[1]:
         shown = f"a tensor of {tuple(x.shape)} for a codebook of {tuple(codebook.shape)}"
@@ -123,7 +122,7 @@ def _lloyd(
     tolerance: float,
     store: _Store | None = None,
 ) -> None:
-    """Move the codes of all runs, a pass over the blocks at a time, until they settle."""
+    """Update the codes of all runs, one pass over the blocks at a time, until they converge."""
     while moving := {k: run for k, run in runs.items() if not run.settled and run.passes < iterations}:
         sums = {k: Pass(run.codes) for k, run in moving.items()}
         for x in blocks:
@@ -145,7 +144,7 @@ class _Store:
         self._setup = {**settings, "vectors": seen.count, "dim": len(seen.mean), "sum": float(seen.mean.sum())}
 
     def read(self, device: torch.device) -> dict[int, _Run] | None:
-        """The runs of the file, None if there is none; a ValueError if they are of other vectors or settings."""
+        """Return the runs in the file, None without one; a ValueError for those of other vectors or settings."""
         if self._path is None or not self._path.exists():
             return None
         try:

@@ -1,1 +1,1 @@
-"""Speech encoders of convolutions and transformer blocks: waveforms, batches, windows, and fairseq's files."""
+"""Convolutional-transformer speech encoders: waveforms, batches, windows, and fairseq's files."""

@@ -1,4 +1,4 @@
-"""Sizes that encoders of convolutions and transformer blocks have in common."""
+"""Sizes shared by convolutional-transformer encoders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EncoderConfig(ModelConfig, describes="a speech encoder"):
     conv_pos: int
     """Kernel of the positional convolution, frames [128]."""
     conv_pos_groups: int
-    """Its groups [16]."""
+    """Groups of the positional convolution [16]."""
 
     def __post_init__(self) -> None:
         # JSON has lists only.
@@ -46,7 +46,7 @@ class EncoderConfig(ModelConfig, describes="a speech encoder"):
 
     @property
     def field(self) -> int:
-        """Samples that one frame of the frontend sees."""
+        """Receptive field of a frontend frame, samples."""
         field, step = 1, 1
         for _, kernel, stride in self.conv_layers:
             field, step = field + (kernel - 1) * step, step * stride

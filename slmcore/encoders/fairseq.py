@@ -53,7 +53,7 @@ def sizes(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def translated(state: Mapping[str, Tensor], own: Iterable[tuple[str, str]] = ()) -> dict[str, Tensor]:
-    """Return the weights by our names, weight norm folded; `own`: patterns that a model has first, and what is ours."""
+    """Return the weights by our names, weight norm folded; `own`: patterns of a model, matched first, and our names."""
     return {_rename(key, own): value for key, value in fold_weight_norm(state).items()}
 
 
@@ -64,7 +64,7 @@ def _rename(key: str, own: Iterable[tuple[str, str]]) -> str:
 
 
 def _conv_layers(text: Any) -> ConvLayers:
-    """Read `[(512,10,5)] + [(512,3,2)] * 4` without evaluating it: lists, their sums and repeats."""
+    """Parse `[(512,10,5)] + [(512,3,2)] * 4` without evaluating it: lists, their sums and repeats."""
     wrong = CheckpointError(must("conv_feature_layers", "a sum of lists of (channels, kernel, stride)", text))
 
     def value(node: ast.expr) -> list[tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""Encoders in folders of `transformers`, as fairseq's checkpoints of the same models would have them."""
+"""Encoders in folders of `transformers`, translated to fairseq's checkpoints of the same models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speech encoders with plain self-attention, in the forms of HuBERT and wav2vec 2.0 (arXiv 2106.07447, 2006.11477)."""
+"""Speech encoders with plain self-attention: HuBERT and wav2vec 2.0 (arXiv 2106.07447, 2006.11477)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class PlainConfig(EncoderConfig):
     """Sizes and form of an encoder."""
 
     group_norm: bool
-    """Whether the first convolution is normed over the utterance, in place of each over its channels."""
+    """Whether the first convolution is normalised over the utterance, instead of each over its channels."""
     conv_bias: bool
     """Whether the convolutions of the frontend have a bias."""
     norm_first: bool
     """Whether blocks are pre-norm."""
     batch_norm: bool = False
-    """Whether a batch norm, by the statistics of training, precedes the positional convolution."""
+    """Whether a batch norm, with the statistics of training, precedes the positional convolution."""
     normalize: bool = False
     """Whether a waveform is first given zero mean and unit variance, as a whole."""
 
@@ -46,8 +46,8 @@ class PlainConfig(EncoderConfig):
 class PlainEncoder(SpeechEncoder):
     """HuBERT or wav2vec 2.0. Audio up to 100 s is encoded as a whole, as published.
 
-    Beyond, it goes in windows of 30 s with 2 s of context on each side, whose frontend is normed over the whole. With
-    `encoder.windows = Chunks()` it goes in the chunks of fairseq's readers.
+    Longer audio is encoded in windows of 30 s with 2 s of context on each side, whose frontend is normalised over the
+    whole; with `encoder.windows = Chunks()`, in the chunks of fairseq's readers.
     """
 
     config: PlainConfig
@@ -82,7 +82,7 @@ class PlainEncoder(SpeechEncoder):
 
 
 def published(obj: Mapping[str, Any], kind: str, normalize: bool | None = None) -> Checkpoint:
-    """Translate fairseq's checkpoint of an encoder; weights that only training needs are left out.
+    """Translate fairseq's checkpoint of an encoder, without the weights that only training needs.
 
     `normalize`: whether waveforms are normalised, None for what the checkpoint says. Raises CheckpointError for another
     architecture.
@@ -109,7 +109,7 @@ def published(obj: Mapping[str, Any], kind: str, normalize: bool | None = None) 
 
 
 def _folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The batch norm by its statistics: a weight and a bias for each channel."""
+    """Fold a batch norm and its statistics into a weight and a bias for each channel."""
     kept, start = dict(state), "encoder.pos_conv.0."
     mean, variance = (kept.pop(f"{start}running_{name}").double() for name in ("mean", "var"))
     weight = kept[f"{start}weight"].double() * torch.rsqrt(variance + _EPS)

@@ -1,4 +1,4 @@
-"""The encoder behind WavLM, HuBERT and wav2vec 2.0: batches, windows for long audio, layers by their number."""
+"""Base of WavLM, HuBERT and wav2vec 2.0: batches, windows for long audio, layers by number."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["SpeechEncoder"]
 
 
 class SpeechEncoder(Saved):
-    """Waveform to features. `features` is what most callers need; `forward` is for batches and training.
+    """Waveform to features. Most callers need `features`; `forward` is for batches and training.
 
     Under `.to(torch.bfloat16)` or `.half()` the norms stay float32, and features come back as float32. A model has a
     frontend, an input norm and projection, a mask embedding, a positional convolution, and its own `blocks`.
@@ -40,7 +40,7 @@ class SpeechEncoder(Saved):
     blocks: nn.ModuleList
     sample_rate = 16_000
     windows: Windows | Chunks = Windows()
-    """How long audio is cut; an instance may have its own."""
+    """Windowing of long audio; an instance may have its own."""
     usual_layer: int | None = None
     """Layer of `features` where none is named; None for all, and the norm that follows."""
 
@@ -62,7 +62,7 @@ class SpeechEncoder(Saved):
 
     @property
     def hop(self) -> int:
-        """Samples for each frame."""
+        """Samples per frame."""
         return self.config.hop
 
     @property
@@ -91,15 +91,15 @@ class SpeechEncoder(Saved):
         return 0
 
     def keep_layers(self, count: int) -> None:
-        """Drop the blocks above the first `count`, for use where no higher layer is wanted."""
+        """Drop all blocks but the first `count`, if no higher layer is needed."""
         del self.blocks[count:]
 
     @torch.no_grad()
     def features(self, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
         """Features of one utterance: `wav` (1, samples) in -1..1 at `sr` Hz -> float32 (frames, dim).
 
-        They are on the model's device. `layer`: number of the block whose output is wanted, 1-based, and the last that
-        is run; None is the `usual_layer`, or all and the final norm. Long audio goes in `windows`. Raises TypeError or
+        They are on the model's device. `layer`: block whose output is returned, 1-based, the last one to be run; None
+        is `usual_layer`, or all blocks and the final norm. Long audio is encoded in `windows`. Raises TypeError or
         ValueError for a `wav` or `layer` that cannot be used.
         """
         return self.features_batch([wav], sr, layer)[0]
@@ -108,7 +108,7 @@ class SpeechEncoder(Saved):
     def features_batch(
         self, wavs: Sequence[Tensor], sr: int, layer: int | None = None, seconds: float = math.inf
     ) -> list[Tensor]:
-        """Features of several utterances in padded batches; each gets what `features` gives it alone.
+        """Features of several utterances in padded batches, each equal to what `features` returns for it alone.
 
         `seconds`: most audio of a batch, padding included, or one utterance; like lengths share a batch.
         """
@@ -155,9 +155,9 @@ class SpeechEncoder(Saved):
     ) -> Tensor:
         """Features of a batch at 16 kHz: (B, samples) -> (B, frames, dim) in the model's dtype, with gradients.
 
-        `lengths` (B,): samples of each item; frames beyond them are not attended to, and are to be ignored. `mask`
-        (B, frames): True where the mask embedding takes the frame's place, for masked prediction. For training on
-        several devices see `unused_parameters`.
+        `lengths` (B,): samples of each item; frames beyond them are not attended to and must be ignored. `mask` (B,
+        frames): True where the mask embedding takes the frame's place, for masked prediction. For training on several
+        devices see `unused_parameters`.
         """
         self._check_layer(layer)
         if lengths is None:
@@ -191,7 +191,7 @@ class SpeechEncoder(Saved):
 
     @abstractmethod
     def _transformed(self, x: Tensor, padding: Tensor | None, layer: int | None) -> Tensor:
-        """Frames with their positions (B, T, dim) through the blocks; `padding` (B, T) is True beyond the ends."""
+        """Run the blocks on frames with positions (B, T, dim); `padding` (B, T) is True beyond the ends."""
 
     def _pad(self, wav: Tensor) -> Tensor:
         return F.pad(wav, (self.padding, self.padding))
@@ -227,7 +227,7 @@ class SpeechEncoder(Saved):
             )
 
     def _in_chunks(self, wav: Tensor, layer: int | None, samples: int) -> Tensor:
-        """Each chunk alone; a last one without a frame is dropped."""
+        """Encode each chunk alone; a last chunk too short for a frame is dropped."""
         chunks = [chunk for chunk in wav.split(samples) if self.num_frames(len(chunk)) > 0]
         with for_linears(self, self.num_frames(samples)):
             return torch.cat([self(chunk[None], None, layer)[0].float() for chunk in chunks])

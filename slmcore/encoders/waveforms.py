@@ -17,19 +17,19 @@ __all__ = ["Chunks", "Cut", "Windows", "collate", "cuts", "prepare", "windowed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """How audio that is too long for one pass is cut."""
+    """Windowing of audio too long for one pass."""
 
     whole: float = 60.0
     """Longest audio that is run as one segment, seconds."""
     window: float = 30.0
     """New audio of each window, seconds."""
     context: float = 2.0
-    """Audio on each side that is run too and whose frames are dropped, seconds."""
+    """Context on each side, whose frames are dropped, seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chunks:
-    """Long audio as fairseq's readers cut it: chunks that are each encoded alone, as if they were utterances."""
+    """Windowing of fairseq's readers: chunks encoded independently, like utterances."""
 
     whole: float = 100.0
     """Length of each chunk, seconds."""
@@ -48,8 +48,8 @@ class Cut:
 def prepare(wav: Tensor, sr: int, sample_rate: int, shortest: float = SHORTEST_SECONDS) -> Tensor:
     """Check a waveform (1, samples) or (samples,) and resample it: float32 (samples,) at `sample_rate`.
 
-    Raises TypeError for what is not a floating-point tensor; ValueError for wrong axes, a rate that is not a whole
-    number > 0, NaN or inf, and for less than `shortest` seconds.
+    Raises TypeError unless it is a floating-point tensor; ValueError for wrong axes, a rate that is not a whole number
+    > 0, NaN or inf, and for less than `shortest` seconds.
     """
     if not isinstance(wav, Tensor) or not wav.is_floating_point():
         raise TypeError(must("wav", "a floating-point tensor (1, samples) in -1..1", shown(wav), conversion(wav)))
@@ -76,9 +76,8 @@ def windowed(
 ) -> Tensor:
     """Frames of a long waveform in bounded memory: (frames, dim), as many as in one pass.
 
-    `run` takes padded samples to frames, each of which sees `field` samples and starts `hop` after the one before; cuts
-    lie on that grid, so that the convolutional frontend gives what it gives on the whole. `window` and `context` are in
-    frames.
+    `run` maps padded samples to frames of `field` samples, `hop` apart; windows lie on that grid, so that the
+    convolutional frontend gives the same frames as on the whole. `window` and `context` are in frames.
     """
     frames = (len(padded) - field) // hop + 1
     kept = []

@@ -1,4 +1,4 @@
-"""Archives (zip and tar) in which models are published, unpacked once beside themselves, and never outside."""
+"""Archives (zip and tar) of published models, unpacked once, into their own folder and never outside it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 def opened(path: str | Path) -> Path:
     """Return the folder of an archive's files, unpacked beside it unless it already is; other paths as they are.
 
-    Where all files lie in one folder of the archive, it is that folder. An archive with a file that would leave the
-    folder, or that is a link or a device, is refused as a whole: CheckpointError, as for a damaged one. Raises OSError
-    that names the remedy where the folder cannot be written.
+    Where all files lie in one folder of the archive, it is that folder. An archive with a link, a device, or a file
+    that would leave the folder is refused as a whole (CheckpointError), as is a damaged one. Raises OSError that names
+    the remedy where the folder cannot be written.
     """
     path = Path(path).expanduser()
     if not path.is_file() or not path.name.lower().endswith(_ENDINGS):
@@ -78,7 +78,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield the plain files by their checked names, once all names are known to be harmless."""
+    """Yield the regular files by their checked names, once all names are known to be harmless."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened_zip:
             members = [member for member in opened_zip.infolist() if not member.is_dir()]

@@ -1,7 +1,7 @@
-"""The one writer of files: a file appears whole or not at all, and lasts.
+"""Atomic and durable writing: a file appears complete or not at all.
 
 The content goes to a short temporary name in the target's folder, is flushed to the disk (fsync) and renamed. Links are
-followed. Devices, named pipes and the process's own streams are written to directly, since a rename would replace them.
+followed. Devices, named pipes and the process's own streams are written directly, since a rename would replace them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import BinaryIO
 __all__ = ["check_target", "replacing", "sync", "write_bytes", "writing"]
 
 _STREAMS = ("/dev/std", "/dev/fd/", "/proc/")
-"""Open streams by name: behind the link may lie a regular file, to which the shell appends."""
+"""Folders of open streams by name: behind the link may be a regular file, to which the shell appends."""
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE}
 _FULL = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "inline_container")
 """Signs of a full disk in the errors of safetensors and torch, which have types of their own."""
@@ -34,7 +34,7 @@ _REMEDIES = {
 def check_target(path: str | Path) -> None:
     """Raise an OSError that names `path` if it cannot be written: no such folder, a folder itself, no permission.
 
-    To be called before long work whose result goes there.
+    Meant to be called before long work whose result is written there.
     """
     path = Path(path)
     target = _target(path)
@@ -49,9 +49,9 @@ def check_target(path: str | Path) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield the temporary path that replaces `path` at the end of the block, for writers that take a name.
+    """Yield a temporary path that replaces `path` at the end of the block, for writers that take a name.
 
-    What is no regular file is yielded itself. If the block fails, `path` stays what it was and the temporary is
+    Other than regular files are yielded directly. If the block fails, `path` stays what it was and the temporary is
     removed. Raises OSError that names `path` and the remedy if the disk is full or the file cannot be made.
     """
     path = Path(path)
@@ -86,7 +86,7 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all. Its folder must be there. Raises OSError."""
+    """Write a file atomically. Its folder must exist. Raises OSError."""
     with writing(path) as file:
         file.write(content)
 
@@ -113,7 +113,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def _named(path: Path, part: Path) -> Iterator[None]:
-    """Name `path` in what goes wrong with the disk, in place of the temporary; errors of other files stay theirs."""
+    """Name `path` instead of its temporary in errors of the disk; errors of other files are left alone."""
     try:
         yield
     except OSError as error:

@@ -30,15 +30,15 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A file of the internet and what is known of it."""
+    """A file on the internet, with its known digest."""
 
     url: str
     sha256: str = ""
     """First digits that its SHA-256 must have; empty if none are known."""
     published: bool = False
-    """Whether its name alone tells it from all others, so that it is shared with what torch.hub itself downloaded."""
+    """Whether its name is unique, so that it is shared with torch.hub's own downloads."""
     shared: bool = False
-    """Whether other published files have its name, so that a mirror has it under its name in the cache folder."""
+    """Whether other published files share its name, so that a mirror holds it under its name in the cache folder."""
 
     @property
     def name(self) -> str:
@@ -84,9 +84,9 @@ def obtain(wanted: Wanted, *, progress: bool = True, policy: Policy | None = Non
 
 
 def verify_cached(wanted: Wanted, *, again: bool = False) -> Record:
-    """Check a cached file: by its record if size and time still agree, by reading it all if they do not or `again`.
+    """Check a cached file: by its record if size and time agree, else (or with `again`) by its content.
 
-    Raises DigestError if it is not the file it must be, FileNotFoundError if it is not here.
+    Raises DigestError if the digest is wrong, FileNotFoundError if the file is missing.
     """
     path = wanted.path
     if not path.is_file():
@@ -104,7 +104,7 @@ def verify_cached(wanted: Wanted, *, again: bool = False) -> Record:
 
 
 def _bring(wanted: Wanted, path: Path, progress: bool, policy: Policy | None) -> None:
-    """Put the file in place from the first address that gives it."""
+    """Download the file from the first address that has it."""
     part = path.with_name(f".{path.name}.part")
     addresses = _addresses(wanted)
     problem: FetchError | None = None
@@ -118,7 +118,7 @@ def _bring(wanted: Wanted, path: Path, progress: bool, policy: Policy | None) ->
         except FetchError as error:
             problem = error
             if address is not addresses[-1]:
-                log.warning("%s Going on to the next address.", error)
+                log.warning("%s Trying the next address.", error)
     if problem is None or offline():
         raise OfflineError(
             f"{wanted.name} is not in {path.parent}, and SLMZOO_OFFLINE=1 forbids the network. Unset it, copy the file "
@@ -128,7 +128,7 @@ def _bring(wanted: Wanted, path: Path, progress: bool, policy: Policy | None) ->
 
 
 def _addresses(wanted: Wanted) -> list[str | Path]:
-    """The mirror, if one is set, then the origin; without the network only a mirror that is a folder."""
+    """Yield the mirror, if set, then the origin; offline, only a mirror that is a folder."""
     mirror = os.environ.get("SLMZOO_MIRROR", "")
     remote = mirror.startswith(("https://", "http://"))
     if "://" in mirror and not remote:
@@ -149,7 +149,7 @@ def _copy(source: Path, part: Path) -> None:
 
 
 def _accept(wanted: Wanted, part: Path, path: Path, address: str) -> None:
-    """Verify what arrived and give it its name; a wrong file is removed, and the error says so."""
+    """Verify the download and give it its name; a wrong file is removed, and the error says so."""
     found, earlier = sha256_of(part), read_record(path)
     try:
         check(found, wanted.sha256, path, f"{address} sent another file; nothing was kept. Run again, or use a mirror.")
@@ -170,7 +170,7 @@ def _accept(wanted: Wanted, part: Path, path: Path, address: str) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the file's lock, made in the cache folder; the system frees it when a process dies."""
+    """Hold the file's lock in the cache folder; the system releases it if the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(path.with_name(f".{path.name}.lock")))
     try:
@@ -186,7 +186,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _telling(path: Path) -> Iterator[None]:
-    """Turn errors of the disk into messages that say what to do; a part that filled the disk is removed."""
+    """Turn disk errors into messages with a remedy; a partial file that filled the disk is removed."""
     try:
         yield
     except FetchError:

@@ -1,4 +1,4 @@
-"""Reading and writing model files: the published pickles, without running code, and the project's safetensors."""
+"""Reading and writing of model files: published pickles, without running code, and the project's safetensors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The content of a model file, in the project's own terms."""
+    """The content of a model file, in the project's terms."""
 
     kind: str
     """"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "speechtokenizer", "uslm" or "soundstream"."""
@@ -50,9 +50,9 @@ class Checkpoint:
 def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoint]) -> Checkpoint:
     """Load a model file of `kind` (None: any): the project's safetensors, or a pickle that `published` translates.
 
-    The content tells which of the two it is; a file called `.safetensors` is never unpickled. Pickles are read with
-    `weights_only=True`; one that would run code is refused.
-    Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+    The format is recognised by content; a file named `.safetensors` is never unpickled. Pickles are read with
+    `weights_only=True`; one that would run code is refused. Raises FileNotFoundError, or CheckpointError for a file
+    that is damaged or of another kind.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,9 +65,9 @@ def read(path: str | Path, kind: str | None, published: Callable[[Any], Checkpoi
 
 
 def save(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> None:
-    """Write `checkpoint` as safetensors; floats become `dtype` if given. The file appears whole or not at all.
+    """Write `checkpoint` as safetensors; floats become `dtype` if given. The write is atomic.
 
-    Equal checkpoints make equal files, byte by byte.
+    Equal checkpoints give files of equal bytes.
     """
     state = {k: _at(v, dtype).detach().cpu().contiguous().clone() for k, v in checkpoint.state.items()}
     with atomic.replacing(path) as part:
@@ -76,7 +76,7 @@ def save(path: str | Path, checkpoint: Checkpoint, dtype: torch.dtype | None = N
 
 
 def is_state_dict(obj: Any) -> bool:
-    """Whether `obj` is the bare weights of a module: tensors by dotted names."""
+    """Whether `obj` is a bare state dict: tensors by dotted names."""
     return (
         isinstance(obj, Mapping)
         and len(obj) > 0
@@ -85,7 +85,7 @@ def is_state_dict(obj: Any) -> bool:
 
 
 def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
-    """Make the module on the meta device and hand it `state`, every key of which must match; floats become float32.
+    """Make the module on the meta device and load `state`, every key of which must match; floats become float32.
 
     Buffers outside the state dict (tables, windows) must be made by the module when it is first used.
     """
@@ -107,9 +107,10 @@ def build(factory: Callable[[], Model], state: Mapping[str, Tensor]) -> Model:
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leave out the drawing of first weights on the meta device.
+    """Skip the initialisation of weights on the meta device.
 
-    There is nothing to fill, and torch draws there by way of its compiler, whose import takes longer than all the rest.
+    There is nothing to fill, and torch initialises there through its compiler, whose import takes longer than all the
+    rest.
     """
 
     def __torch_function__(
@@ -128,9 +129,9 @@ _FILLED = (Tensor.normal_, Tensor.uniform_)
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Replace each weight-norm pair, by either name that torch has given it, by its weight g v / ||v||.
+    """Replace each weight-norm pair, under either of torch's names, by its weight g v / ||v||.
 
-    The norm runs over the axes that g does not have.
+    The norm is over the axes that g lacks.
     """
     names = {".parametrizations.weight.original0": ".parametrizations.weight.original1", ".weight_g": ".weight_v"}
     folded = dict(state)
@@ -162,7 +163,7 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def _sort_metadata(path: Path) -> None:
-    """Put the metadata of a safetensors file in order: the library writes them in a random one."""
+    """Sort the metadata of a safetensors file, which the library writes in random order."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
@@ -213,7 +214,7 @@ def read_plain(path: Path) -> Any:
     try:
         if kmeans_pickle.is_one(path):
             return kmeans_pickle.load(path)
-        # Memory-mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
+        # Memory mapping keeps a large file out of RAM, but only the zip format of torch >= 1.6 can be mapped.
         return fairseq_pickle.load(path, mmap=zipfile.is_zipfile(path))
     except CheckpointError:
         raise
@@ -233,7 +234,7 @@ def _read_pickle(path: Path, kind: str | None, published: Callable[[Any], Checkp
 
 
 def _why_not(path: Path, error: Exception) -> str:
-    """Say what is wrong with a file that torch does not load; never torch's own advice, which is to run its code."""
+    """Explain why torch does not load a file, without torch's own advice, which is to run its code."""
     if what := unlike_a_checkpoint(path):
         return what
     if not isinstance(error, pickle.UnpicklingError):

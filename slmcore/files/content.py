@@ -19,7 +19,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def unlike_a_checkpoint(path: Path) -> str:
-    """Return the type of a file that is no checkpoint, for a message; empty if its first bytes do not show it."""
+    """Describe a file that is not a checkpoint, for a message; empty if its first bytes do not tell."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:

@@ -1,4 +1,4 @@
-"""SHA-256 of files, and the record kept beside a cached file that says what it was when it was last verified."""
+"""SHA-256 of files, and records of the last verification beside cached files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Record:
     """Source URL of the file."""
 
     def still_holds(self, path: Path) -> bool:
-        """Whether size and time of `path` are those recorded, so that its content need not be read again."""
+        """Whether size and time of `path` are as recorded, so that its content need not be read again."""
         stat = path.stat()
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
 
@@ -50,7 +50,7 @@ def check(found: str, wanted: str, path: Path, remedy: str) -> None:
 
 
 def read_record(path: Path) -> Record | None:
-    """The record beside `path`; None if there is none or it cannot be read (the file is then verified anew)."""
+    """Return the record beside `path`; None if it is missing or unreadable, so that the file is verified anew."""
     try:
         record = Record(**json.loads(record_path(path).read_text(encoding="utf-8")))
         if [type(value) for value in asdict(record).values()] == [str, int, int, str]:
@@ -64,7 +64,7 @@ def read_record(path: Path) -> Record | None:
 
 
 def write_record(path: Path, sha256: str, url: str) -> Record:
-    """Record that `path` is verified, and return the record. A read-only folder only costs reading the file again."""
+    """Record that `path` is verified, and return the record. In a read-only folder the file is read anew each time."""
     stat = path.stat()
     record = Record(sha256=sha256, size=stat.st_size, mtime_ns=stat.st_mtime_ns, url=url)
     try:
@@ -75,7 +75,7 @@ def write_record(path: Path, sha256: str, url: str) -> Record:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that it appears whole or not at all."""
+    """Write a small file atomically."""
     places.write_bytes(path, text.encode())
 
 

@@ -1,4 +1,4 @@
-"""One URL to one file: streamed, resumed after a break, retried with back-off; an error page is never taken for it."""
+"""Download of one URL to one file: streamed, resumed, retried with back-off; error pages are recognised."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _PROGRESS = 1 << 20
 _UNREACHABLE = frozenset({ENETUNREACH, EHOSTUNREACH, ENETDOWN})
-"""Errors of the system that trying again does not mend."""
+"""Errors of the system that a retry does not solve."""
 _TRANSIENT = frozenset({408, 425, 429})
 _BEGINNINGS = {
     ".pt": (b"PK\x03\x04", b"\x80"),
@@ -48,15 +48,15 @@ class Policy:
     """Retries and timeouts of a download."""
 
     connect_timeout: float = 10.0
-    """Seconds until a connection must stand."""
+    """Timeout of connecting, seconds."""
     read_timeout: float = 30.0
-    """Seconds without a byte after which a connection counts as broken."""
+    """Timeout of reading, seconds."""
     attempts: int = 5
-    """How many attempts in a row may fail without a mebibyte of progress."""
+    """Attempts that may fail in a row without a mebibyte of progress."""
     backoff: float = 1.0
     """Seconds before the second attempt, doubled before each further one."""
     longest_wait: float = 120.0
-    """Seconds: no wait is longer, and a server that asks for a longer one is given up."""
+    """Longest wait, seconds; a server that asks for a longer one is given up on."""
     chunk: int = 1 << 16
     """Bytes written at a time."""
 
@@ -67,7 +67,7 @@ class _Part:
 
     url: str
     validator: str
-    """The server's strong ETag or date of the file; empty if it gave none, and a resumed file could be a mixture."""
+    """Strong ETag or date of the file; empty if the server gave neither, so that resuming could mix two versions."""
     size: int | None
     """Bytes of the whole file."""
 
@@ -79,7 +79,7 @@ class _TransientError(Exception):
 
 
 def download(url: str, part: Path, *, progress: bool = True, policy: Policy | None = None) -> None:
-    """Bring the whole of `url` into the file `part`, resuming where an earlier call broke off.
+    """Download `url` into the file `part`, resuming where an earlier call stopped.
 
     Raises FetchError at once when the server cannot be found or refuses, or sends a page in place of the file, and
     after several attempts when it keeps failing; what has arrived then stays in `part` for the next call. OSError of
@@ -105,7 +105,7 @@ def download(url: str, part: Path, *, progress: bool = True, policy: Policy | No
 
 
 def discard(part: Path) -> None:
-    """Remove a part and what is known of it."""
+    """Remove a partial download and its metadata."""
     part.unlink(missing_ok=True)
     _known_path(part).unlink(missing_ok=True)
 
@@ -171,7 +171,7 @@ def innermost(error: BaseException) -> BaseException:
 def _check_status(response: Response, part: Path) -> None:
     code, said = response.status_code, f"the server answered {response.status_code} {response.reason}"
     if code == 416:
-        # The part is longer than the file that the server has now.
+        # The partial file is longer than the server's file is now.
         discard(part)
         raise _TransientError(said, wait=0)
     if code in _TRANSIENT or code >= 500:
@@ -201,7 +201,7 @@ def _begin(response: Response, part: Path, offset: int, known: _Part | None) -> 
 
 
 def _checked_blocks(response: Response, url: str, offset: int, chunk: int) -> Iterator[bytes]:
-    """The body in blocks; a FetchError if it is a web page or empty, before anything is written."""
+    """Yield the body in blocks. Raises a FetchError for a web page or an empty body before anything is written."""
     blocks = response.iter_content(chunk)
     first = next(blocks, b"")
     if not offset:
@@ -273,7 +273,7 @@ def _wait(url: str, asked: float | None, failures: int, policy: Policy) -> float
         raise FetchError(f"The server of {url} asks to wait {asked:.0f} s. {remedy}") from None
     if asked is not None:
         return asked
-    # Jitter keeps many machines that failed together from coming back together.
+    # Jitter keeps machines that failed together from retrying together.
     return min(policy.longest_wait, policy.backoff * 2 ** (failures - 1) * random.uniform(1, 1.25))
 
 

@@ -1,4 +1,4 @@
-"""Key names of EnCodec's implementation, which the published files of several codecs share, and ours for them."""
+"""EnCodec's key names, shared by the published files of several codecs, and ours."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["translated"]
 _CONV = re.compile(r"(?:\.conv|\.convtr)+\.(weight|bias)$")
 _CODEBOOK = re.compile(r"\.vq\.layers\.(\d+)\._codebook\.(\w+)$")
 _SMALLEST_USAGE = 1e-5
-"""Below this the implementation of Mimi takes a code's usage for this much."""
+"""Lower bound of a code's usage in Mimi's implementation."""
 
 
 def translated(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights under our names, in float32: convolutions without wrappers, weight norm folded.
 
-    Of a codebook only its vectors are kept, which EnCodec stores as such and Mimi as a sum and the number of its terms;
-    running statistics are left out.
+    Of a codebook only the vectors are kept, which EnCodec stores as such and Mimi as a sum and a count; running
+    statistics are dropped.
     """
     ours: dict[str, Tensor] = {}
     for key, value in fold_weight_norm(state).items():

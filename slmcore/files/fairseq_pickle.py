@@ -1,7 +1,7 @@
-"""fairseq's pickles without fairseq, omegaconf or any of their code: settings as plain dicts, beside the tensors.
+"""Reader of fairseq's pickles without fairseq, omegaconf or any of their code: settings as plain dicts, beside tensors.
 
-torch's own restricted reader refuses every class it does not know. To it, the classes that fairseq's files name are
-made known as inert records, which keep what they are given and do nothing; a file that names any other is refused.
+torch's restricted unpickler refuses unknown classes. The classes that fairseq's files name are registered as inert
+records, which keep their arguments and do nothing; a file that names any other is refused.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ class _Record:
 def load(path: Path, *, mmap: bool) -> Any:
     """Load a checkpoint with `weights_only=True`, and fairseq's settings in it as plain dicts, lists and values.
 
-    Raises pickle.UnpicklingError where the file names code that is not expected, and whatever torch does where it is
-    damaged.
+    Raises pickle.UnpicklingError if the file names unexpected code, and whatever torch raises if it is damaged.
     """
     names = list(_NAMES)
     while True:
@@ -78,7 +77,7 @@ def _loaded(path: Path, names: list[str], mmap: bool) -> Any:
 
 
 def _plain(value: Any, done: dict[int, Any]) -> Any:
-    """Return the content with every record replaced by what it stands for; `done`: results by identity."""
+    """Return the content with every record replaced by its value; `done`: results by identity."""
     if id(value) not in done:
         done[id(value)] = _replaced(value, done)
     return done[id(value)]
@@ -95,7 +94,7 @@ def _replaced(value: Any, done: dict[int, Any]) -> Any:
 
 
 def _content(record: _Record) -> Any:
-    """The value of an omegaconf node or container, the attributes of an object, or what it was made with."""
+    """Return the value of an omegaconf node or container, or an object's attributes or arguments."""
     state = record.state
     if isinstance(state, tuple) and len(state) == 2:
         state = {**(state[0] or {}), **(state[1] or {})}

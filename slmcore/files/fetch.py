@@ -1,4 +1,4 @@
-"""From a name to a file on this disk: rows of the registry, URLs, Hugging Face files, package data, local paths."""
+"""Local files of registry rows, URLs, Hugging Face files, package data and local paths."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Status:
     """Local state of a row's file."""
 
     state: str
-    """"verified" (has the known digits), "recorded" (none are known; equals what was first fetched), "shipped" (part of
-    the package), "own" (a file on this machine without known digits), "unknown" (here, not verified since it last
-    changed) or "absent"."""
+    """"verified" (has the known digest), "recorded" (no digest is known; equals the first download), "shipped" (part of
+    the package), "own" (a file on this machine without a known digest), "unknown" (present, but not verified since it
+    last changed) or "absent"."""
     path: Path | None = None
     size: int | None = None
     """Bytes."""
@@ -41,7 +41,7 @@ class Status:
 
 
 def resolve(source: str | Path | Row, *, progress: bool = True, policy: Policy | None = None) -> Path:
-    """The file that `source` names: a row, a local path, or an address that `fetch` takes.
+    """Return the file that `source` names: a row, a local path, or an address that `fetch` takes.
 
     Raises FileNotFoundError, ValueError for an address of another kind, FetchError for a download that fails.
     """
@@ -57,13 +57,12 @@ def resolve(source: str | Path | Row, *, progress: bool = True, policy: Policy |
 
 
 def fetch(row_or_url: Row | str, *, progress: bool = True, policy: Policy | None = None) -> Path:
-    """The file of a row or URL, brought here if it is not yet.
+    """Return the local file of a row or URL, downloaded if missing.
 
     `https://` and `http://` go to torch.hub's cache folder, verified (see `slmcore.files.cache`); a damaged file there
-    is an error that names it, never replaced unasked, since someone may have put it there.
+    raises an error that names it and is never replaced unasked, since someone may have put it there.
     `hf://owner/repo[@revision]/file` goes to Hugging Face's own cache, `package://package/file` is data of an installed
-    package.
-    SLMZOO_MIRROR (a URL or folder with the files by name) is asked before http(s); SLMZOO_OFFLINE=1 forbids
+    package. SLMZOO_MIRROR (a URL or folder with the files by name) is tried before http(s); SLMZOO_OFFLINE=1 forbids
     the network.
     """
     url = row_or_url.url if isinstance(row_or_url, Row) else row_or_url
@@ -78,9 +77,9 @@ def fetch(row_or_url: Row | str, *, progress: bool = True, policy: Policy | None
 
 
 def verify(source: Row | str | Path) -> str:
-    """Read the whole file of `source` again and check it; its SHA-256 (64 digits).
+    """Verify the file of `source` by reading all of it; return its SHA-256 (64 digits).
 
-    Nothing is downloaded. Raises DigestError if it is not the file it must be, FileNotFoundError if it is not here.
+    Nothing is downloaded. Raises DigestError if the digest is wrong, FileNotFoundError if the file is missing.
     """
     address = source.url if isinstance(source, Row) else str(source)
     if address.startswith(("https://", "http://")):

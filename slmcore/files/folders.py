@@ -1,4 +1,4 @@
-"""Files of this machine below a folder or matching a pattern, through links, always in the same order."""
+"""Local files below a folder or matching a pattern, through links, in a deterministic order."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Identity = tuple[int, int]
 
 
 def walk(folder: str | Path, failed: Callable[[OSError], None] | None = None) -> Iterator[Path]:
-    """Walk all below `folder` that is no folder, sorted by the parts of its path: files, and links that lead nowhere.
+    """Yield the files and dead links below `folder`, sorted by the parts of their paths.
 
-    Linked folders are entered, but for those that lead back to a folder they lie in. A folder that cannot be listed is
-    named by an OSError, which goes to `failed`, or is raised without it.
+    Linked folders are entered unless they lead back to a parent. A folder that cannot be listed gives an OSError that
+    names it, passed to `failed` or, without it, raised.
     """
     yield from _below(str(folder), frozenset(), failed or _raise)
 
 
 def matching(pattern: str) -> list[str]:
-    """Return the files and folders that a pattern matches, sorted; `**` follows linked folders, but in no circle."""
+    """Return the files and folders that a pattern matches, sorted; `**` follows linked folders, but not in circles."""
     # `Path.glob` takes no absolute pattern
     found = sorted(glob(pattern, recursive=True))  # noqa: PTH207
     return [path for path in found if not _goes_round(path)] if "**" in pattern else found

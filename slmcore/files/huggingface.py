@@ -21,7 +21,7 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether `path` is a folder with a config.json, and so one of `transformers`."""
+    """Whether `path` is a model folder of `transformers`, with a config.json."""
     return (path / _CONFIG).is_file()
 
 
@@ -49,8 +49,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Return all tensors of a folder by their published names, on the CPU, in the files' dtypes.
 
-    Of safetensors and pickles the former are read. Raises FileNotFoundError without weights or where one of several
-    files is missing, CheckpointError for damaged ones and for files outside the folder.
+    Safetensors take precedence over pickles. Raises FileNotFoundError if weights, or one of several files, are missing,
+    CheckpointError for damaged ones and for files outside the folder.
     """
     state: dict[str, Tensor] = {}
     for path in _files(folder):

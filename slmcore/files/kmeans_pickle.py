@@ -1,8 +1,8 @@
-"""The centres of a scikit-learn k-means in a joblib pickle (`km.bin`), read without either and without their code.
+"""Reader of the centres of a scikit-learn k-means in a joblib pickle (`km.bin`), without either package or their code.
 
 joblib writes a pickle in which each array is a wrapper, whose state (shape, order, dtype) is followed in the stream by
-the array's bytes. Classes become inert records that keep their state; a file that names any other than expected is
-refused. Unpickling nothing but records cannot run code.
+the array's bytes. Classes become inert records that keep their state, so that unpickling cannot run code; a file that
+names unexpected classes is refused.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def is_one(path: Path) -> bool:
 def load(path: Path) -> dict[str, Tensor]:
     """Return `{"codebook": centres}`, float32 (k, dim).
 
-    Raises pickle.UnpicklingError where the file names code that is not expected, CheckpointError for lz4 and for a
-    pickle without centres, and whatever decompression does where it is damaged.
+    Raises pickle.UnpicklingError if the file names unexpected code, CheckpointError for lz4 and for a pickle without
+    centres, and whatever decompression raises if it is damaged.
     """
     stream = _Stream(_decompressed(path))
     model = _Reader(stream).load()
@@ -92,7 +92,7 @@ _OPENERS: dict[bytes, Callable[[Any], Any]] = {
 
 
 class _Stream:
-    """Bytes that are read no further than asked for, so that arrays can be read from between the pickle's parts."""
+    """Stream without read-ahead, so that arrays between the pickle's parts can be read from it."""
 
     def __init__(self, content: bytes) -> None:
         self._file = io.BytesIO(content)
@@ -106,7 +106,7 @@ class _Stream:
         return self._file.readline()
 
     def exactly(self, count: int) -> bytes:
-        """Read so many bytes; an EOFError where there are fewer."""
+        """Read exactly so many bytes; an EOFError if there are fewer."""
         found = self._file.read(count)
         if len(found) < count:
             raise EOFError("it ends within an array")
@@ -114,7 +114,7 @@ class _Stream:
 
 
 class _Record:
-    """An object of the pickle: what it was made with, and its state."""
+    """Pickled object: its arguments and its state."""
 
     arguments: tuple[Any, ...]
     state: Any = None
@@ -132,14 +132,14 @@ class _Record:
         self.state = state
 
     def append(self, item: Any) -> None:
-        """Drop the items of what is like a list."""
+        """Drop the items of a list-like object."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """Drop the items of what is like a dict."""
+        """Drop the items of a dict-like object."""
 
 
 class _Array(_Record):
-    """joblib's wrapper, with the array that follows it."""
+    """joblib's array wrapper, with the array that follows it."""
 
     array: np.ndarray
 
@@ -154,7 +154,7 @@ class _Reader(pickle.Unpickler):
         self._wrapper = type("Array", (_Array,), {"__setstate__": take})
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """Return a class of inert records for what is expected, and raise for the rest."""
+        """Return a class of inert records for an expected name; raise for any other."""
         full = f"{module}.{name}"
         if full == _WRAPPER:
             return self._wrapper
@@ -164,7 +164,7 @@ class _Reader(pickle.Unpickler):
 
 
 def _array(state: Mapping[str, Any], stream: _Stream) -> np.ndarray:
-    """Read the array that a wrapper stands for; a ValueError for objects, which would be a pickle in the pickle."""
+    """Read the array of a wrapper. Raises a ValueError for an array of objects, which would be a nested pickle."""
     dtype = _dtype(state["dtype"])
     if state.get("numpy_array_alignment_bytes") is not None:
         stream.exactly(stream.exactly(1)[0])
@@ -176,7 +176,7 @@ def _array(state: Mapping[str, Any], stream: _Stream) -> np.ndarray:
 
 
 def _dtype(record: Any) -> np.dtype:
-    """The type of numbers that a pickled numpy.dtype stands for."""
+    """Return the numpy dtype of a pickled one."""
     name = record.arguments[0] if isinstance(record, _Record) and record.arguments else None
     if not isinstance(name, str) or name[:1] not in ("f", "i", "u", "b") or not name[1:].isdigit():
         raise ValueError(must("dtype", "a type of numbers in every array of a k-means", name))

@@ -1,8 +1,8 @@
-"""Files that may lie in a folder of this machine or in an object store: whole reads and writes by path or URL.
+"""Reads and writes of whole files by path or URL, on this machine or in an object store.
 
-What contains `://` goes through fsspec (`s3://`, `gs://`, `memory://`, ...), everything else is a path. A URL may be
-chained, `zip://folder/a.wav::archive.zip`. A file that is written appears whole or not at all: on a disk by a temporary
-name, fsync and rename, in an object store by nature.
+Places with `://` go through fsspec (`s3://`, `gs://`, `memory://`, ...), all others are paths. A URL may be chained,
+`zip://folder/a.wav::archive.zip`. Writes are atomic: on a disk by a temporary name, fsync and rename, in an object
+store by nature.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ Place = str | Path
 
 
 def is_remote(place: Place) -> bool:
-    """Whether `place` is a URL for fsspec; `file://` too is one."""
+    """Whether `place` is a URL for fsspec, including `file://`."""
     return "://" in str(place)
 
 
 def plain(place: str) -> str:
-    """A URL of this machine, `file://...`, as the path that it is, with all that a disk offers; others as they are.
+    """Strip `file://`, so that local URLs are handled as paths; return other places unchanged.
 
     `%20` and the like are decoded, as `Path.as_uri` writes them, unless there is a file of the undecoded name.
     """
@@ -57,9 +57,9 @@ def plain(place: str) -> str:
 
 
 def path_in(place: Place) -> str:
-    """Return the path in a place, which says its name and kind: of a URL without protocol, query and escapes.
+    """Return the path of a place, for its name and extension: a URL's without protocol, query and escapes.
 
-    Of a chained URL it is the path in the archive; of others it begins with the bucket or host.
+    For a chained URL it is the path in the archive; for others it begins with the bucket or host.
     """
     if not is_remote(place):
         return str(place)
@@ -68,12 +68,12 @@ def path_in(place: Place) -> str:
 
 
 def is_pattern(url: Place) -> bool:
-    """Whether a URL stands for all that its `*` matches."""
+    """Whether a URL is a pattern with `*`."""
     return "*" in _split(url)[1]
 
 
 def join(folder: Place, name: str) -> Place:
-    """The place of `name` in `folder`, of the folder's kind."""
+    """Return the place of `name` in `folder`, a path or URL like the folder."""
     if not is_remote(folder):
         return Path(folder) / name
     head, path, tail = _split(folder)
@@ -81,7 +81,7 @@ def join(folder: Place, name: str) -> Place:
 
 
 def parent(place: Place) -> Place:
-    """Return the folder that a place lies in, of the place's kind."""
+    """Return the folder of a place, a path or URL like the place."""
     if not is_remote(place):
         return Path(place).parent
     head, path, tail = _split(place)
@@ -98,7 +98,7 @@ def open_file(place: Place) -> BinaryIO:
 
 
 def read_bytes(place: Place) -> bytes:
-    """All of a file. Raises FileNotFoundError or another OSError."""
+    """Read a whole file. Raises FileNotFoundError or another OSError."""
     with open_file(place) as file:
         return file.read()
 
@@ -113,7 +113,7 @@ def exists(place: Place) -> bool:
 
 
 def names(folder: Place) -> list[str]:
-    """Names of what lies in a folder, sorted; none if there is no such folder, as an object store has no empty one."""
+    """Return the names in a folder, sorted; none for a missing folder, since object stores have no empty ones."""
     if not is_remote(folder):
         return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
     store, path = _store(folder)
@@ -123,7 +123,7 @@ def names(folder: Place) -> list[str]:
 
 
 def sizes(folder: Place) -> dict[str, int]:
-    """Bytes of the files in a folder, by name; one listing, where asking for each would take a request each."""
+    """Return the sizes in bytes of the files in a folder, by name, from a single listing."""
     if not is_remote(folder):
         here = Path(folder)
         return {path.name: path.stat().st_size for path in here.iterdir() if path.is_file()} if here.is_dir() else {}
@@ -134,7 +134,7 @@ def sizes(folder: Place) -> dict[str, int]:
 
 
 def walk(url: str) -> Iterator[tuple[str, int, str]]:
-    """Walk the files below a URL, sorted: their names from there, bytes, and stamps. A file has itself, named ""."""
+    """Yield the files below a URL, sorted: relative names, bytes, and stamps. A file yields itself, named ""."""
     store, path = _store(url)
     with _reaching(url):
         found = store.find(path, detail=True)
@@ -143,7 +143,7 @@ def walk(url: str) -> Iterator[tuple[str, int, str]]:
 
 
 def stamp(place: Place) -> str:
-    """Return a text that differs once a file was replaced: its bytes and, where known, when it was written.
+    """Return a text that changes when a file is replaced: its bytes and, where known, its modification time.
 
     Raises OSError.
     """
@@ -169,13 +169,13 @@ def matching(pattern: str) -> list[str]:
 
 
 def make_folder(folder: Place) -> None:
-    """Make a folder and its parents; in an object store there is nothing to make."""
+    """Make a folder and its parents; a no-op in an object store."""
     if not is_remote(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def remove(place: Place) -> None:
-    """Delete a file if it is there."""
+    """Delete a file if it exists."""
     if not is_remote(place):
         Path(place).unlink(missing_ok=True)
         return
@@ -185,7 +185,7 @@ def remove(place: Place) -> None:
 
 
 def write_bytes(place: Place, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all, and lasts. Its folder must be there. Raises OSError."""
+    """Write a file atomically and durably. Its folder must exist. Raises OSError."""
     if is_remote(place):
         store, path = _store(place)
         store.pipe_file(path, content)
@@ -194,14 +194,14 @@ def write_bytes(place: Place, content: bytes) -> None:
 
 
 def _stamp(known: dict[str, Any]) -> str:
-    """A stamp of what a store tells of a file; stores call the same by many names."""
+    """Make a stamp of a store's metadata of a file, whose names differ between stores."""
     written = ("ETag", "etag", "CRC", "LastModified", "Last-Modified", "last_modified", "mtime", "updated", "created")
     told = (str(known[name]) for name in written if known.get(name))
     return f"{int(known.get('size') or 0)}:{next(told, '')}"
 
 
 def _split(url: Place) -> tuple[str, str, str]:
-    """A URL as what comes before its path, the path, and what comes after: a query, or the rest of a chain."""
+    """Split a URL into the part before its path, the path, and the part after: a query, or the rest of a chain."""
     links = str(url).split("::")
     first = next(i for i, link in enumerate(links) if "://" in link)
     protocol, _, path = links[first].partition("://")
@@ -238,7 +238,7 @@ def _store(place: Place) -> tuple[Any, str]:
 
 @lru_cache(maxsize=8)
 def _archive(url: str) -> Any:
-    """Open an archive. It is kept, as files in it can only be read while it is open, and its list is long."""
+    """Open an archive and keep it open: its files can only be read meanwhile, and listing it again is slow."""
     import fsspec
 
     return fsspec.core.url_to_fs(url)[0]
@@ -246,7 +246,7 @@ def _archive(url: str) -> Any:
 
 @contextmanager
 def _reaching(place: Place) -> Iterator[None]:
-    """Make what a store raises an OSError that names the place: each has exceptions of its own."""
+    """Turn the exceptions of a store, each of which has its own, into an OSError that names the place."""
     try:
         yield
     except OSError as error:

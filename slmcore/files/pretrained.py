@@ -57,7 +57,7 @@ def local_folder(path: str | Path) -> Path:
 
 
 class Publishable(ABC):
-    """An object that is written to a folder, and so to a repository of the Hugging Face hub."""
+    """Object that can be saved to a folder, and so to a repository of the Hugging Face hub."""
 
     @abstractmethod
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
@@ -71,7 +71,7 @@ class Publishable(ABC):
         message: str | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> str:
-        """Upload to the Hugging Face hub, by the account of `hf auth login`, what `save_pretrained` writes.
+        """Upload the output of `save_pretrained` to the Hugging Face hub, by the account of `hf auth login`.
 
         `repo`: "owner/name", made if it does not exist, and then `private` or not. Returns its address,
         "hf://owner/name", which `from_pretrained` loads.
@@ -87,7 +87,7 @@ class Savable(Publishable):
 
     @abstractmethod
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Return config and weights, and where they come from."""
+        """Return config, weights and provenance."""
 
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
         """Write the model into a folder, which is made; return the file, which `from_pretrained` loads.

@@ -1,4 +1,4 @@
-"""The one table of checkpoints: published, shipped and the user's own, found by zoo, kind, variant, k and lambda."""
+"""Table of all checkpoints, published, shipped and the user's own, by zoo, kind, variant, k and lambda."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _DEMO = "slmzoo.demo"
 
 
 def rows(zoo: str | None = None, kind: str | None = None, registry: Registries = None) -> tuple[Row, ...]:
-    """All rows, of one zoo and kind if given: the published, the demo's, then those of the user's registries.
+    """Return all rows, or those of one zoo and kind: published, the demo's, then those of the user's registries.
 
-    Registries are the files named in `SLMZOO_REGISTRY` (separated as in PATH) and in `registry`.
-    Raises ValueError for an unknown zoo or kind, or a registry that is not right.
+    Registries are the files named in `SLMZOO_REGISTRY` (separated as in PATH) and in `registry`. Raises ValueError for
+    an unknown zoo or kind, or an invalid registry.
     """
     table = [*built_in_rows(), *_demo()]
     for file in _registry_files(registry):
@@ -51,22 +51,22 @@ def rows(zoo: str | None = None, kind: str | None = None, registry: Registries =
 
 
 def zoos(registry: Registries = None) -> tuple[str, ...]:
-    """The names of all zoos."""
+    """Return the names of all zoos."""
     return tuple(dict.fromkeys(row.zoo for row in rows(registry=registry)))
 
 
 def reserved_zoos() -> frozenset[str]:
-    """Names that a registry of the user may not take: the built-in zoos and the demo."""
+    """Return the names that a user's registry may not take: the built-in zoos and the demo."""
     return built_in_zoos() | {"demo"}
 
 
 def system_of(zoo: str, registry: Registries = None) -> str:
-    """The system that the models of `zoo` make together, as its zoo file says."""
+    """Return the system of the models of `zoo`."""
     return rows(zoo, None, registry)[0].system
 
 
 def default_row(kind: str, zoo: str, registry: Registries = None) -> Row | None:
-    """The row of `kind` whose operating point is taken where none is named; None if the zoo marks none."""
+    """Return the row of `kind` at the default operating point; None if the zoo marks none."""
     return next((row for row in rows(zoo, kind, registry) if row.default), None)
 
 
@@ -80,10 +80,10 @@ def find(
     layer: int | None = None,
     registry: Registries = None,
 ) -> Row:
-    """The one row of `kind` at this operating point.
+    """Return the row of `kind` at this operating point.
 
     `variant` None means the zoo's first of that kind. `k`, `lmbda` and `layer` may be left out where that leaves one
-    row; a row that does not depend on one of them takes any. Raises ValueError that lists what there is.
+    row; a row that does not depend on one of them matches any. Raises a ValueError that lists the valid rows.
     """
     k, lmbda = check_k(k), check_lmbda(lmbda)
     here = rows(zoo, kind, registry)
@@ -102,17 +102,17 @@ def find(
 
 
 def variant_of(kind: str, wanted: str | None, *, zoo: str, registry: Registries = None) -> str | None:
-    """Return `wanted`, or the zoo's own name of the variant where it has a single one of `kind`.
+    """Return the variant `wanted`, or the zoo's only variant of `kind`.
 
-    An entry point is called after a published variant, which other zoos need not know. Where there are several, the
-    name must be one of them: another one would give other weights than were asked for, in silence.
+    Entry points are named after published variants, which other zoos need not have. Where a zoo has several, the name
+    must be one of them, lest other weights than requested be loaded silently.
     """
     own = {row.variant for row in rows(zoo, kind, registry)}
     return own.pop() if len(own) == 1 else wanted
 
 
 def operating_points(zoo: str = "dp-slm", registry: Registries = None) -> tuple[OperatingPoint, ...]:
-    """The points of `zoo` that a language or acoustic model was trained at, in the table's order."""
+    """Return the points of `zoo` that a language or acoustic model was trained at, in the table's order."""
     points = (row.operating_point for row in rows(zoo, None, registry) if row.kind != "codebook")
     known = (point for point in points if point is not None and None not in (point.k, point.lmbda))
     return tuple(dict.fromkeys(known))
@@ -153,14 +153,14 @@ def _add(table: list[Row], new: tuple[Row, ...], file: Path) -> None:
         if row.zoo in reserved_zoos():
             raise ValueError(f"The registry {file} calls its zoo {row.zoo!r}, which is taken. Choose another name.")
         if earlier.get(row.key, row) != row:
-            raise ValueError(f"The registry {file} gives {row.label} another file than an earlier registry does.")
+            raise ValueError(f"The registry {file} names another file for {row.label} than an earlier registry does.")
         if row.key not in earlier:
             table.append(row)
 
 
 @cache
 def _demo() -> tuple[Row, ...]:
-    """The shipped zoo, addressed by package name; no rows where only single systems are installed without it."""
+    """Return the shipped zoo's rows, addressed by package name; none if only single systems are installed."""
     try:
         text = importlib.resources.files(_DEMO).joinpath("zoo.json").read_text(encoding="utf-8")
     except (ModuleNotFoundError, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""One row of the table of checkpoints: where a file is, how it is known to be the right one, and what it works on."""
+"""Row of the table of checkpoints: address, digest, and operating point of a file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KIND = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One checkpoint file. What is None is unknown, or does not apply to this kind."""
+    """Checkpoint file. None is unknown, or does not apply to this kind."""
 
     zoo: str
     """Name of the zoo: "dp-slm" (published), "demo" (shipped), or a user's own."""
@@ -31,33 +31,33 @@ class Row:
     url: str
     """`https://`, `http://`, `hf://owner/repo/file`, `package://package/file`, or a path on this machine."""
     system: str = "dp-slm"
-    """System that the zoo's models make together, which knows how to load and compose them."""
+    """System of the zoo's models, which loads and composes them."""
     default: bool = False
-    """Whether this row's operating point is the one to take where none is named."""
+    """Whether this row's operating point is the zoo's default."""
     variant: str | None = None
-    """Which of several models of the kind, e.g. "units" or "phones" for ELLA-V."""
+    """Name of the model among those of its kind, e.g. "units" or "phones" for ELLA-V."""
     k: int | None = None
     """Number of codes in the codebook."""
     lmbda: float | None = None
     """Weight of the duration penalty, in squared feature units."""
     num_neighbors: int | None = None
-    """How many of its nearest codes a frame could take when the model's units were made."""
+    """Number of nearest codes among which each frame of the model's units was quantised."""
     encoder: str | None = None
     """Name of the encoder whose features were quantised."""
     layer: int | None = None
     """Encoder block, 1-based, whose output was quantised."""
     sample_rate: int | None = None
-    """Hz of the waveform that goes in or comes out."""
+    """Sample rate of the input or output, Hz."""
     frame_rate: float | None = None
-    """Hz of the frames or codes that come out or go in."""
+    """Frame or code rate of the output or input, Hz."""
     longest_seconds: float | None = None
-    """Longest speech that an acoustic model speaks in one segment, where its file does not say it."""
+    """Longest segment that an acoustic model synthesises, seconds, if its file does not state it."""
     sha256: str = ""
-    """First 8 or more hex digits that the file's SHA-256 must have; empty if none are proven."""
+    """First 8 or more hex digits of the file's SHA-256, enforced; empty if none are proven."""
     size: int | None = None
-    """Bytes of the file, about; None if they are not known before it is here."""
+    """Approximate size of the file, bytes; None if it is unknown before the download."""
     claimed: str = ""
-    """Digits in the published name that no loader has ever checked. They are told, not enforced."""
+    """Digits in the published name that no loader has ever checked; reported, not enforced."""
     licence: str = "not stated"
     origin: str = "not stated"
     """Who made the weights, and with what."""
@@ -70,7 +70,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str | None, int | None, float | None]:
-        """(zoo, kind, variant, k, lmbda), which names the row."""
+        """Key of the row: (zoo, kind, variant, k, lmbda)."""
         return (self.zoo, self.kind, self.variant, self.k, self.lmbda)
 
     @property
@@ -95,7 +95,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The key in words, for messages: `dp-slm ulm hours_1k_steps_10k k=500 lmbda=4500`."""
+        """Key as text, for messages: `dp-slm ulm hours_1k_steps_10k k=500 lmbda=4500`."""
         parts = [self.zoo, self.kind, self.variant or ""]
         parts += [f"k={self.k}"] if self.k is not None else []
         parts += [f"lmbda={shown(self.lmbda)}"] if self.lmbda is not None else []
@@ -103,14 +103,14 @@ class Row:
 
 
 def check_k(k: object) -> int | None:
-    """`k` as int; a ValueError if it is no integer >= 1 (a bool is none)."""
+    """Return `k` as int; a ValueError unless it is an integer >= 1 (a bool is not)."""
     if k is None:
         return None
     return whole("k", k, 1, "an integer >= 1")
 
 
 def check_lmbda(lmbda: object) -> float | None:
-    """`lmbda` as float; a ValueError if it is no finite number >= 0 (a bool is none)."""
+    """Return `lmbda` as float; a ValueError unless it is a finite number >= 0 (a bool is not)."""
     if lmbda is None:
         return None
     if isinstance(lmbda, bool) or not isinstance(lmbda, Real) or not (_finite(lmbda) and float(lmbda) >= 0):
@@ -119,7 +119,7 @@ def check_lmbda(lmbda: object) -> float | None:
 
 
 def file_name(url: str) -> str:
-    """The last part of a URL or path; a ValueError if it could name anything but a plain file in one folder."""
+    """Return the last part of a URL or path; a ValueError if it is not a safe name of a file in a folder."""
     name = unquote(urlsplit(url).path).rsplit("/", 1)[-1] if "://" in url else re.split(r"[/\\]", url)[-1]
     if not _SAFE_NAME.fullmatch(name):
         raise ValueError(must("file name", "letters, digits and . _ + = - (not first a dot)", name, f"It is in {url}."))
@@ -127,7 +127,7 @@ def file_name(url: str) -> str:
 
 
 def shown(value: float | None) -> str:
-    """A number as one types it (4500.0 as 4500), or "any" for None."""
+    """Format a number as one types it (4500.0 as 4500); "any" for None."""
     return "any" if value is None else str(int(value) if value == int(value) else value)
 
 
@@ -154,7 +154,7 @@ def _check_texts(row: Row) -> None:
 
 
 def _check_numbers(row: Row) -> None:
-    # A frozen dataclass is set through object, so that k and lmbda compare and print alike wherever they come from.
+    # Set through object, as the dataclass is frozen, so that k and lmbda compare and print alike whatever their source.
     object.__setattr__(row, "k", check_k(row.k))
     object.__setattr__(row, "lmbda", check_lmbda(row.lmbda))
     for name in ("num_neighbors", "layer", "sample_rate", "size"):
@@ -163,7 +163,7 @@ def _check_numbers(row: Row) -> None:
             object.__setattr__(row, name, whole(name, value, 1, "an integer >= 1"))
     rate = row.frame_rate
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, Real) or not (_finite(rate) and rate > 0)):
-        raise ValueError(must("frame_rate", "a finite number > 0 of frames a second", rate))
+        raise ValueError(must("frame_rate", "a finite number > 0 of frames per second", rate))
     longest = row.longest_seconds
     if longest is not None and (
         isinstance(longest, bool) or not isinstance(longest, Real) or not (_finite(longest) and longest >= 1)

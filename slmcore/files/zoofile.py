@@ -1,4 +1,4 @@
-"""The file in which a zoo of one's own is written down (JSON); the shipped demo is described by such a file too.
+"""Registry file of a user's zoo (JSON); the shipped demo has one too.
 
     {
       "format": "slmzoo-registry", "version": 1, "zoo": "mine", "system": "dp-slm",
@@ -10,9 +10,9 @@
       ]
     }
 
-`system` is the one that the models make together, DP-SLM if left out. `file` is relative to the folder of the JSON file
-and must not leave it; `url` is http(s):// or hf://. All further fields are those of `Row`; `defaults` holds for every
-row that does not say otherwise.
+`system` is that of the models, DP-SLM if left out. `file` is relative to the folder of the JSON file and must not leave
+it; `url` is http(s):// or hf://. All further fields are those of `Row`; `defaults` apply to every row that does not
+state its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LARGEST = 16 << 20
 
 
 def rows_of_file(path: str | Path) -> tuple[Row, ...]:
-    """The rows of a user's registry. FileNotFoundError if it is missing, ValueError if anything in it is not right."""
+    """Return the rows of a user's registry. Raises FileNotFoundError if it is missing, ValueError if it is invalid."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"No registry at {path}. Name existing JSON files in SLMZOO_REGISTRY or `registry=`.")
@@ -59,7 +59,7 @@ def rows_of_file(path: str | Path) -> tuple[Row, ...]:
 
 
 def rows_of_text(text: str, locate: Callable[[str], str]) -> tuple[Row, ...]:
-    """The rows that `text` describes; `locate` turns a `file` entry into the address that goes into the row."""
+    """Parse the rows in `text`; `locate` turns a `file` entry into the row's address."""
     content = _object("registry", json.loads(text), _TOP_FIELDS, _TOP_FIELDS - {"defaults", "system"})
     if (content["format"], content["version"]) != (_FORMAT, _VERSION):
         raise ValueError(must("format, version", f"{_FORMAT!r}, {_VERSION}", (content["format"], content["version"])))
@@ -80,16 +80,16 @@ def rows_of_text(text: str, locate: Callable[[str], str]) -> tuple[Row, ...]:
 
 
 def check_zoo(path: Path, zoo: str) -> None:
-    """Raise a ValueError unless `path` is a registry of `zoo`, or is not there yet."""
+    """Raise a ValueError unless `path` is a registry of `zoo`, or does not exist yet."""
     others = {row.zoo for row in rows_of_file(path)} - {zoo} if path.exists() else set()
     if others:
         raise ValueError(must("zoo", f"{others.pop()!r}, as in {path}", zoo, "Or name another registry."))
 
 
 def add_row(path: Path, zoo: str, entry: Mapping[str, Any]) -> None:
-    """Add a row to the registry `path` of `zoo`, which is made if it is missing; a row of the same key is replaced.
+    """Add a row to the registry `path` of `zoo`, created if missing; a row of the same key is replaced.
 
-    Several processes may add rows at once. Raises ValueError, and leaves the file as it was, if the row is not right.
+    Several processes may add rows at once. Raises ValueError, and leaves the file unchanged, for an invalid row.
     """
     with FileLock(path.with_name(f".{path.name}.lock")):
         check_zoo(path, zoo)

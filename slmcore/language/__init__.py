@@ -1,1 +1,1 @@
-"""Unit language models in common: scoring, generation, and the ends of sequences."""
+"""Scoring, generation and end of sequence, shared by unit language models."""

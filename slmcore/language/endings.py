@@ -1,4 +1,4 @@
-"""The end of a generated utterance: a token of its own, or the one that begins the next."""
+"""End of a generated utterance: EOS, or the BOS of the next."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["UntilToken"]
 
 
 _LARGEST_PENALTY = 1e6
-"""Beyond, logits would overflow."""
+"""Logits would overflow beyond."""
 
 
 class UntilToken:
-    """A sequence ends at the token `end`, not before `least` tokens; tokens that occurred can be made less likely."""
+    """End of sequences at the token `end`, after at least `least` tokens, with an optional repetition penalty."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class UntilToken:
         penalty: float = 1.0,
         never: Sequence[int] = (),
     ) -> None:
-        """`end` -1: nothing ends a sequence; `never`: ids that are not sampled."""
+        """`end` -1: no token ends a sequence; `never`: ids that are never sampled."""
         if not 1 / _LARGEST_PENALTY <= penalty <= _LARGEST_PENALTY:
             raise ValueError(must("repetition_penalty", "from 1e-6 to 1e6", penalty, "1 changes nothing."))
         self.end, self.least, self.penalty = end, least, penalty
@@ -46,7 +46,7 @@ class UntilToken:
         self._never = torch.isin(ids, torch.tensor(list(never), dtype=torch.int64, device=device)) if never else None
 
     def adjust(self, logits: Tensor) -> Tensor:
-        """Hide the end while a sequence is too short; divide what is likely, multiply what is unlikely, where seen."""
+        """Mask the end while a sequence is too short; divide positive and multiply negative logits of seen tokens."""
         if self.penalty != 1:
             scaled = torch.where(logits > 0, logits / self.penalty, logits * self.penalty)
             logits = torch.where(self.seen, scaled, logits)
@@ -55,12 +55,12 @@ class UntilToken:
         return logits if self._never is None else logits.masked_fill(self._never, -math.inf)
 
     def advance(self, tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Count the tokens; nothing is ever forced."""
+        """Count the tokens; none is ever forced."""
         self.counts += valid
         is_new = (valid & (tokens != self.end))[:, None]
         self.seen.scatter_(1, tokens[:, None], is_new | self.seen.gather(1, tokens[:, None]))
         return torch.full_like(tokens, FREE), tokens == self.end
 
     def select(self, rows: Tensor) -> None:
-        """Keep some rows."""
+        """Keep only these rows, (n,) int64."""
         self.counts, self.seen = self.counts[rows], self.seen[rows]

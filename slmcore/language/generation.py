@@ -1,4 +1,4 @@
-"""Continuations of units by a language model: what models with different vocabularies share."""
+"""Continuations of units, shared by language models of different vocabularies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def continued(
     repetition_penalty: float = 1.0,
     never: Sequence[int] = (),
 ) -> list[Decoded]:
-    """Continue each of `prompts`, ids (n_i,), n_i >= 1, until the token `end` (-1: none is).
+    """Continue each of `prompts`, ids (n_i,), n_i >= 1, until the token `end` (-1: none).
 
     `never`: ids that are not sampled. The same seed gives the same tokens, whatever else is in `prompts` after them.
     """

@@ -1,4 +1,4 @@
-"""Log-probabilities of many sequences at the cost of their tokens."""
+"""Log-probabilities of many sequences, with little padding."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from slmcore.threads import for_linears
 __all__ = ["TOKENS_AT_ONCE", "sequence_logprobs"]
 
 TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 65536}
-"""Padded tokens of a batch. More than 1024 are no faster on a CPU, whose cache they leave."""
+"""Tokens of a batch, padding included. More than 1024 are no faster on a CPU, whose cache they exceed."""
 
 
 def sequence_logprobs(model: Transformer, sequences: Sequence[Tensor], progress: bool = False) -> list[Tensor]:
-    """log p(token | tokens before) of all tokens but the first of each (n_i + 1,): float32 (n_i,), on the CPU.
+    """Return log p(token | previous tokens) of all tokens but the first of each (n_i + 1,): float32 (n_i,), on the CPU.
 
-    Equal sequences are scored once, so that their values are equal to the last bit: in two batches they would differ
-    by float32 rounding (about 1e-5 in a sum).
+    Equal sequences are scored once, so that they have equal values: in two batches they would differ by float32
+    rounding (about 1e-5 in a sum).
     """
     keys = [tuple(s.tolist()) for s in sequences]
     unique = dict(zip(keys, sequences, strict=True))
@@ -43,7 +43,7 @@ def sequence_logprobs(model: Transformer, sequences: Sequence[Tensor], progress:
 
 def _score(model: Transformer, sequences: Sequence[Tensor]) -> Sequence[Tensor]:
     hidden = model.hidden(pad_sequence([s[:-1] for s in sequences], batch_first=True))
-    # The head is a good part of a small model: padding does not get that far.
+    # The head is a large part of a small model, so padding is removed before it.
     real = torch.cat([row[: len(s) - 1] for row, s in zip(hidden, sequences, strict=True)])
     logits = model.output(real)
     logits = logits if logits.dtype == torch.float64 else logits.float()

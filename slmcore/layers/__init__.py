@@ -1,1 +1,1 @@
-"""Bricks that more than one system is built from: the decoder-only transformer, its cache, sampling and decoding."""
+"""Layers shared by several systems: the decoder-only transformer, its cache, sampling, decoding, and codecs' layers."""

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the rotary angles, (B, 1, T, head_dim) each, for positions (B, T) of any size.
+    """Return cosines and signed sines of the rotary angles, (B, 1, T, head_dim) each, for positions (B, T).
 
     Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2, equation 34.
     """
@@ -31,7 +31,7 @@ def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype = 
 
 
 def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn adjacent pairs of the last axis of (B, H, T, head_dim): the complex, not the half-split layout."""
+    """Rotate adjacent pairs of the last axis of (B, H, T, head_dim): the complex, not the half-split layout."""
     cos, sin = angles
     wide = x.to(cos.dtype)
     swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
@@ -48,7 +48,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float 
 
 @functools.cache
 def xformers_works(device: torch.device) -> bool:
-    """Whether xformers is installed and its kernel gives on `device` what torch gives: tried once, on a small input."""
+    """Whether xformers is installed and its kernel agrees with torch on `device`, tried once on a small input."""
     if importlib.util.find_spec("xformers") is None:
         return False
     q, k, v = torch.randn(3, 1, 2, 8, 64, device=device, dtype=torch.float16).unbind(0)
@@ -56,7 +56,7 @@ def xformers_works(device: torch.device) -> bool:
         agrees = torch.allclose(
             _xformers(q, k, v, 0.0), scaled_dot_product_attention(q, k, v, is_causal=True), atol=1e-2
         )
-    except Exception as error:  # a broken build fails in ways of its own
+    except Exception as error:  # a broken build may fail in any way
         logger.warning("xformers is installed but does not work here (%r); torch's own attention is used.", error)
         return False
     return agrees
@@ -89,7 +89,7 @@ class Attention(nn.Module):
     ) -> Tensor:
         """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to.
 
-        `turn` gives queries and keys, (B, heads, T, head_dim) each, their positions (`slmcore.layers.positions`).
+        `turn` applies positions to queries and keys, (B, heads, T, head_dim) each (`slmcore.layers.positions`).
         """
         heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(self, x))
         q, k, v = (y.transpose(1, 2) for y in heads)

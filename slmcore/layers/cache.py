@@ -1,4 +1,4 @@
-"""The static cache of keys and values: slot = absolute position."""
+"""Static cache of keys and values: slot = absolute position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["KVCache", "Slots"]
 class KVCache:
     """Keys and values of all layers, (layers, B, kv heads, capacity, head_dim) each.
 
-    It starts at zero: a NaN left in a slot that the mask hides would still leak through 0 x NaN.
+    It is zero-initialised: a NaN in a masked slot would leak through 0 x NaN.
     """
 
     keys: Tensor
@@ -24,7 +24,7 @@ class KVCache:
     def empty(
         cls, layers: int, batch: int, heads: int, capacity: int, head_dim: int, device: torch.device, dtype: torch.dtype
     ) -> KVCache:
-        """Room for `batch` sequences of `capacity` positions; a MemoryError that says how much is needed otherwise."""
+        """Allocate for `batch` sequences of `capacity` positions. Raises a MemoryError that says how much is needed."""
         shape = (layers, batch, heads, capacity, head_dim)
         try:
             return cls(torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
@@ -32,25 +32,25 @@ class KVCache:
             gigabytes = 2 * torch.Size(shape).numel() * dtype.itemsize / 1e9
             raise MemoryError(
                 f"The cache for {batch} sequences of {capacity} positions needs {gigabytes:.1f} GB on {device}, "
-                "which are not free. Decode fewer sequences at once, or shorter ones."
+                "more than is free. Decode fewer sequences at once, or shorter ones."
             ) from error
 
     @property
     def capacity(self) -> int:
-        """Positions a sequence can have."""
+        """Positions per sequence."""
         return self.keys.shape[3]
 
     def select(self, rows: Tensor) -> KVCache:
-        """The cache of some of its sequences."""
+        """Return the cache of some of the sequences."""
         return KVCache(self.keys[:, rows], self.values[:, rows])
 
     def at(self, positions: Tensor, limit: int) -> Slots:
-        """The slots that tokens at `positions` (B, T) write to, when no position is >= `limit`."""
+        """Return the slots for tokens at `positions` (B, T), none of which is >= `limit`."""
         return Slots(self, positions, limit)
 
 
 class Slots:
-    """One forward pass's view of a cache: where it writes, and what each query may see."""
+    """View of a cache in one forward pass: the slots to write to, and the mask of each query."""
 
     def __init__(self, cache: KVCache, positions: Tensor, limit: int) -> None:
         self._cache, self._limit = cache, limit
@@ -61,7 +61,7 @@ class Slots:
         self.mask = reach <= positions[:, None, :, None]
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Write k, v (B, kv heads, T, head_dim) to their slots; all keys and values up to the limit."""
+        """Write k, v (B, kv heads, T, head_dim) to their slots; return all keys and values up to the limit."""
         keys, values = self._cache.keys[layer], self._cache.values[layer]
         index = (*self._index, self._positions)
         keys.index_put_(index, k)

@@ -1,7 +1,7 @@
-"""Generating token by token from a transformer, under a rule that may force tokens and ends sequences.
+"""Autoregressive generation from a transformer, under a rule that may force tokens and end sequences.
 
-Everything a step needs lies in tensors on the model's device: a step never waits for them on the host. A forced token
-does not cost a forward pass of its own: it rides with the token before it.
+All state of a step is in tensors on the model's device, so that no step waits for the host. A forced token costs no
+forward pass of its own: it shares that of the token before it.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["FREE", "CachedModel", "Decoded", "Decoding", "Rule", "decode"]
 logger = logging.getLogger(__name__)
 
 FREE = -1
-"""In place of a token's id: nothing is forced."""
+"""Marker in place of a forced token's id: none is forced."""
 _CHECK_EVERY = 16
-"""Steps between two looks from the host, on devices where a look means waiting."""
+"""Steps between two checks by the host, which on a GPU wait for the device."""
 _WARM_UP = 3
 """Steps before a CUDA graph is captured."""
 
 
 class CachedModel(Layered, Protocol):
-    """A language model that keeps keys and values of what it has seen."""
+    """Language model with a cache of keys and values."""
 
     def cache(self, batch: int, capacity: int) -> KVCache:
         """Return an empty cache for `batch` sequences of up to `capacity` positions, on the model's device."""
@@ -50,11 +50,11 @@ class Rule(Protocol):
     """Constraints of a model on its sequences, as tensors with a row for each sequence."""
 
     def adjust(self, logits: Tensor) -> Tensor:
-        """Logits (B, vocab) as they shall be sampled from."""
+        """Return logits (B, vocab) to sample from."""
         ...
 
     def advance(self, tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Take in `tokens` (B,) where `valid` (B,) bool; tokens now forced (FREE if none), and what ended."""
+        """Process `tokens` (B,) where `valid` (B,) bool; return tokens now forced (FREE if none), and ended rows."""
         ...
 
     def select(self, rows: Tensor) -> None:
@@ -67,17 +67,17 @@ class Decoded:
     """One generated sequence, on the CPU."""
 
     tokens: Tensor
-    """(n,) int64, forced tokens and the one that ended the sequence included."""
+    """(n,) int64, including forced tokens and the one that ended the sequence."""
     log_probs: Tensor
     """(n,) float32: log-probability of each token under the model itself, 0 for forced ones."""
     finished: bool
-    """Whether the rule ended it; otherwise it ran out of steps."""
+    """Whether the rule ended it, rather than the limit of steps."""
 
 
 class Decoding:
-    """A batch of sequences in the middle of being generated. All tensors have a row for each sequence left.
+    """Batch of sequences during generation. All tensors have a row for each unfinished sequence.
 
-    `step` changes them in place and has shapes that do not change, so that on CUDA it can be captured as it is.
+    `step` updates them in place with static shapes, so that it can be captured as a CUDA graph.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Decoding:
         self.active = torch.ones_like(lengths, dtype=torch.bool)
         self.finished = torch.zeros_like(self.active)
         self.forced = torch.full_like(lengths, FREE)
-        # The last column takes what is not to be kept.
+        # The last column takes tokens that are discarded.
         self.tokens = torch.zeros(len(prompts), limit + 1, dtype=torch.int64, device=device)
         self.log_probs = torch.zeros(len(prompts), limit + 1, device=device)
         self.logits = self._prefill(prompts, lengths)
@@ -106,7 +106,7 @@ class Decoding:
         return self.model.output(hidden[self.rows, lengths - 1])
 
     def step(self) -> None:
-        """Each sequence takes a token, and the one forced after it if there is one; then one forward pass."""
+        """Sample a token of each sequence, with the one forced after it if there is one; then run one forward pass."""
         sampled = self.sampler(self.rule.adjust(self.logits), self.sequences, self.counts)
         free = self.forced < 0
         tokens = torch.where(free, sampled, self.forced)
@@ -116,12 +116,12 @@ class Decoding:
         rides = self.active & (self.forced >= 0)
         followers = torch.where(rides, self.forced, tokens)
         self._take(followers, rides, torch.zeros_like(log_probs))
-        # On a CPU looking is free, and a pass over one token is cheaper than one over two.
+        # On a CPU checking is free, and a pass over one token is cheaper than one over two.
         width = 1 if _looks_are_free(rides.device) and not bool(rides.any()) else 2
         self._forward(torch.stack([tokens, followers], 1)[:, :width], start, rides)
 
     def _take(self, tokens: Tensor, valid: Tensor, log_probs: Tensor) -> None:
-        """Write down `tokens` where `valid`, let the rule see them, and set `forced` and `active` anew."""
+        """Record `tokens` where `valid`, pass them to the rule, and update `forced` and `active`."""
         place = torch.where(valid, self.counts, self.limit)[:, None]
         self.tokens.scatter_(1, place, tokens[:, None])
         self.log_probs.scatter_(1, place, log_probs[:, None])
@@ -133,14 +133,14 @@ class Decoding:
         self.active &= ~self.finished & (self.counts < self.limit)
 
     def _forward(self, tokens: Tensor, start: Tensor, rides: Tensor) -> None:
-        """A token that follows nothing leaves keys in the slot of the next real one, which overwrites them."""
+        """Keys of a placeholder token land in the slot of the next real one, which overwrites them."""
         positions = start[:, None] + torch.arange(tokens.shape[1], device=tokens.device)
         reach = int(positions.max()) + 1 if _looks_are_free(positions.device) else self.cache.capacity
         hidden = self.model.hidden(tokens, positions, self.cache, reach)
         self.logits.copy_(self.model.output(hidden[self.rows, rides.long() * (tokens.shape[1] - 1)]))
 
     def select(self, keep: Tensor) -> None:
-        """Go on with some of the rows only."""
+        """Keep only some of the rows."""
         self.cache = self.cache.select(keep)
         names = ("sequences", "positions", "counts", "active", "finished", "forced", "tokens", "log_probs", "logits")
         for name in names:
@@ -168,8 +168,8 @@ def decode(
 ) -> list[Decoded]:
     """Continue each of `prompts`, int64 (n_i,) with n_i >= 1, by up to `limit` tokens.
 
-    `first` numbers the first sequence: a sequence draws the same random numbers under the same number, whatever else
-    is in the batch. `graph` captures the step as a CUDA graph; None does so on CUDA.
+    `first` is the index of the first sequence: its random numbers depend on the index, not on the batch. `graph`
+    captures the step as a CUDA graph; None does so on CUDA.
     """
     with torch.inference_mode(), for_linears(model, sum(map(len, prompts))):
         decoding = Decoding(model, prompts, rule, sampler, limit, first)
@@ -202,7 +202,7 @@ def _decode(decoding: Decoding, limit: int, first: int, graph: bool | None) -> l
 
 
 def _set_aside(decoding: Decoding, results: list[Decoded | None], first: int) -> None:
-    """Move the results out of the batch, and leave in it only what still runs."""
+    """Move finished sequences out of the batch."""
     for number, result in zip(decoding.sequences.tolist(), decoding.results(), strict=True):
         results[number - first] = result
     running = decoding.active.nonzero().squeeze(1)
@@ -211,7 +211,7 @@ def _set_aside(decoding: Decoding, results: list[Decoded | None], first: int) ->
 
 
 def _captured(decoding: Decoding) -> Callable[[], None]:
-    """The step as a CUDA graph: one launch in place of some hundreds."""
+    """Capture the step as a CUDA graph: one launch instead of hundreds."""
     try:
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()

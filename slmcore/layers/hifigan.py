@@ -27,7 +27,7 @@ class HiFiGANConfig:
     in_channels: int
     """Features of a frame."""
     channels: int = 512
-    """Channels behind the first convolution; each stage halves them."""
+    """Channels after the first convolution; each stage halves them."""
     rates: tuple[int, ...] = (5, 4, 4, 2, 2)
     """Upsampling factors of the stages; their product is the hop."""
     kernels: tuple[int, ...] = (11, 8, 8, 4, 4)
@@ -71,8 +71,8 @@ class HiFiGAN(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features (B, in_channels, T), T >= 1, to waveforms (B, T * hop) in -1..1.
 
-        `lengths` (B,): frames of each sequence of a right-padded batch, which then gets what it gets alone; samples
-        beyond them have no meaning. None: all are T long.
+        `lengths` (B,): frames of each sequence of a right-padded batch, whose output is then independent of the
+        padding; samples beyond them are meaningless. None: all are T long.
         """
         x, samples = self.conv_pre(_cut(x, lengths)), lengths
         for stage, (up, blocks) in enumerate(zip(self.ups, self.resblocks, strict=True)):
@@ -82,12 +82,12 @@ class HiFiGAN(nn.Module):
         return torch.tanh(self.conv_post(leaky_relu(_cut(x, samples), _LAST_SLOPE))).squeeze(1)
 
     def in_segments(self, x: Tensor, frames: int) -> Tensor:
-        """Return what `forward` does without lengths, computed `frames` frames at a time."""
+        """Return the output of `forward` without lengths, computed `frames` frames at a time."""
         return in_segments(self, x, 1, self.config.hop, frames, self.reach)
 
     @property
     def reach(self) -> int:
-        """Return how many frames away, at most, a frame can matter to a sample."""
+        """Return the reach of the generator: how many frames away, at most, a frame influences a sample."""
         blocks = zip(self.config.block_kernels, self.config.block_dilations, strict=True)
         of_blocks = max(sum((kernel - 1) // 2 * (d + 1) for d in dilations) for kernel, dilations in blocks)
         frames, rate = float(_EDGE_KERNEL // 2), 1
@@ -99,7 +99,7 @@ class HiFiGAN(nn.Module):
 
 
 class _Stage(nn.ModuleList):
-    """The residual blocks of a stage, whose mean is taken."""
+    """Residual blocks of a stage, averaged."""
 
     def __init__(self, width: int, config: HiFiGANConfig) -> None:
         blocks = zip(config.block_kernels, config.block_dilations, strict=True)
@@ -135,7 +135,7 @@ def _conv(into: int, out: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
 
 
 def _cut(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Silence what lies behind the end of each sequence, as convolutions pad it."""
+    """Zero what lies beyond the end of each sequence, as the convolutions' own padding would."""
     if lengths is None:
         return x
     return x.masked_fill((torch.arange(x.shape[-1], device=x.device) >= lengths[:, None]).unsqueeze(1), 0.0)

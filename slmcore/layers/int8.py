@@ -1,4 +1,4 @@
-"""Linear layers with weights of one byte for CPUs, where decoding takes as long as reading the weights does."""
+"""Linear layers with int8 weights for CPUs, where decoding is bound by reading the weights."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from slmcore.errors import must
 __all__ = ["Scheme", "quantize_linears", "together"]
 
 Scheme = Literal["int8", "int8-weight-only"]
-"""int8: what a layer reads is rounded to a byte too, vector by vector. int8-weight-only: it is computed in bfloat16."""
+"""int8: inputs are rounded to int8 too, vector by vector. int8-weight-only: products are computed in bfloat16."""
 
 _LOST = "int8 weights cannot be"
 _REMEDY = "Load the model with weights=None for that, and round its weights afterwards."
 _FEW_ROWS = 8
-"""Up to so many vectors the weight-only kernel is the faster one; more are worth the weights in bfloat16."""
+"""Vectors up to which the weight-only kernel is faster than widening the weights to bfloat16."""
 
 
 def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
     """Replace every linear layer inside `module`, on the CPU, by one with int8 weights, a scale for each output.
 
-    Layers that their parent names in `read_alike` read the same vectors and become parts of one product: for a single
-    vector, a call of the kernel costs as much as half a megabyte of weights. The weights can no longer be trained,
-    saved, replaced or moved to a GPU, which is refused by name where it is tried. Raises ValueError for an unknown
-    scheme or weights that are not on the CPU, RuntimeError where torch has no such kernels for this processor.
+    Layers that their parent names in `read_alike` share their input and are fused into one product: for a single
+    vector, a kernel call costs as much as half a megabyte of weights. The weights can no longer be trained, saved,
+    replaced or moved to a GPU, which is refused by name where it is tried. Raises ValueError for an unknown scheme or
+    weights that are not on the CPU, RuntimeError where torch has no such kernels for this processor.
     """
     if scheme not in get_args(Scheme):
         raise ValueError(must("weights", f"None or one of {get_args(Scheme)}", scheme))
@@ -47,11 +47,11 @@ def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
 
 
 class ReadsAlike(Protocol):
-    """A module some of whose linear layers, all with biases or all without, read the same vectors."""
+    """Module some of whose linear layers, all with or all without biases, share their input."""
 
     @property
     def read_alike(self) -> tuple[str, ...]:
-        """The names of these layers."""
+        """Names of these layers."""
         ...
 
 
@@ -63,7 +63,7 @@ def together(parent: ReadsAlike, x: Tensor) -> Sequence[Tensor]:
 
 
 class Part(nn.Module):
-    """One of several linear layers whose weights lie in one product."""
+    """Linear layer that is part of a fused product."""
 
     def __init__(self, product: nn.Module, sizes: list[int], index: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Rounded(nn.Module, ABC):
 
 
 class _Untrainable(torch.autograd.Function):
-    """A product whose gradient is refused by name, where torch would speak of an operation in place."""
+    """Product whose gradient is refused by name, instead of torch's error about an in-place operation."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: _Rounded) -> Tensor:
@@ -132,7 +132,7 @@ class _Untrainable(torch.autograd.Function):
 
 
 class Int8Linear(_Rounded):
-    """Products of bytes, summed in 32-bit integers: exact, so that a vector's result does not depend on its batch."""
+    """int8 products accumulated in int32: exact, so that a vector's result does not depend on its batch."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(weight, bias)
@@ -147,14 +147,14 @@ class Int8Linear(_Rounded):
     def _product(self, x: Tensor) -> Tensor:
         x = x.float()
         largest = x.abs().amax(1, keepdim=True).clamp_(min=1e-30)
-        # Rounded, and shifted from -127..127 to unsigned bytes, which the processor multiplies faster.
+        # Shifted from -127..127 to unsigned bytes, which the processor multiplies faster.
         rounded = torch.addcdiv(self._shift, x, largest, value=127).to(torch.uint8)
         given = (rounded, 1.0, 128, self._packed, self._step, self._zeros, None)
         return torch.ops.onednn.qlinear_pointwise(*given, 1.0, 0, torch.float32, "none", [], "").mul_(largest)
 
 
 class WeightOnlyLinear(_Rounded):
-    """Weights of one byte that are widened as they are read, for products in bfloat16."""
+    """int8 weights widened as they are read, for products in bfloat16."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(weight, bias)

@@ -1,4 +1,4 @@
-"""Positions of tokens in a transformer: turned into queries and keys, or added to the embeddings."""
+"""Positional encodings of a transformer: rotations of queries and keys, or vectors added to the embeddings."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from slmcore.layers.attention import rotary, rotate
 __all__ = ["Learned", "Positions", "Rotary", "Sinusoidal", "Turn"]
 
 Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Queries and keys, (B, heads, T, head_dim) each, to what attention compares at the positions of one forward pass."""
+"""Function of queries and keys, (B, heads, T, head_dim) each, that applies the positions of one forward pass."""
 
 
 class Positions(Protocol):
     """Positional encoding of a transformer."""
 
     def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
-        """Return what the first layer reads: token embeddings x (B, T, dim) at `positions` (B, T), int64."""
+        """Return the first layer's input for token embeddings x (B, T, dim) at `positions` (B, T), int64."""
         ...
 
     def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
-        """Return what attention does to queries and keys at `positions` (B, T), for all layers of a forward pass."""
+        """Return the function that attention applies to queries and keys at `positions` (B, T), for all layers."""
         ...
 
 
@@ -53,7 +53,7 @@ class Sinusoidal:
     """
 
     def __init__(self, scale: float, first: int) -> None:
-        """`scale` multiplies the embeddings; `first` is the row of the table that position 0 takes."""
+        """`scale` multiplies the embeddings; `first` is the row of position 0 in the table."""
         self.scale, self.first = scale, first
 
     def embedded(self, x: Tensor, positions: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Sinusoidal:
         return x * self.scale + torch.cat([angles.sin(), angles.cos()], -1).to(x.dtype)
 
     def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
-        """Return what leaves queries and keys as they are."""
+        """Return the identity on queries and keys."""
         return _unturned
 
 
@@ -83,12 +83,12 @@ class Learned(nn.Module):
         return x + self.table(positions.clamp(max=self.table.num_embeddings - 1))
 
     def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
-        """Return what leaves queries and keys as they are."""
+        """Return the identity on queries and keys."""
         return _unturned
 
 
 def _turn_pairs(angles: tuple[Tensor, Tensor], q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    # Turned as one: for a single token, calling the kernels costs more than their work.
+    # Rotated as one: for a single token, kernel calls cost more than their work.
     q, k = rotate(torch.cat([q, k], 1), angles).split([q.shape[1], k.shape[1]], 1)
     return q, k
 

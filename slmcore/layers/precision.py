@@ -19,8 +19,8 @@ def widened(x: Tensor) -> Tensor:
 class Float32(nn.Module):
     """A module whose own floating-point tensors follow `.to(device)` but stay float32 under `.to(dtype)`.
 
-    Norms, codebooks and tables lose too much in half precision and cost too little to be worth it. float64 is kept,
-    so that a whole model can be run in double precision as its own reference.
+    Norms, codebooks and tables lose too much in half precision and save too little. float64 is kept, so that a whole
+    model can be run in double precision as its own reference.
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:

@@ -1,4 +1,4 @@
-"""Drawing the next token, with random numbers that belong to a sequence and a step and not to a batch."""
+"""Sampling of the next token, with random numbers that depend on sequence and step, not on the batch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Sampler", "normal", "uniform"]
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _COLD = 1e-20
-"""Below this temperature logits are divided less their largest: undiminished they would overflow."""
+"""Temperature below which the largest logit is subtracted before the division, which would overflow otherwise."""
 
 
 def uniform(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
-    """A float32 number in [0, 1) for each (seed, sequence, step), int64 tensors of one shape; no state, any device.
+    """Return a uniform float32 in [0, 1) for each (seed, sequence, step), int64 tensors of one shape; stateless.
 
     Each argument is mixed in by the finaliser of splitmix64 (Steele et al. 2014, doi 10.1145/2660193.2660195).
     """
@@ -29,7 +29,7 @@ def uniform(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
 
 
 def normal(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
-    """A float32 number from a normal distribution for each (seed, sequence, step), int64 tensors of one shape.
+    """Return a standard normal float32 for each (seed, sequence, step), int64 tensors of one shape.
 
     Two uniform numbers make one (Box & Muller 1958, doi 10.1214/aoms/1177706645); none is beyond 5.8.
     """
@@ -58,11 +58,11 @@ class Sampler:
     """Sampling of a token from logits."""
 
     temperature: float = 1.0
-    """Divides the logits; 0, or less than float32 can divide by, takes the best token."""
+    """Divisor of the logits; 0, or less than float32 can divide by, is greedy."""
     top_p: float = 1.0
-    """Keeps the likeliest tokens that together reach this probability; 0 the best (Holtzman et al. 2020)."""
+    """Probability mass of the likeliest tokens to sample from; 0 is greedy (Holtzman et al. 2020)."""
     top_k: int | None = None
-    """Only so many of the likeliest tokens are kept; None keeps all."""
+    """Number of likeliest tokens to sample from; None keeps all."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Sampler:
         return self.temperature < _SMALLEST or self.top_p == 0 or self.top_k == 1
 
     def __call__(self, logits: Tensor, sequences: Tensor, steps: Tensor) -> Tensor:
-        """Tokens (B,) int64 from logits (B, vocab); `sequences` and `steps` (B,) int64 choose the random numbers."""
+        """Sample tokens (B,) int64 from logits (B, vocab); `sequences`, `steps` (B,) int64: see `uniform`."""
         if self.greedy:
             return logits.argmax(-1)
         kept = logits if logits.dtype == torch.float64 else logits.float()
@@ -96,6 +96,6 @@ class Sampler:
         probabilities = probabilities.masked_fill(before > self.top_p * probabilities.sum(-1, keepdim=True), 0.0)
         upto = probabilities.cumsum(-1)
         target = uniform(self.seed, sequences, steps)[:, None] * upto[:, -1:]
-        # A product that rounds up to the total would point past the last token that was kept.
+        # A product rounded up to the total would point past the last kept token.
         rank = torch.minimum((upto <= target).sum(-1), (probabilities > 0).sum(-1) - 1)
         return order.gather(-1, rank[:, None]).squeeze(-1)

@@ -1,6 +1,6 @@
 """SEANet: the convolutional encoder and decoder of waveform codecs (EnCodec, arXiv 2210.13438, section 3.1).
 
-Modules are numbered as in EnCodec's implementation, so that published weights differ from ours in a few names only.
+Modules are numbered as in EnCodec's implementation, so that few names of published weights differ from ours.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class SEANetConfig:
 
     @property
     def streamable(self) -> bool:
-        """Whether chunks of whole frames give what the whole gives."""
+        """Whether streaming in chunks of whole frames equals processing the whole."""
         return self.causal and self.pad_mode == "constant" and not (self.bidirectional and self.lstm_layers)
 
 
@@ -136,9 +136,9 @@ class SEANetEncoder(Stateful):
         return self.model(wav.unsqueeze(1), state)
 
     def in_segments(self, wav: Tensor, frames: int) -> Tensor:
-        """Return what `forward` does, with the convolutions before the LSTM applied to `frames` frames at a time.
+        """Return the output of `forward`, with the convolutions before the LSTM applied to `frames` frames at a time.
 
-        They hold most of the memory; what grows with the length is one vector of `widest` for each frame.
+        They take most of the memory; only one vector of `widest` per frame grows with the length.
         """
         # LSTM, activation and convolution come last.
         convs, rest = _parted(self.model, len(self.model) - (3 if self.config.lstm_layers else 0))
@@ -158,7 +158,7 @@ class SEANetDecoder(Stateful):
         return self.model(latents, state).squeeze(1)
 
     def in_segments(self, latents: Tensor, frames: int) -> Tensor:
-        """Return what `forward` does, with the convolutions behind the LSTM applied to `frames` frames at a time."""
+        """Return the output of `forward`, with the convolutions after the LSTM applied to `frames` frames at a time."""
         # Convolution and LSTM come first.
         head, convs = _parted(self.model, 2 if self.config.lstm_layers else 0)
         return in_segments(convs, head(latents), 1, self.config.hop, frames).squeeze(1)

@@ -1,4 +1,4 @@
-"""Long sequences through convolutions in segments that overlap by their reach: the result of the whole, less memory."""
+"""Convolution of long sequences in segments that overlap by its reach: equal to the whole, in less memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def in_segments(module: nn.Module, x: Tensor, taken: int, made: int, frames: int
 
 
 def reach(modules: Iterable[nn.Module], taken: int) -> int:
-    """Return how many frames of `taken` samples away an input can matter, at most, on either side."""
+    """Return the reach of the module on either side, in frames of `taken` samples."""
     samples, rate = 0.0, 1.0
     for module in modules:
         if isinstance(module, Conv1d):

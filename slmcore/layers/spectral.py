@@ -1,4 +1,4 @@
-"""Spectra of sounds, and the distances of two sounds in them."""
+"""Magnitude spectra of audio, and spectral losses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Spectrum(nn.Module):
     """STFT magnitudes at linear frequencies and in mel bands."""
 
     FLOOR = 1e-4
-    """Magnitude, where a sine of amplitude 1 has 0.5, below which two sounds are silence alike."""
+    """Floor of magnitudes, on the scale on which a sine of amplitude 1 has 0.5."""
 
     bank: Tensor
     window: Tensor
 
     def __init__(self, sample_rate: int, n_fft: int, bands: int) -> None:
-        """`n_fft`: samples of the Hann window. `bands`: mel bands; those too narrow for the window are left out."""
+        """`n_fft`: samples of the Hann window. `bands`: mel bands; those too narrow for the window are dropped."""
         import torchaudio.functional as audio
 
         super().__init__()
@@ -37,7 +37,7 @@ class Spectrum(nn.Module):
     def forward(self, wav: Tensor, hop: int, center: bool = True) -> tuple[Tensor, Tensor]:
         """Waveforms (B, samples) to magnitudes (B, frames, n_fft / 2 + 1) and (B, frames, bands).
 
-        The windows lie around every `hop`-th sample, the ends mirrored, or without `center` within the waveform.
+        Windows are centred on every `hop`-th sample with reflected ends, or without `center` lie within the waveform.
         """
         n_fft = len(self.window)
         spectrum = torch.stft(wav, n_fft, hop, window=self.window, center=center, return_complex=True).mT
@@ -45,7 +45,7 @@ class Spectrum(nn.Module):
         return magnitude, magnitude @ self.bank
 
     def log(self, magnitude: Tensor) -> Tensor:
-        """Natural logarithms of magnitudes above the floor."""
+        """Return the natural logarithm of magnitudes, floored."""
         return (magnitude + self.FLOOR).log()
 
 
@@ -102,7 +102,7 @@ class LogMel(nn.Module):
 
 
 class SpectralLoss(nn.Module):
-    """Distances of magnitude spectra with several window lengths: log-mel, and log and linear magnitude."""
+    """Multi-scale spectral loss: log-mel, and log and linear magnitude."""
 
     def __init__(self, sample_rate: int, mels: Sequence[tuple[int, int]] = MELS) -> None:
         """`mels`: pairs as in `MELS`; the hop is a quarter of the window."""
@@ -117,7 +117,7 @@ class SpectralLoss(nn.Module):
 
 
 class _Scale(nn.Module):
-    """The distances with one window length."""
+    """Return the losses at one window length."""
 
     def __init__(self, spectrum: Spectrum) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Convolutions and LSTM that run on whole sequences or chunk by chunk, with the same result.
 
-A chunk is processed with a `State`: what each module keeps of the chunks before it. The state belongs to the caller;
-a new stream starts with an empty one, and it never enters the state dict. Only causal modules can be streamed.
+A chunk is processed with a `State`: the context that each module carries over from earlier chunks. The state belongs to
+the caller, is empty at the start of a stream, and never enters the state dict. Only causal modules can be streamed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from slmcore.errors import must
 __all__ = ["Chain", "Conv1d", "ConvTranspose1d", "ResidualLSTM", "State", "Stateful", "pad"]
 
 State = dict[nn.Module, Any]
-"""One entry for each stateful module that has seen a chunk: samples, output to be completed, or hidden vectors."""
+"""Entry of each stateful module after its first chunk: samples, incomplete output, or hidden vectors."""
 
 
 def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
     """Pad the last axis of x (B, C, T) by reflection, zeros ("constant") or its edge values ("replicate").
 
-    A sequence too short to be reflected is first extended by zeros, and as many samples are cut off again afterwards.
+    A sequence too short to be reflected is first extended by zeros, which are cut off again afterwards.
     """
     if not left and not right:
         return x
@@ -41,8 +41,8 @@ class Stateful(nn.Module):
 class Conv1d(nn.Conv1d, Stateful):
     """A convolution with padding such that T samples give ceil(T / stride) frames.
 
-    Causal: all padding that the kernel needs is on the left; otherwise the right gets half of it, rounded down. On the
-    right the last window is filled up.
+    Causal: all padding of the kernel is on the left; otherwise half of it, rounded down, is on the right. The last
+    window is filled up on the right.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Conv1d(nn.Conv1d, Stateful):
             raise ValueError(must("chunk", f"a multiple of {self.stride[0]} samples long", chunk.shape[-1]))
         before = state[self] if self in state else pad(chunk, self.context, 0, self.pad_mode)[..., : self.context]
         extended = torch.cat([before, chunk], -1)
-        # A copy: a view would keep the whole chunk alive.
+        # A copy, since a view would keep the whole chunk in memory.
         state[self] = extended[..., extended.shape[-1] - self.context :].clone()
         return extended
 
@@ -136,7 +136,7 @@ class ResidualLSTM(Stateful):
 
 
 class Chain(nn.Sequential, Stateful):
-    """Modules in turn; the stateful ones share the state of the stream."""
+    """Sequence of modules; the stateful ones share the state of the stream."""
 
     def forward(self, input: Tensor, state: State | None = None) -> Tensor:
         """The output of the last module."""
@@ -146,7 +146,7 @@ class Chain(nn.Sequential, Stateful):
 
 
 def _check_streamable(module: Conv1d | ConvTranspose1d | ResidualLSTM, pad_mode: str) -> None:
-    """Raise a ValueError unless the module depends on the past alone."""
+    """Raise a ValueError unless the module is causal."""
     if not module.causal or pad_mode == "reflect":
         found = f"a {pad_mode}-padded, {'causal' if module.causal else 'not causal'} {type(module).__name__}"
         remedy = "Stream a model that was trained with causal=True and pad_mode='constant'."

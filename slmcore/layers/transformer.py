@@ -1,4 +1,4 @@
-"""The decoder-only transformer of language models: Mistral's, and the forms that others have."""
+"""Decoder-only transformer of language models: Mistral's, and the variants of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slmcore.layers.precision import RMSNorm
 
 __all__ = ["MISTRAL", "FeedForward", "Form", "Perceptron", "PostNormBlock", "Transformer", "TransformerConfig"]
 
-# In some published files and without meaning.
+# Present in some published files, without a meaning.
 _IGNORED = {"max_batch_size"}
 
 
@@ -42,7 +42,7 @@ class TransformerConfig:
     norm_eps: float = 1e-6
     rope_theta: float = 10000.0
     dropout: float = 0.0
-    """Share of activations dropped in training."""
+    """Dropout probability in training."""
     output_bias: bool = False
     """Whether the output head has a bias (ELLA-V's has)."""
 
@@ -121,7 +121,7 @@ class Block(nn.Module):
 
 
 class PostNormBlock(Block):
-    """One layer whose norms follow its parts (Vaswani et al. 2017, arXiv 1706.03762, section 3.1)."""
+    """One post-norm layer (Vaswani et al. 2017, arXiv 1706.03762, section 3.1)."""
 
     def forward(self, x: Tensor, turn: Turn, slots: Slots | None, layer: int) -> Tensor:
         """(B, T, dim) to (B, T, dim)."""
@@ -131,14 +131,14 @@ class PostNormBlock(Block):
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """The parts that a transformer is put together from; the defaults are Mistral's."""
+    """Components of a transformer; the defaults are Mistral's."""
 
     block: Callable[[TransformerConfig, Form], nn.Module] = Block
     """A layer."""
     norm: Callable[[int, float], nn.Module] = RMSNorm
     """Norm of each part of a layer, from a width and an epsilon."""
     final_norm: Callable[[int, float], nn.Module] = RMSNorm
-    """Norm after the last layer, made alike."""
+    """Norm after the last layer, from the same."""
     feed_forward: Callable[[int, int], nn.Module] = FeedForward
     """Feed-forward part of a layer, from the widths outside and inside."""
     positions: Callable[[TransformerConfig], Positions] = _rotary
@@ -151,7 +151,7 @@ MISTRAL = Form()
 
 
 class Transformer(nn.Module):
-    """Token ids to logits. Works on right-padded batches: what follows a sequence's end never reaches it."""
+    """Token ids to logits. Right-padded batches need no mask: nothing after a sequence's end reaches it."""
 
     def __init__(self, config: TransformerConfig, form: Form = MISTRAL) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Transformer(nn.Module):
     def hidden(
         self, ids: Tensor, positions: Tensor | None = None, cache: KVCache | None = None, limit: int | None = None
     ) -> Tensor:
-        """Return the hidden states that the output head projects, (B, T, dim).
+        """Return the hidden states before the output head, (B, T, dim).
 
         ids (B, T) int64 at `positions` (B, T), 0 to T - 1 by default. With a `cache` they attend to its slots up to
         their own position and are written to it; no position is >= `limit`, by default the cache's capacity.

@@ -1,4 +1,4 @@
-"""Vector quantisation with Euclidean distances: one codebook, and several in turn on what the ones before left over."""
+"""Vector quantisation by Euclidean distance: one codebook, and residual quantisation by several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Quantized(NamedTuple):
     latents: Tensor
     """(B, dimension, T): the sum of the code vectors, straight-through (its gradient is the input's)."""
     commitment: Tensor
-    """Scalar: mean over the levels of the mean squared distance of what reaches a level to its code vectors."""
+    """Scalar: mean over the levels of the mean squared distance between a level's input and its code vectors."""
     codes: Tensor
     """(levels, B, T), int64."""
     residuals: Tensor
@@ -30,7 +30,7 @@ class Quantized(NamedTuple):
 
 
 class EuclideanCodebook(Float32):
-    """`size` code vectors, a buffer: training moves them by running means, not by gradients (arXiv 1711.00937).
+    """Codebook of `size` code vectors, a buffer: trained by running means, not by gradients (arXiv 1711.00937).
 
     The codebook and the distances stay in float32 when the model is cast to half precision.
     """
@@ -42,7 +42,7 @@ class EuclideanCodebook(Float32):
         self.register_buffer("embed", torch.randn(size, dimension))
 
     def encode(self, latents: Tensor) -> Tensor:
-        """Return the nearest codes (B, T), int64, of latents (B, dimension, T); the first among equals."""
+        """Return the nearest codes (B, T), int64, of latents (B, dimension, T); the first in a tie."""
         x = widened(latents).mT
         distances = x.square().sum(-1, keepdim=True) - 2 * x @ self.embed.T + self.embed.square().sum(-1)
         return distances.argmin(-1)
@@ -64,7 +64,7 @@ class EuclideanCodebook(Float32):
 
 
 class ResidualVQ(nn.Module):
-    """Codebooks in turn, each on the residual of those before it (SoundStream, arXiv 2107.03312, algorithm 1)."""
+    """Residual vector quantiser (SoundStream, arXiv 2107.03312, algorithm 1)."""
 
     def __init__(self, levels: int, size: int, dimension: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class ResidualVQ(nn.Module):
     def encode(self, latents: Tensor, first: int = 0, last: int | None = None) -> Tensor:
         """Return the codes (last - first, B, T), int64, of levels first..last - 1 for latents (B, dimension, T).
 
-        With first > 0 that level quantises the latents themselves, not a residual.
+        With first > 0, level `first` quantises the latents themselves, not a residual.
         """
         residual, codes = widened(latents), []
         for layer in self._between(first, last):

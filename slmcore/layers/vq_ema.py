@@ -1,7 +1,7 @@
-"""EMA codebook update: code vectors as running means of the vectors that choose them (van den Oord et al., 1711.00937).
+"""EMA codebook update: code vectors as running means of their assigned vectors (van den Oord et al., 1711.00937).
 
-Published residual codecs start and revive their codes wrongly, so that all vectors shrink at first and dead codes stay
-dead; here both set the running sums as well, as the running means ask for.
+Published residual codecs initialise and revive codes without their running sums, so that all vectors shrink at first
+and dead codes stay dead; here both set the sums too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["RunningMeans", "lloyd"]
 def lloyd(vectors: Tensor, means: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
     """Return the k-means (K, D) of vectors (N, D) after Lloyd's iterations from `means`, and their counts (K,).
 
-    The nearest mean is the first among equals; a mean that no vector chose stays. The counts, int64, are those of the
-    last assignment. Source: the start of EnCodec's codebooks (arXiv 2210.13438, section 3.2).
+    Ties go to the first mean; a mean without vectors stays. The counts, int64, are those of the last assignment.
+    Source: the start of EnCodec's codebooks (arXiv 2210.13438, section 3.2).
     """
     if iterations < 1:
         raise ValueError(must("iterations", "a whole number >= 1", iterations))
@@ -34,7 +34,7 @@ def lloyd(vectors: Tensor, means: Tensor, iterations: int) -> tuple[Tensor, Tens
 
 
 class RunningMeans(nn.Module):
-    """Running counts and sums of a codebook (K, D), which `update` moves in place.
+    """Running counts and sums of a codebook (K, D), which `update` changes in place.
 
     With `smoothing` the counts are Laplace-smoothed before the sums are divided by them. On several devices a subclass
     says how values are added over them (`over_all`) and taken from the first (`from_first`).
@@ -63,8 +63,7 @@ class RunningMeans(nn.Module):
     def start_from(self, embed: Tensor, vectors: Tensor, draw: torch.Generator, iterations: int = 50) -> None:
         """Set `embed` (K, D) to the k-means of vectors (N, D), from K of them drawn at random, repeated if N < K.
 
-        A code counts as often as it was chosen, and once if it was not, so that its vector does not jump at the first
-        update.
+        A code's count is its number of vectors, at least one, so that its vector does not jump at the first update.
         """
         vectors = vectors.float()
         order = torch.randperm(len(vectors), generator=draw).to(vectors.device)
@@ -76,7 +75,7 @@ class RunningMeans(nn.Module):
 
     @torch.no_grad()
     def resume(self, embed: Tensor, counts: Tensor | None = None) -> None:
-        """Take a codebook (K, D) as it is, its codes with `counts` (K,), or a count of one each."""
+        """Adopt a codebook (K, D) unchanged, its codes with `counts` (K,), or a count of one each."""
         self.counts.copy_(torch.ones_like(self.counts) if counts is None else counts)
         self.sums.copy_(embed * self.counts[:, None])
         self.started.fill_(True)
@@ -91,10 +90,10 @@ class RunningMeans(nn.Module):
         revive_below: float = 0.0,
         draw: torch.Generator | None = None,
     ) -> None:
-        """Take in latents (B, D, T) with codes (B, T) and move `embed` (K, D).
+        """Update the statistics by latents (B, D, T) with codes (B, T), and `embed` (K, D) in place.
 
-        Codes whose count falls below `revive_below` times the mean count are put on random latents of the batch and
-        count as often as the mean.
+        Codes whose count falls below `revive_below` times the mean are replaced by random latents of the batch and
+        given the mean count.
         """
         seen, chosen = latents.detach().mT.flatten(0, 1).float(), codes.flatten()
         self.count(codes, decay)
@@ -109,7 +108,7 @@ class RunningMeans(nn.Module):
 
     @torch.no_grad()
     def count(self, codes: Tensor, decay: float) -> None:
-        """Take codes (B, T) into the running counts, those of a codebook that stays as it is too."""
+        """Update the running counts by codes (B, T), also for a frozen codebook."""
         chosen = torch.bincount(codes.flatten(), minlength=len(self.counts)).float()
         self.counts.lerp_(self.over_all(chosen), 1 - decay)
 

@@ -27,6 +27,6 @@ def built_in_zoos() -> frozenset[str]:
 
 @cache
 def shared_names() -> frozenset[str]:
-    """Return the names that several files of the built-in zoos have, such as config.json."""
+    """Return file names that occur several times in the built-in zoos, such as config.json."""
     names = Counter(row.file for row in {row.url: row for row in built_in_rows()}.values())
     return frozenset(name for name, files in names.items() if files > 1)

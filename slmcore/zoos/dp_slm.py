@@ -1,7 +1,8 @@
 """The published files of DP-SLM (arXiv 2505.23494), as the repositories of its first author name them.
 
-Eight hex digits in a name are the first of the file's SHA-256 (torch.hub's convention), and are checked. The two
-WavTokenizer files carry such digits too, but their own loader never checked them: they are claimed, not enforced.
+Eight hex digits in a name are the first of the file's SHA-256 (torch.hub's convention), and are checked. The names of
+the two WavTokenizer files contain such digits too, but their own loader never checked them: they are reported, not
+enforced.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _UNITS = _ELLAV_FILES + "/ella-v-wavlm-layer-11-k-{k}-lmbda-{lmbda}-clean-10k-40
 _PHONES = _ELLAV_FILES + "/ella-v-phonemes-us-arpa-clean-10k-40hz-{digits}.pt"
 _CODEC = _GITHUB + "/WavTokenizer/releases/download/v0.1/WavTokenizer_{variant}_{digits}.ckpt"
 
-# What goes into and comes out of a model; frame rates in Hz.
+# Inputs and outputs of a model; frame rates in Hz.
 _FEATURES: dict[str, Any] = {"encoder": "wavlm_large", "sample_rate": 16000, "frame_rate": 50.0}
 _UNIT_STREAM: dict[str, Any] = {**_FEATURES, "layer": 11}
 
-# Bytes of the published models in float32, by their numbers of parameters: at 0 codes, and for each code more.
+# Bytes of the published models in float32, from their numbers of parameters: at 0 codes, and per code.
 _SIZES = {"wavlm": (1_261_800_000, 0), "codebook": (2_000, 4_096), "ulm": (805_500_000, 8_192)}
 _SIZES |= {"ellav": (839_100_000, 8_196), "plm": (805_500_000, 0)}
 
@@ -77,7 +78,7 @@ _POINTS = (
 
 
 def published_rows() -> tuple[Row, ...]:
-    """All rows of the zoo "dp-slm". The first variant of a kind is the one that is meant when none is named."""
+    """Return all rows of the zoo "dp-slm"; the first variant of a kind is its default."""
     wavlm = {"licence": "MIT", "origin": _WAVLM_LARGE, **_FEATURES}
     table = [_row("wavlm", _WAVLM, "6fb4b3c3", facts=wavlm)]
     table += [_row("codebook", _CODEBOOK, digits, k=k, facts=_UNIT_STREAM) for k, digits in _CODEBOOKS]
@@ -101,7 +102,7 @@ def _row(
 ) -> Row:
     url = template.format(digits=digits, variant=(variant or "").replace("_", "-"), k=k, lmbda=lmbda)
     origin = url.removeprefix("https://github.com/").split("/releases", maxsplit=1)[0]
-    # The paper limits a frame to the nearest 5 % of the codes for every model that was trained on units.
+    # The paper limits a frame to the nearest 5 % of the codes for all models trained on units.
     neighbors = max(1, int(0.05 * k)) if k is not None and lmbda is not None else None
     point: dict[str, Any] = {"k": k, "lmbda": lmbda, "num_neighbors": neighbors}
     fixed, per_code = _SIZES.get(kind, (None, 0))

@@ -1,6 +1,6 @@
 """The published files of SpeechTokenizer and USLM (arXiv 2308.16692), by its authors' repositories on Hugging Face.
 
-Their digests are not published. The one that is claimed comes from a third party's script; it is told, not enforced.
+Their digests are not published. One is claimed by a third party's script; it is reported, not enforced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CLAIMED = "d04593b6c9a4b475f91ca481141a6ef5b23e6ac112f347dd2b2717f193c1c728"
 
 
 def published_rows() -> tuple[Row, ...]:
-    """Return the rows of the zoo "speechtokenizer"; the first variant is the one meant when none is named."""
+    """Return the rows of the zoo "speechtokenizer"; the first variant is the default."""
     zoo: dict[str, Any] = {"zoo": "speechtokenizer", "system": "speechtokenizer"}
     shared = {**zoo, "kind": "speechtokenizer", "sample_rate": 16000, "frame_rate": 50.0}
     uslm = {**zoo, "variant": "hubert_avg", "origin": "USLM, of the same paper, trained on LibriTTS, from fnlp/USLM"}

@@ -85,7 +85,7 @@ _IN_ARCHIVES = (
 
 
 def published_rows() -> tuple[Row, ...]:
-    """Return all rows of the zoo "twist"; the first variant of a kind is the one that is meant when none is named."""
+    """Return all rows of the zoo "twist"; the first variant of a kind is its default."""
     return (*_encoder(), *_language_models(), *_vocoder(), *_expresso(), *_translation())
 
 

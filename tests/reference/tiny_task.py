@@ -34,13 +34,13 @@ class Line(Task):
         x = torch.randn(self.size, 3, generator=draw)
         return x, x.sum(1, keepdim=True)
 
-    def loss(self, part: str, batch: tuple[Tensor, Tensor], moment: StepContext) -> tuple[Tensor, Figures] | None:
+    def loss(self, part: str, batch: tuple[Tensor, Tensor], context: StepContext) -> tuple[Tensor, Figures] | None:
         x, y = batch
-        if part == "rival" and moment.step < 2:
+        if part == "rival" and context.step < 2:
             return None
         if self.training:
             self.seen += 1
-        noise = torch.randn(y.shape, generator=moment.draw).to(y.device)
+        noise = torch.randn(y.shape, generator=context.draw).to(y.device)
         error = (self.model(x) - y - 0.01 * noise).square().mean()
         if part == "rival":
             return (self.rival(x).mean() - error.detach()).square(), {}

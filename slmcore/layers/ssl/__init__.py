@@ -1,1 +1,1 @@
-"""The bricks that WavLM, HuBERT and wav2vec 2.0 share: frontend, positional convolution, transformer block."""
+"""Layers shared by WavLM, HuBERT and wav2vec 2.0: frontend, positional convolution, transformer blocks."""

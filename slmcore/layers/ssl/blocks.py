@@ -1,4 +1,4 @@
-"""The transformer blocks of self-supervised encoders, with the norm before or after each half."""
+"""Pre-norm and post-norm transformer blocks of self-supervised encoders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Attention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
 
     def forward(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """`x` (B, T, dim) -> (B, T, dim); `padding` (B, T), True at keys that nobody may see."""
+        """`x` (B, T, dim) -> (B, T, dim); `padding` (B, T), True at masked keys."""
         q, k, v = (split_heads(proj(x), self.heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
         seen = None if padding is None else ~padding[:, None, None]
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
@@ -32,7 +32,7 @@ class Attention(nn.Module):
 
 
 class PreNormBlock(nn.Module):
-    """Transformer block that adds f(norm(x)) to x."""
+    """Pre-norm transformer block: x + f(norm(x))."""
 
     def __init__(self, dim: int, ffn_dim: int, attention: nn.Module) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class PreNormBlock(nn.Module):
 
 
 class PostNormBlock(PreNormBlock):
-    """Transformer block that norms x + f(x)."""
+    """Post-norm transformer block: norm(x + f(x))."""
 
     def forward(self, x: Tensor, *seen: Tensor | None) -> Tensor:
         """`x` (B, T, dim) -> (B, T, dim); the other arguments are those of the attention."""

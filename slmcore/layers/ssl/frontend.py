@@ -1,4 +1,4 @@
-"""The convolutional frontend of self-supervised encoders, with layer norm or with group norm over the utterance."""
+"""Convolutional frontend of self-supervised encoders, with layer norm, or group norm over the utterance."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from slmcore.layers.precision import Float32, LayerNorm32
 __all__ = ["CACHED", "Affine", "Frontend", "FrontendLayer", "GroupNormLayer", "moments", "strided_conv"]
 
 CACHED = 1 << 21
-"""Elements (8 MB) that a processor's cache holds: on a CPU, what is larger is computed in segments of about that size.
+"""Elements (8 MB) that fit a processor's cache: on a CPU, longer inputs are computed in segments of about that size.
 
-Beside the cache's speed, segments of this size are taken again from the process's own memory, where the system would
-have to hand out, and clear, larger ones anew each time. Both together are a fifth of the time of WavLM large.
+Besides staying in the cache, buffers of this size are reused by the allocator, while larger ones are mapped and cleared
+anew each time. Together that is a fifth of the time of WavLM large.
 """
 _EPS = 1e-5
 _FRAMES_AT_ONCE = 1 << 18
 
 
 def strided_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """Conv1d without bias or padding, on frames that lie in rows: (B, T, C) -> (B, frames, out).
+    """Conv1d without bias or padding over channels-last input: (B, T, C) -> (B, frames, out).
 
-    `stride` neighbouring rows are one row of a matrix without a copy, so that the convolution is one matrix product for
-    each full stride of the kernel and one for each tap left over. On a CPU this takes half the time of `conv1d`, and a
-    third with the gradient; the norm that follows needs no transposition.
+    Groups of `stride` rows are viewed as rows of a matrix, so that the convolution is one matrix product for each full
+    stride of the kernel and one for each remaining tap. On a CPU this takes half the time of `conv1d`, a third with the
+    gradient, and the norm that follows needs no transposition.
     """
     out, channels, kernel = weight.shape
     frames = (x.shape[1] - kernel) // stride + 1
@@ -44,9 +44,9 @@ def strided_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def moments(wav: Tensor, kernel: int, stride: int) -> tuple[Tensor, Tensor]:
-    """Mean (kernel,) and covariance (kernel, kernel) of the frames of a waveform (samples,), in double precision.
+    """Return mean (kernel,) and covariance (kernel, kernel) of the frames of a waveform (samples,), in float64.
 
-    Mean and variance over time of any convolution of the waveform follow from these.
+    They determine the mean and variance over time of any convolution of the waveform.
     """
     # Metal has no double precision.
     exact = torch.float32 if wav.device.type == "mps" else torch.float64
@@ -105,11 +105,11 @@ class FrontendLayer(nn.Module):
 
 
 class GroupNormLayer(nn.Module):
-    """Strided convolution of the waveform, each channel normed over the whole utterance, GELU.
+    """Strided convolution of the waveform, normalisation of each channel over the whole utterance, GELU.
 
-    Of an utterance the norm needs the mean and the variance of every channel. Both follow from the moments of the
-    waveform's frames, so that they are known before the convolution is computed, of the real samples of a batch alone
-    and of all of a waveform whose frames are computed window by window. The norm is then part of the convolution.
+    The norm needs mean and variance of every channel over an utterance. Both follow from the moments of the waveform's
+    frames, so that they are known before the convolution: for the real samples of a padded batch, and for a whole
+    waveform that is processed in windows. The norm is then folded into the convolution.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
@@ -120,7 +120,7 @@ class GroupNormLayer(nn.Module):
         self.norm = Affine(channels)
 
     def norms(self, wav: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
-        """Return the normed convolution of each item: taps (B, kernel, channels) and bias (B, 1, channels).
+        """Return each item's convolution with its norm folded in: taps (B, kernel, channels) and bias (B, 1, channels).
 
         `wav` (B, samples) in float32, of which the first `lengths` (B,) are real.
         """
@@ -135,12 +135,12 @@ class GroupNormLayer(nn.Module):
         return (scale[:, None] * weight.T).to(self.weight.dtype), bias[:, None].to(self.weight.dtype)
 
     def forward(self, x: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
-        """(B, T, 1) -> (B, frames, channels), with what `norms` gives for the whole utterance."""
+        """(B, T, 1) -> (B, frames, channels), with the `norms` of the whole utterance."""
         return F.gelu(torch.baddbmm(bias, x.squeeze(-1).unfold(1, taps.shape[1], self.stride), taps))
 
 
 class Frontend(nn.Sequential):
-    """The stack of convolutions from samples to frames of `field` samples each: (B, samples, 1) -> (B, T, channels)."""
+    """Stack of convolutions from samples to frames of `field` samples: (B, samples, 1) -> (B, T, channels)."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Frontend(nn.Sequential):
         bias: bool = False,
         group_norm: bool = False,
     ) -> None:
-        """`conv_layers`: (channels, kernel, stride) of each; `group_norm`: norm of the first one, in place of all."""
+        """`conv_layers`: (channels, kernel, stride) each; `group_norm`: norm of the first layer alone, over time."""
         channels, kernel, stride = conv_layers[0]
         norm = nn.Identity if group_norm else LayerNorm32
         inputs = [1, *(each for each, _, _ in conv_layers)]
@@ -165,13 +165,13 @@ class Frontend(nn.Sequential):
         self._elements_a_frame = channels * hop // stride
 
     def norms(self, wav: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Return what `forward` needs to know of whole utterances (B, samples), of `lengths` (B,) real samples each."""
+        """Return the norms of whole utterances (B, samples), of `lengths` (B,) real samples each, for `forward`."""
         return self[0].norms(wav, lengths)  # pyright: ignore[reportCallIssue]
 
     def forward(self, input: Tensor, norms: tuple[Tensor, ...] = ()) -> Tensor:
-        """On a CPU in segments whose first layer fits in the cache, which give the frames that the whole gives.
+        """Run the layers, on a CPU in segments whose first layer fits the cache, with the same frames as the whole.
 
-        `norms`: what the method of this name gives for the utterances.
+        `norms`: the result of the method of that name for the utterances.
         """
         if input.is_cuda:
             return self._run(input, norms)

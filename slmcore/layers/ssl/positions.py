@@ -1,4 +1,4 @@
-"""Positions by a grouped convolution over time (Baevski et al. 2020, arXiv 2006.11477)."""
+"""Positional embedding by a grouped convolution over time (Baevski et al. 2020, arXiv 2006.11477)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PositionConv(nn.Conv1d):
     """Grouped convolution over time, added to its input as the absolute position: (B, T, dim) -> (B, T, dim)."""
 
     def __init__(self, dim: int, kernel: int, groups: int, norm: nn.Module | None = None) -> None:
-        """`norm`: applied to what the convolution sees, as the batch norm of mHuBERT at 25 Hz."""
+        """`norm`: applied to the convolution's input, such as the batch norm of mHuBERT at 25 Hz."""
         super().__init__(dim, dim, kernel, padding=kernel // 2, groups=groups)
         nn.init.normal_(self.weight, std=math.sqrt(4 / (kernel * dim)))
         self.norm = nn.Identity() if norm is None else norm
@@ -22,8 +22,8 @@ class PositionConv(nn.Conv1d):
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
         """An even kernel gives one frame too many; the last is dropped, as published.
 
-        `padding` (B, T): True at frames beyond an item's end, which are zero to the convolution, as they are where the
-        item is alone.
+        `padding` (B, T): True at frames beyond an item's end, which are zeroed for the convolution, as if the item were
+        alone.
         """
         seen = self.norm(x)
         if padding is not None:
