@@ -12,6 +12,7 @@ from torch import Tensor
 from dpdp.batch import is_single, utterances
 from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors, shown
 from dpdp.lmbda import sweep
+from dpdp.online import OnlineDPDP
 from dpdp.segments import segments
 from dpdp.viterbi import decode
 from slmcore.errors import CheckpointError, must
@@ -142,6 +143,10 @@ class DPDPQuantizer(Saved):
         Distances are computed once for all lambdas (see `dpdp.lmbda.sweep`); the units carry no operating point.
         """
         return sweep(features, self.codebook, lmbdas, self.num_neighbors, frame_rate=self.frame_rate)
+
+    def stream(self, max_delay: int | None = None) -> OnlineDPDP:
+        """Return the search of one stream with these codes and numbers (see `OnlineDPDP`)."""
+        return OnlineDPDP(self.codebook, self.lmbda, self.num_neighbors, max_delay)
 
     def extra_repr(self) -> str:
         """Return the summary that `print` shows."""

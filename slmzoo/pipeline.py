@@ -32,6 +32,7 @@ from slmcore.units import Codes, OperatingPoint, Units
 from slmzoo.saved import ROLES, read_pipeline, write_pipeline
 from slmzoo.segments import cut, is_short, segments_of
 from slmzoo.segments import joined as joined_segments
+from slmzoo.streaming import SpeechStream, Timing, UnitStream
 
 __all__ = ["Continuation", "Pipeline", "Speech"]
 
@@ -123,6 +124,21 @@ class Pipeline(nn.Module, Publishable):
     def units(self, wav: Tensor, sr: int) -> Units:
         """Units with durations of speech: wav (1, samples) or (channels, samples), float, at `sr` Hz, >= 20 ms."""
         return self._quantizer().segment(self.features(wav, sr))
+
+    def stream(self, sr: int, timing: Timing | None = None) -> UnitStream:
+        """Return a stream of units of speech at `sr` Hz that is still being spoken: `push(chunk)`, and `flush()`.
+
+        `timing`: its windows and waits. Raises ValueError, with its name, for a part that cannot be streamed.
+        """
+        return UnitStream(self._encoder(), self._quantizer(), sr, timing)
+
+    def speech_stream(self, *, seed: int = 0, seconds: float = 1.0, **options: Any) -> SpeechStream:
+        """Return a stream of speech made from units as they come: `push(units)`, and `flush()`.
+
+        `seconds`: shortest segment that is spoken; options are the synthesiser's own.
+        """
+        self._check_options(options)
+        return SpeechStream(self._synthesizer(), seed=seed, seconds=seconds, **options)
 
     @torch.no_grad()
     def features(self, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
@@ -280,12 +296,15 @@ class Pipeline(nn.Module, Publishable):
 
     def _spoken(self, units: Sequence[UnitSequence], seed: int, options: Mapping[str, Any]) -> list[Speech]:
         """Speak sequences of units; a ValueError for options that the synthesiser does not have."""
+        self._check_options(options)
+        return self._synthesizer().speak(units, seed=seed, **options)
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
         synthesizer = self._synthesizer()
         for name in sorted(options.keys() - options_of(synthesizer)):
             has = ", ".join(sorted(options_of(synthesizer))) or "no options"
             remedy = f"It has {has}."
             raise ValueError(must(name, f"left out for a {type(synthesizer).__name__}", options[name], remedy))
-        return synthesizer.speak(units, seed=seed, **options)
 
     def _encoder(self) -> Encoder:
         if self.encoder is None:
