@@ -30,6 +30,8 @@ NO_TENSORS = {
     "num_frames",
     "unused_parameters",
     "is_short",
+    "stream",
+    "speech_stream",
     "streaming",
 }
 WAV = torch.randn(1, 12000, generator=torch.Generator().manual_seed(1)) * 0.1
