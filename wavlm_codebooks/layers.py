@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slmcore.layers.fast.attention import GatedBias, Rows, attend_rows
 from slmcore.layers.precision import Float32
 from slmcore.layers.ssl.blocks import split_heads
 from slmcore.layers.ssl.frontend import CACHED
@@ -33,13 +34,16 @@ class PositionBias(Float32):
         far = (exact + (ratio * (half - exact)).long()).clamp(max=half - 1)
         return torch.where(distance < exact, distance, far) + half * (offsets > 0)
 
+    def by_offset(self, frames: int) -> Tensor:
+        """Return the bias of each head at offsets 1 - frames to frames - 1: float32 (heads, 2 frames - 1)."""
+        offsets = torch.arange(1 - frames, frames, device=self.weight.device)
+        # Contiguous, since what is made of it would keep the order of the axes and have the heads innermost.
+        return self.weight[self.buckets(offsets)].T.contiguous()
+
     def forward(self, frames: int) -> Tensor:
         """The bias of each head, query and key, not yet gated: float32 (1, heads, frames, frames)."""
-        offsets = torch.arange(1 - frames, frames, device=self.weight.device)
-        # Contiguous, since the result would keep the order of the axes and have the heads innermost.
-        by_offset = self.weight[self.buckets(offsets)].T.contiguous()
         # Row s of the windows starts at offset 1 - frames + s, which is what query frames - 1 - s sees first.
-        return by_offset.unfold(1, frames, 1).flip(1)[None]
+        return self.by_offset(frames).unfold(1, frames, 1).flip(1)[None]
 
 
 class Attention(nn.Module):
@@ -64,11 +68,22 @@ class Attention(nn.Module):
 
     def gate(self, x: Tensor) -> Tensor:
         """How much each query heeds its relative position: a (b scale - 1) + 2, float32 (B, heads, T, 1)."""
+        return self._gate(split_heads(x, self.heads), self.gate_scale)
+
+    def on_rows(self, x: Tensor, rows: Rows, by_offset: Tensor) -> Tensor:
+        """Return `forward` of packed frames x (N, dim), whose `by_offset` is that of `PositionBias`, for GPUs."""
+        parts = x.unflatten(-1, (self.heads, -1))
+        gate = self._gate(parts, self.gate_scale.view(self.heads, 1)).squeeze(-1)
+        q, k, v = (proj(x).unflatten(-1, (self.heads, -1)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        return self.out_proj(attend_rows(q, k, v, rows, bias=GatedBias(gate, by_offset)).flatten(1))
+
+    def _gate(self, parts: Tensor, scale: Tensor) -> Tensor:
+        """Gates (..., 1) of what each head sees, (..., dim / heads)."""
         # Of the 8 outputs the first four are summed and the last four: the same as summing the weights first.
         weight = self.gate_proj.weight.unflatten(0, (2, 4)).sum(1)
         bias = self.gate_proj.bias.unflatten(0, (2, 4)).sum(1)
-        a, b = F.linear(split_heads(x, self.heads), weight, bias).float().sigmoid().chunk(2, dim=-1)
-        return a * (b * self.gate_scale.float() - 1) + 2
+        a, b = F.linear(parts, weight, bias).float().sigmoid().chunk(2, dim=-1)
+        return a * (b * scale.float() - 1) + 2
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, padding: Tensor | None) -> Tensor:

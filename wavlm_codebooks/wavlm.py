@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from slmcore.encoders.speech import SpeechEncoder
 from slmcore.files.checkpoint import read
 from slmcore.files.pretrained import weights_file
+from slmcore.layers.fast import switch
 from slmcore.layers.precision import LayerNorm32
 from slmcore.layers.ssl.blocks import PreNormBlock
 from slmcore.layers.ssl.frontend import Frontend
@@ -18,6 +19,7 @@ from wavlm_codebooks.config import WavLMConfig
 from wavlm_codebooks.export import to_transformers
 from wavlm_codebooks.layers import Attention, PositionBias
 from wavlm_codebooks.published import published
+from wavlm_codebooks.rows import on_rows
 
 __all__ = ["WavLM", "WavLMConfig", "load", "published"]
 
@@ -67,6 +69,10 @@ class WavLM(SpeechEncoder):
         return to_transformers(self)
 
     def _transformed(self, x: Tensor, padding: Tensor | None, layer: int | None) -> Tensor:
+        # Blocks that somebody watches are called as modules.
+        if switch.infers(x.device) and not any(b._forward_hooks or b._forward_pre_hooks for b in self.blocks[:layer]):
+            x = on_rows(self.blocks[:layer], x, self.position_bias.by_offset(x.shape[1]), padding)
+            return self.output_norm(x) if layer is None else x
         bias = self.position_bias(x.shape[1])
         for block in self.blocks[:layer]:
             x = block(x, bias, padding)

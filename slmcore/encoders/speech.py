@@ -128,7 +128,8 @@ class SpeechEncoder(Saved):
         hooks = [self.blocks[0].register_forward_pre_hook(lambda block, given: states.append(given[0]))]
         hooks += [block.register_forward_hook(lambda block, given, made: states.append(made)) for block in self.blocks]
         try:
-            self(torch.stack([self._prepared(wav[None], sr) for wav in wavs]), None, len(self.blocks))
+            ready = torch.stack([self._prepared(wav[None], sr) for wav in wavs])
+            self(ready.to(self.device), None, len(self.blocks))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -136,17 +137,17 @@ class SpeechEncoder(Saved):
 
     def _prepared(self, wav: Tensor, sr: int) -> Tensor:
         needed = (self.config.field - 2 * self.padding) / self.sample_rate
-        return prepare(wav, sr, self.sample_rate, max(SHORTEST_SECONDS, needed)).to(self.device)
+        return prepare(wav, sr, self.sample_rate, max(SHORTEST_SECONDS, needed))
 
     def _features_of(self, ready: Sequence[Tensor], layer: int | None, seconds: float) -> list[Tensor]:
         long = {i for i, wav in enumerate(ready) if len(wav) > self.windows.whole * self.sample_rate}
-        found = {i: self._long_features(ready[i], layer) for i in long}
+        found = {i: self._long_features(ready[i].to(self.device), layer) for i in long}
         short = [i for i in range(len(ready)) if i not in long]
         for group in batches([len(ready[i]) for i in short], seconds * self.sample_rate):
             chosen = [short[i] for i in group]
-            batch, lengths = collate([ready[i] for i in chosen])
+            batch, lengths = collate([ready[i] for i in chosen], self.device)
             with for_linears(self, len(batch) * self.num_frames(batch.shape[1])):
-                out = self(batch, lengths if len(chosen) > 1 else None, layer).float()
+                out = self(batch, lengths, layer).float()
             found |= {i: x[: self.num_frames(len(ready[i]))] for i, x in zip(chosen, out, strict=True)}
         return [found[i] for i in range(len(ready))]
 

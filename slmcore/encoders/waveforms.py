@@ -11,6 +11,7 @@ from torch import Tensor
 from slmcore.audio import check, resample
 from slmcore.audio.checks import SHORTEST_SECONDS, conversion, shown
 from slmcore.errors import must
+from slmcore.layers.fast import switch
 
 __all__ = ["Chunks", "Cut", "Windows", "collate", "cuts", "prepare", "windowed"]
 
@@ -58,10 +59,25 @@ def prepare(wav: Tensor, sr: int, sample_rate: int, shortest: float = SHORTEST_S
     return resample(wav.float(), sr, sample_rate)[0]
 
 
-def collate(wavs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Waveforms of any lengths as one, padded with zeros, and their lengths: (B, samples), int64 (B,)."""
-    lengths = torch.tensor([len(wav) for wav in wavs], device=wavs[0].device)
-    return torch.nn.utils.rnn.pad_sequence(list(wavs), batch_first=True), lengths
+def collate(wavs: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Waveforms of any lengths as one on `device`, padded with zeros: (B, samples), and their lengths, int64 (B,).
+
+    Of waveforms that are equally long the lengths are None: nothing is padded.
+    """
+    sizes = [len(wav) for wav in wavs]
+    lengths = None if len(set(sizes)) == 1 else torch.tensor(sizes).to(device, non_blocking=True)
+    if switch.on(device) and device.type == "cuda" and not any(wav.is_cuda for wav in wavs):
+        return _pinned(wavs, max(sizes)).to(device, non_blocking=True), lengths
+    return torch.nn.utils.rnn.pad_sequence([wav.to(device) for wav in wavs], batch_first=True), lengths
+
+
+def _pinned(wavs: Sequence[Tensor], longest: int) -> Tensor:
+    """Return the padded waveforms in memory that a GPU reads by itself while others wait for nothing."""
+    batch = torch.empty(len(wavs), longest, pin_memory=True)
+    for row, wav in zip(batch, wavs, strict=True):
+        row[: len(wav)] = wav
+        row[len(wav) :] = 0
+    return batch
 
 
 def cuts(frames: int, window: int, context: int) -> Iterator[Cut]:

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slmcore.layers.fast import switch
+from slmcore.layers.fast.norms import Norm, normed
+
 __all__ = ["Float32", "LayerNorm32", "RMSNorm", "widened"]
 
 
@@ -42,6 +45,8 @@ class RMSNorm(Float32):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., dim) to the same shape and dtype."""
+        if switch.infers(x.device):
+            return normed(x, Norm.of(self))[1]
         return nn.functional.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, self.eps).to(x.dtype)
 
 
@@ -50,4 +55,6 @@ class LayerNorm32(Float32, nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., dim) to the same shape and dtype."""
+        if switch.infers(input.device):
+            return normed(input, Norm.of(self))[1]
         return super().forward(input.to(self.weight.dtype)).to(input.dtype)

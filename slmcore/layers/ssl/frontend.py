@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slmcore.layers.fast import switch
+from slmcore.layers.fast.norms import Norm, normed
 from slmcore.layers.precision import Float32, LayerNorm32
 
 __all__ = ["CACHED", "Affine", "Frontend", "FrontendLayer", "GroupNormLayer", "moments", "strided_conv"]
@@ -101,7 +103,10 @@ class FrontendLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         x = strided_conv(x, self.weight, self.stride)
-        return F.gelu(self.norm(x if self.bias is None else x + self.bias))
+        x = x if self.bias is None else x + self.bias
+        if switch.infers(x.device) and isinstance(self.norm, LayerNorm32):
+            return normed(x, Norm.of(self.norm, gelu=True))[1]
+        return F.gelu(self.norm(x))
 
 
 class GroupNormLayer(nn.Module):
