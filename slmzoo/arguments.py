@@ -25,7 +25,7 @@ _WIDEST = 100
 
 
 def flag(default: bool | None = False) -> Any:
-    """A dataclass field of type bool that `--name` sets and `--no-name` clears; None tells that it was left out."""
+    """Dataclass field of type bool, set by `--name` and cleared by `--no-name`; None if neither was given."""
     return simple_parsing.field(default=default, action=_Flag)
 
 
@@ -41,9 +41,9 @@ class _Flag(Action):
 
 
 class OptionsParser(ArgumentParser):
-    """A parser of the options of one dataclass, which come as `.options` of its result, beside `.verbose`, `.quiet`.
+    """Parser of the options of one dataclass, returned as `.options` beside `.verbose` and `.quiet`.
 
-    In the help a field belongs to the group of the class that first declares it (its `title`); the `examples` of the
+    In the help a field is listed in the group of the class that first declares it (its `title`); the `examples` of the
     dataclass come last.
     """
 
@@ -56,20 +56,20 @@ class OptionsParser(ArgumentParser):
         self.add_arguments(options, dest="options")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None, attempt_to_reorder: bool = False) -> Any:
-        """Parse as argparse does; flags may be written as in version 0.1."""
+        """Parse as argparse does, also flags as written in version 0.1."""
         hints = get_type_hints(self._of)
         flags = {name.replace("_", "-") for name, hint in hints.items() if hint is bool}
         words = _modern(_renamed(args or [], hints.keys()), flags)
         return super().parse_known_args(words, namespace, attempt_to_reorder)
 
     def format_usage(self) -> str:
-        """One line: the command and what it requires."""
+        """Return the usage as one line: the command and its required options."""
         needed = [f"{a.option_strings[-1]} {a.metavar}" for a in self._actions if a.required and a.option_strings]
         named = [_POSITIONAL[a.nargs].format(a.metavar) for a in self._actions if not a.option_strings]
         return f"usage: {' '.join([self.prog, *needed, *named, '[options]'])}\n"
 
     def format_help(self) -> str:
-        """Usage, description, the options by group, and examples."""
+        """Return usage, description, the options by group, and examples."""
         width = min(_WIDEST, shutil.get_terminal_size().columns - 2)
         page = _Formatter(self.prog, max_help_position=26, width=width)
         for paragraph in inspect.cleandoc(self._of.__doc__ or "").split("\n\n"):
@@ -82,7 +82,7 @@ class OptionsParser(ArgumentParser):
         return f"{self.format_usage()}\n{page.format_help()}" + (f"\nexamples:\n{examples}" if examples else "")
 
     def _groups(self) -> dict[str, list[Action]]:
-        """The options by the title of their group: inputs, the command's own, those of many commands, and of all."""
+        """Return the options by group title: inputs, the command's own, those of several commands, and of all."""
         found: dict[str, list[Action]] = {}
         for action in self._actions:
             found.setdefault(_title(self._of, _name(action)), []).append(action)
@@ -99,7 +99,7 @@ class OptionsParser(ArgumentParser):
                 if not str(action.metavar).isupper() and "." not in str(action.metavar):
                     action.metavar = _metavar(hints[_name(action)], action.choices)
                 if action.option_strings and action.nargs == "?":
-                    action.nargs = None  # an option without its value is an error
+                    action.nargs = None  # an option lacks its value
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -121,12 +121,12 @@ class _Formatter(argparse.HelpFormatter):
 
 
 def _name(action: Action) -> str:
-    """Name of the field behind an action."""
+    """Return the field's name of an action."""
     return action.dest.rpartition(".")[2]
 
 
 def _title(options: type, name: str) -> str:
-    """Title of the class that first declares a field; "general" for what every command has."""
+    """Return the title of the class that first declares a field; "general" for the options of every command."""
     first = [cls for cls in options.__mro__ if name in inspect.get_annotations(cls)]
     return first[-1].title if first else "general"
 
@@ -139,7 +139,7 @@ def _metavar(hint: Any, choices: Any) -> str:
 
 
 def _renamed(args: Sequence[str], names: Collection[str]) -> list[str]:
-    """Replace former names of options by those in `names`, with a note on standard error."""
+    """Replace former names of options by those in `names`, and log a note."""
     found: list[str] = []
     for word in args:
         option, equals, value = word.partition("=")
@@ -162,7 +162,7 @@ def _dashed(name: str) -> str:
 
 
 def _modern(args: Sequence[str], flags: Collection[str]) -> list[str]:
-    """Flags of version 0.1 (`--half false`, `--nohalf`), and of YAML files, as they are written now."""
+    """Translate flags of version 0.1 (`--half false`, `--nohalf`) and of YAML files to the present form."""
     found: list[str] = []
     for word in args:
         if found and found[-1][2:] in flags and word.lower() in ("true", "false"):

@@ -1,4 +1,4 @@
-"""`slmzoo`: the zoo on a command line. Exit status: 0 all well, 1 some inputs failed, 2 wrong usage."""
+"""`slmzoo`: the zoo on a command line. Exit status: 0 success, 1 some inputs failed, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parsed(words: str, arguments: Sequence[str]) -> Any:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """Return the command that the arguments begin with; without one, show the commands and exit."""
+    """Return the command named by the first arguments; without one, show the commands and exit."""
     named = [words for words in (" ".join(arguments[:2]), *arguments[:1]) if words in COMMANDS]
     if not named:
         group = arguments[0] if arguments and arguments[0] in GROUPS else ""
@@ -85,7 +85,7 @@ def _overview(group: str) -> argparse.ArgumentParser:
 
 
 def _within_quota() -> AbstractContextManager[None]:
-    """Inside, the CPU quota of a container is the most threads; torch is imported only where there is one."""
+    """Limit threads to the CPU quota of a container; torch is imported only if there is one."""
     if cores.available() == cores.affinity():
         return nullcontext()
     from slmcore.threads import within_quota
@@ -95,7 +95,7 @@ def _within_quota() -> AbstractContextManager[None]:
 
 @contextmanager
 def _logging(verbose: bool, quiet: bool) -> Iterator[None]:
-    """Inside, more or less of what the packages of the zoo log is shown."""
+    """Show more or less of the zoo's log."""
     loggers = [logging.getLogger(name) for name in _PACKAGES]
     before = [logger.level for logger in loggers]
     for logger in loggers if verbose else []:

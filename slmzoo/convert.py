@@ -1,4 +1,4 @@
-"""Published `.pt` and `.ckpt` files to the project's safetensors, which load equal and say what they are."""
+"""Conversion of published `.pt` and `.ckpt` files to the project's self-describing safetensors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MOST_SHOWN = 5
 
 
 def convert(source: str | Path, target: str | Path, kind: str | None = None) -> str:
-    """Write the published file `source` as the safetensors file `target`, in its precision, and return its kind.
+    """Convert the published file `source` to the safetensors file `target`, in its precision; return its kind.
 
-    The kind is seen from the content if it is not given. A file of the table (known by its SHA-256) brings its
-    operating point, licence and origin along; of others only the name and digits are noted. `target` is replaced if it
-    exists. Raises ValueError for wrong names, CheckpointError (a ValueError too) for a file of no known format.
+    The kind is recognised by content if not given. A file of the table, identified by its SHA-256, keeps its operating
+    point, licence and origin; of others only name and digest are recorded. `target` is replaced if it exists. Raises
+    ValueError for wrong names, CheckpointError (a ValueError) for a file of unknown format.
     """
     source, target = Path(source), Path(target)
     known = _published_kinds()
@@ -44,7 +44,7 @@ def convert(source: str | Path, target: str | Path, kind: str | None = None) -> 
 
 
 def _found(source: Path, kind: str | None, known: Mapping[str, Kind]) -> Checkpoint:
-    """Read a published file of a kind, or of the one that its name or content tells."""
+    """Read a published file of a kind, or of the kind recognised by name or content."""
     archived = [name for name, each in known.items() if each.archives and source.name.endswith(each.archives)]
     chosen = kind or (archived[0] if archived else None)
     if chosen is None or known[chosen].reader is None:
@@ -56,7 +56,7 @@ def _found(source: Path, kind: str | None, known: Mapping[str, Kind]) -> Checkpo
 
 
 def published(obj: Any, path: Path | None = None) -> Checkpoint:
-    """Translate what any of the published files holds, with a config beside `path`; CheckpointError for another."""
+    """Translate the content of any published file, with a config beside `path`; CheckpointError for another file."""
     kinds_known = _published_kinds().values()
     for kind in kinds_known:
         if kind.knows(obj):
@@ -72,7 +72,7 @@ def published(obj: Any, path: Path | None = None) -> Checkpoint:
 
 
 def _published_kinds() -> dict[str, Kind]:
-    """The kinds with a published format of their own."""
+    """Return the kinds with a published format of their own."""
     return {name: kind for name, kind in kinds().items() if kind.translator is not None or kind.reader is not None}
 
 

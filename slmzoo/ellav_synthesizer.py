@@ -1,4 +1,4 @@
-"""ELLA-V and the codec whose tokens it speaks, as a synthesiser."""
+"""Synthesiser of ELLA-V and the codec of its tokens."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from wavtokenizer import WavTokenizer
 __all__ = ["EllaVSynthesizer"]
 
 _LONGEST_SECONDS = 30.0
-"""Longest segment of an acoustic model that does not say it, as the published ones do not."""
+"""Longest segment of an acoustic model that states none, as the published ones."""
 _AT_ONCE = 64
-"""Sequences that the codec decodes together, so that the memory for hours of speech is bounded."""
+"""Sequences that the codec decodes at once, to bound the memory for hours of speech."""
 _TOLERANCE, _TOLERANCE_SECONDS = 0.2, 0.1
-"""How much longer or shorter than its units speech may be: this share of them, or so many seconds if that is more."""
+"""Tolerated difference in duration between speech and its units: this fraction, or so many seconds if that is more."""
 
 
 class EllaVSynthesizer(nn.Module):
@@ -44,7 +44,7 @@ class EllaVSynthesizer(nn.Module):
 
     @property
     def models(self) -> dict[str, EllaV | WavTokenizer]:
-        """Models that it is made of, by the names of its arguments."""
+        """Models that it is composed of, by the names of its arguments."""
         return {"ellav": self.ellav, "codec": self.codec}
 
     @property
@@ -54,7 +54,7 @@ class EllaVSynthesizer(nn.Module):
 
     @property
     def operating_point(self) -> OperatingPoint | None:
-        """Operating point of the units that it speaks."""
+        """Operating point of its units."""
         return self.ellav.operating_point
 
     @property
@@ -74,7 +74,7 @@ class EllaVSynthesizer(nn.Module):
 
     @property
     def longest_segment(self) -> float:
-        """Seconds of speech in the longest segment that the acoustic model was trained on, 30 if unknown."""
+        """Longest segment that the acoustic model was trained on, seconds; 30 if unknown."""
         return self.ellav.longest_seconds or _LONGEST_SECONDS
 
     def quantize(self, scheme: Scheme) -> None:
@@ -92,10 +92,10 @@ class EllaVSynthesizer(nn.Module):
         seed: int = 0,
         keep_durations: bool = False,
     ) -> list[Speech]:
-        """Speak each of some sequences of units; the durations of `Units` tell whether speech was lost.
+        """Synthesise several sequences of units; the durations of `Units` reveal whether speech was lost.
 
-        `max_tokens` None is enough for any of them. `keep_durations` lets each unit last as long as its duration says,
-        instead of as long as the model finds, up to `max_codec_tokens_per_phone`; all sequences must then be `Units`.
+        `max_tokens` None is enough for any of them. `keep_durations` gives each unit its own duration, instead of one
+        chosen by the model up to `max_codec_tokens_per_phone`; all sequences must then be `Units`.
         """
         names = [[f"u{unit}" for unit in _ids(each)] for each in units]
         lengths = [self._lengths(each) for each in units] if keep_durations else None

@@ -1,4 +1,4 @@
-"""A picture of speech, its units and what was made of them."""
+"""Figure of speech, its units and its resynthesis."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _LINES_AN_INCH = 12
 def units_figure(
     wav: Tensor, sr: int, units: Units | None, resynthesis: tuple[Tensor, int] | None, path: str | Path
 ) -> None:
-    """Write a PNG: the spectrogram with units and their boundaries over it, the units along time, the resynthesis.
+    """Write a PNG: spectrogram with unit boundaries, units over time, and resynthesis.
 
-    `wav`: (1, samples) at `sr` Hz; `units`: of that wav, or None for a system without; `resynthesis`: a wav
-    (1, samples) and its rate, may be of length zero, or None to leave it out. Long speech continues in rows, as music
-    does. Labels and boundaries are thinned out where they would touch. Raises ValueError for a wav of another shape,
+    `wav`: (1, samples) at `sr` Hz; `units`: of that wav, or None for a system without; `resynthesis`: a wav (1,
+    samples) and its rate, may be of length zero, or None to leave it out. Long speech is wrapped into rows, like sheet
+    music. Labels and boundaries are thinned out where they would touch. Raises ValueError for a wav of another shape,
     OSError if `path` cannot be written.
     """
     from matplotlib.figure import Figure
@@ -73,9 +73,9 @@ def units_figure(
 
 
 def spectrogram(wav: Tensor, sr: int) -> Tensor:
-    """Power in dB below the loudest cell, up to 8 kHz: (rows from low to high, columns).
+    """Return the power in dB below the loudest cell, up to 8 kHz: (rows from low to high, columns).
 
-    At most about 10 000 columns, none for an empty wav.
+    There are at most about 10 000 columns, none for an empty wav.
     """
     if wav.shape[-1] == 0:
         return torch.zeros(1, 0)
@@ -90,7 +90,7 @@ def spectrogram(wav: Tensor, sr: int) -> Tensor:
 
 
 def label_places(units: Units, inches_a_second: float) -> list[int]:
-    """Which units have room for their number in a picture of that scale: indices, the longest units first served."""
+    """Return the indices of units with room for their number at that scale, the longest units first."""
     edges = (units.boundaries() * inches_a_second).tolist()
     names = [str(unit) for unit in units.units.tolist()]
     placed: list[int] = []
@@ -106,7 +106,7 @@ def label_places(units: Units, inches_a_second: float) -> list[int]:
 
 
 def _panels(figure: Figure, rows: int, heights: list[float], width: float) -> list[list[Axes]]:
-    """Axes for each row from top to bottom, laid out in inches so that text and pictures keep their size."""
+    """Make axes for each row from top to bottom, laid out in inches so that text and images keep their size."""
     row_height = sum(heights) + _BETWEEN_PANELS * (len(heights) - 1)
     height = _TOP + rows * row_height + (rows - 1) * _BETWEEN_ROWS + _BOTTOM
     figure.set_size_inches(width, height)
@@ -141,7 +141,7 @@ def _draw_spectrogram(axes: Axes, picture: Tensor, wav: Tensor, sr: int, name: s
 
 
 def _draw_units_over(axes: Axes, units: Units, labelled: list[int], lines_a_second: float) -> None:
-    """Boundaries as thin lines, fainter where they are dense, and the numbers along the upper edge."""
+    """Draw boundaries as thin lines, fainter where they are dense, and unit numbers along the upper edge."""
     from matplotlib.patheffects import Stroke, withStroke
 
     left, right = axes.get_xlim()
@@ -160,7 +160,7 @@ def _draw_units_over(axes: Axes, units: Units, labelled: list[int], lines_a_seco
 
 
 def _draw_units_along(axes: Axes, units: Units) -> None:
-    """A piano roll: a bar at the height of the unit's number for as long as it lasts."""
+    """Draw a piano roll: a bar at the height of each unit's number, of its duration."""
     from matplotlib.ticker import MaxNLocator
 
     k = units.operating_point.k if units.operating_point is not None else None
@@ -181,7 +181,7 @@ def _title(units: Units | None, wavs: list[tuple[Tensor, int]]) -> str:
 
 
 def _about(units: Units) -> list[str]:
-    """Number and rate of units, and their operating point."""
+    """Describe the units: number, rate and operating point."""
     point = units.operating_point
     known = {"k": point.k, "λ": point.lmbda} if point is not None else {}
     rate = [f"{len(units) / units.seconds:.1f} per second"] if len(units) else []
@@ -189,7 +189,7 @@ def _about(units: Units) -> list[str]:
 
 
 def dress(axes: Axes) -> Axes:
-    """Thin axes on the left and below, ticks without labels below, as all pictures have them."""
+    """Style the axes: thin lines on the left and below, ticks below without labels."""
     axes.tick_params(colors=_FAINT, labelcolor=_INK, labelsize=8, length=3, labelbottom=False)
     axes.set_axisbelow(True)
     for side, spine in axes.spines.items():
@@ -199,13 +199,13 @@ def dress(axes: Axes) -> Axes:
 
 
 def _length(wav: Tensor, sr: int) -> float:
-    """Seconds of a wav (1, samples)."""
+    """Return the seconds of a wav (1, samples)."""
     if wav.ndim != 2 or wav.shape[0] != 1:
         raise ValueError(must("wav", "a tensor (1, samples)", f"a tensor {tuple(wav.shape)}"))
     return wav.shape[1] / sr
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG, which appears whole or not at all."""
+    """Write a PNG atomically."""
     with atomic.writing(path) as file:
         figure.savefig(file, format="png")

@@ -1,4 +1,4 @@
-"""Systems of a codec alone whose first level gives units: its encoder, its first codebook under DPDP, and itself."""
+"""Systems of a single codec: its encoder, its first codebook under DPDP as quantiser, and the codec itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["FirstLevelEncoder", "quantizer_of", "system_of"]
 
 
 class FirstLevelEncoder(nn.Module):
-    """Features that the first level of a codec quantises; the codec has `first_level_features` and `first_codebook`."""
+    """Input features of a codec's first level; the codec has `first_level_features` and `first_codebook`."""
 
     num_layers = 1
 
@@ -52,14 +52,14 @@ class FirstLevelEncoder(nn.Module):
         return self.features_batch([wav], sr, layer)[0]
 
     def features_batch(self, wavs: Sequence[Tensor], sr: int, layer: int | None = None) -> list[Tensor]:
-        """Return the features of each waveform, equal to those of it alone."""
+        """Return the features of each waveform, as if alone."""
         if layer not in (None, 1):
             raise ValueError(must("layer", "1 or left out for the encoder of a codec", layer))
         return self.codec.first_level_features(wavs, sr)
 
 
 def quantizer_of(codec: Any, wanted: Choice, point: OperatingPoint) -> DPDPQuantizer:
-    """Return DPDP over the first codebook of a codec; lambda 0, if none is wanted, gives the codec's own codes.
+    """Return DPDP over the first codebook of a codec; lambda 0, the default, gives the codec's own codes.
 
     Raises ValueError for a k that is not the codebook's size.
     """

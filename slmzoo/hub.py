@@ -1,4 +1,4 @@
-"""From (zoo, k, lambda) to loaded models whose operating points are known and agree, for every system of the zoo."""
+"""Loading of models by (zoo, k, lambda), with checks that their operating points agree, for every system of the zoo."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pipeline(
 ) -> Pipeline:
     """Load the parts of one operating point; k=500, lmbda=4500 is the default of the published zoo.
 
-    A part that the system does not have is left out, unless its role is in `needs` ("quantizer", "language_model",
+    A part that the system lacks is left out, unless its role is in `needs` ("quantizer", "language_model",
     "synthesizer", "codec"): then a ValueError names it. Without a language model and a synthesiser, lambda may be any
     number >= 0. `dtype` is that of all parts, as `.to(dtype)` gives it; `weights` rounds those of the language model
     and of the acoustic model to int8, for decoding on a CPU (`slmcore.layers.int8`). The rows of the parts are
@@ -66,7 +66,7 @@ def pipeline(
     with_codec = with_speech or system.encoder is None
     asked_for = ("encoder", True), ("quantizer", True), ("language_model", with_ulm), ("synthesizer", with_speech)
     for role, asked in (*asked_for, ("codec", with_codec)):
-        # A synthesiser that speaks through a codec brings it along.
+        # A synthesiser with a codec of its own provides it.
         if asked and system.loader(role) and not (role == "codec" and hasattr(parts.get("synthesizer"), "codec")):
             parts[role] = _part(system, role, where, wanted)
     made = Pipeline(
@@ -147,7 +147,7 @@ def _loader(system: System, role: str, where: Source) -> Any:
 
 
 def _in_bytes(part: Any, weights: Scheme | None) -> None:
-    """Round the weights of a decoder to int8, if asked for."""
+    """Round the weights of a decoder to int8, if requested."""
     if part is None or weights is None:
         return
     if not hasattr(part, "quantize"):

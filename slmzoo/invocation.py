@@ -1,4 +1,4 @@
-"""The command line that runs, for what is to say how it was made."""
+"""Command line of the running process, for provenance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _arguments: ContextVar[tuple[str, ...] | None] = ContextVar("arguments", default
 
 @contextmanager
 def running(arguments: Sequence[str]) -> Iterator[None]:
-    """Inside, `command` is `slmzoo` with these arguments."""
+    """Set `command` to `slmzoo` with these arguments, within a context."""
     token = _arguments.set(tuple(arguments))
     try:
         yield
@@ -22,6 +22,6 @@ def running(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def command() -> list[str]:
-    """The words of the command that runs; none where no command line was given."""
+    """Return the words of the running command; none outside of a command line."""
     given = _arguments.get()
     return [] if given is None else ["slmzoo", *given]

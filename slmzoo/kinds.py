@@ -1,4 +1,4 @@
-"""The one table of kinds of model: the role of each, its loader, its published format, and the key of its rows."""
+"""Table of all kinds of model: role, loader, published format, and key of the rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Role = Literal["encoder", "codebook", "quantizer", "language model", "acoustic m
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of model, by what a row or checkpoint of it needs. Functions are named, and imported when called."""
+    """Kind of model. Functions are given by name, and imported when called."""
 
     name: str
     role: Role
@@ -25,18 +25,18 @@ class Kind:
     translator: str | None = None
     """`module:function` that turns the content of a published file into a `slmcore.files.checkpoint.Checkpoint`."""
     config_beside: str | None = None
-    """`module:function` that reads the config beside a published file, of which it takes the path, or returns None."""
+    """`module:function` that takes the path of a published file and returns the config beside it, or None."""
     keys: frozenset[str] = frozenset()
-    """Keys of a published file of this kind, by which it is recognised; `a/b` is the key b of what the key a holds."""
+    """Keys by which a published file of this kind is recognised; `a/b` is the key b within the value of a."""
     more_keys: frozenset[str] = frozenset()
-    """Keys of its published trainer's files, if they have others."""
+    """Keys of the files of its published trainer, if different."""
     reader: str | None = None
-    """`module:function` that reads a published file, a path, as a `Checkpoint`, where its content needs a file beside
+    """`module:function` that reads a published file, a path, as a `Checkpoint`, if its content depends on a file beside
     it."""
     archives: tuple[str, ...] = ()
-    """Endings of published files that `reader` takes and that are no pickles of torch."""
+    """Extensions of published files for `reader` that are not pickles of torch."""
     point: tuple[str, ...] = ()
-    """Fields of a `Choice` that its rows are found by."""
+    """Fields of a `Choice` that identify its rows."""
 
     def knows(self, content: Any) -> bool:
         """Whether the content of a published file is of this kind."""
@@ -48,7 +48,7 @@ class Kind:
         return imported(self.loader)(path)
 
     def read(self, path: Path) -> Any:
-        """Read a published file with what lies beside it as a checkpoint."""
+        """Read a published file, and files beside it, as a checkpoint."""
         if self.reader is None:
             raise ValueError(f"A {self.name} is read by its content alone. Use `translate`.")
         return imported(self.reader)(path)
@@ -80,7 +80,7 @@ def imported(name: str) -> Callable[..., Any]:
 KINDS = {
     kind.name: kind
     for kind in (
-        # Other files of fairseq have a `model` too: those that are known by what it holds come first.
+        # Other files of fairseq have a `model` too: those recognised by its content come first.
         Kind(
             name="gslm_ulm",
             role="language model",
@@ -239,4 +239,4 @@ KINDS = {
         ),
     )
 }
-"""The kinds of the built-in systems by name, in the order in which a published file is recognised."""
+"""Kinds of the built-in systems by name, in the order in which published files are recognised."""

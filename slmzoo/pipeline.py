@@ -1,4 +1,4 @@
-"""Speech to units, units to likelihood, units to speech: the parts of an operating point as one module."""
+"""Pipeline of speech to units, units to likelihood, and units to speech: all models of an operating point."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ __all__ = ["Continuation", "Pipeline", "Speech"]
 class Pipeline(nn.Module, Publishable):
     """Encoder, quantiser, unit language model, synthesiser and codec that belong together (`slmcore.roles`).
 
-    There is an encoder and a quantiser, or a codec; a verb whose role is missing raises a ValueError that names it. All
-    are put in evaluation mode.
-    Parts that do not belong together are refused: by their sizes and rates, and by their operating points as far as
-    known. `sources` keeps the registry rows of the parts, by kind.
+    There is an encoder and a quantiser, or a codec; a method whose role is missing raises a ValueError that names it.
+    All parts are set to evaluation mode. Parts that do not fit together, by sizes, rates or known operating points, are
+    refused. `sources` keeps the registry rows of the parts, by kind.
 
     Example: `Pipeline(wavlm, quantizer, ulm).loglikelihood(wav=wav, sr=16000)`
     """
@@ -112,17 +111,17 @@ class Pipeline(nn.Module, Publishable):
 
     @property
     def frame_rate(self) -> float:
-        """Feature frames per second, those of the units' durations; frames of codes where the codec is all there is."""
+        """Feature frames per second, the unit of durations; code frames for a pipeline of a codec alone."""
         return self._first().frame_rate
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the waveforms that the encoder, or the codec, reads; others are resampled."""
+        """Sample rate of the encoder, or of the codec, Hz; other rates are resampled."""
         return self._first().sample_rate
 
     @torch.no_grad()
     def units(self, wav: Tensor, sr: int) -> Units:
-        """Units with durations of speech: wav (1, samples) or (channels, samples), float, at `sr` Hz, >= 20 ms."""
+        """Encode speech as units with durations: float wav (1, samples) or (channels, samples) at `sr` Hz, >= 20 ms."""
         return self._quantizer().segment(self.features(wav, sr))
 
     def stream(self, sr: int, timing: Timing | None = None) -> UnitStream:
@@ -142,7 +141,7 @@ class Pipeline(nn.Module, Publishable):
 
     @torch.no_grad()
     def features(self, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
-        """Features (frames, dim) of speech; `layer` counts from 1, None is the one that units are made of."""
+        """Return features (frames, dim) of speech; `layer` counts from 1, None is the layer of the units."""
         if layer is None and self.operating_point is not None:
             layer = self.operating_point.layer
         return self._encoder().features(audio.mono(wav), sr, layer)
@@ -150,9 +149,9 @@ class Pipeline(nn.Module, Publishable):
     def loglikelihood(
         self, units: Units | Sequence[int] | Tensor | None = None, *, wav: Tensor | None = None, sr: int | None = None
     ) -> float:
-        """Sum of log p(unit | units before) over deduplicated units, in nats, of units or of a wav at `sr` Hz.
+        """Return the sum of log p(unit | previous units), in nats, of deduplicated units or of a wav at `sr` Hz.
 
-        Units that are given without durations are scored as they are, repeats included.
+        Units given without durations are scored unchanged, repeats included.
         """
         if (units is None) == (wav is None) or (wav is None) != (sr is None):
             raise ValueError("Give either `units`, or `wav` and `sr`.")
@@ -161,7 +160,7 @@ class Pipeline(nn.Module, Publishable):
         return self.loglikelihoods([cast("UnitSequence", units)])[0]
 
     def loglikelihoods(self, sequences: Sequence[UnitSequence], reduction: str = "sum") -> list[float]:
-        """Log-likelihood of each of many sequences of units, in nats; "mean" divides by their number of units.
+        """Return the log-likelihood of each of many sequences of units, in nats; "mean": per unit.
 
         A sequence is what `loglikelihood` takes.
         """
@@ -184,14 +183,14 @@ class Pipeline(nn.Module, Publishable):
         units: Units | None = None,
         keep_durations: bool | None = None,
     ) -> list[Speech]:
-        """Speech to units and back, `num_samples` times: wav (1, samples) at `sr` Hz.
+        """Resynthesise speech from its units, `num_samples` times: wav (1, samples) at `sr` Hz.
 
-        Speech that is longer than the synthesiser's longest segment is cut at pauses. Each segment is encoded as an
-        utterance of its own, since that is what the models have learnt from, and the inside of long pauses is silence.
-        Options left out are the synthesiser's own; for ELLA-V `top_p=0` is greedy, and `max_tokens` limits the steps of
-        a segment. `units`: those of all of `wav` where they are known; they are then cut. `keep_durations` lets each
-        unit last as long as in `wav`, whatever `max_codec_tokens_per_phone` says; None does so for long speech. A
-        system that is only a codec gives copies through it.
+        Speech longer than the synthesiser's longest segment is cut at pauses. Each segment is encoded as an utterance
+        of its own, as in training, and the inside of long pauses is silence. Options left out are the synthesiser's
+        own; for ELLA-V `top_p=0` is greedy, and `max_tokens` limits the steps of a segment. `units`: units of the whole
+        `wav`, if known; they are then cut. `keep_durations` keeps each unit's duration in `wav`, regardless of
+        `max_codec_tokens_per_phone`; None does so for long speech. A system that is only a codec returns its
+        reconstruction.
         """
         num_samples = whole("num_samples", num_samples, 1)
         if self.synthesizer is None:
@@ -214,25 +213,25 @@ class Pipeline(nn.Module, Publishable):
         return [joined_segments(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
 
     def is_short(self, wav: Tensor, sr: int) -> bool:
-        """Whether `resynthesize` speaks speech (channels, samples) in one segment."""
+        """Whether `resynthesize` treats speech (channels, samples) as one segment."""
         return is_short(wav, sr, self._synthesizer().longest_segment)
 
     def _keep(self, asked: bool | None, long: bool) -> bool | None:
-        """Whether units keep their durations; None leaves it to the synthesiser."""
+        """Return whether units keep their durations; None leaves it to the synthesiser."""
         if asked is None and long and "keep_durations" in options_of(self._synthesizer()):
             return True
         return asked
 
     @torch.no_grad()
     def codes(self, wav: Tensor, sr: int) -> Codes:
-        """Codes of speech under the codec, all levels: wav (1, samples) or (channels, samples) at `sr` Hz."""
+        """Encode speech by the codec, all levels: wav (1, samples) or (channels, samples) at `sr` Hz."""
         if self.codec is None:
             raise ValueError(_missing("codec"))
         return self.codec.encode_wav(audio.mono(wav), sr)
 
     @torch.no_grad()
     def copy(self, wav: Tensor, sr: int) -> Speech:
-        """Speech through the codec and back: wav (1, samples) at `sr` Hz. `codes` are those of the first codebook."""
+        """Reconstruct speech by the codec: wav (1, samples) at `sr` Hz. `codes` are those of the first codebook."""
         if self.codec is None:
             raise ValueError(_missing("synthesiser or codec"))
         codes = self.codes(wav, sr)
@@ -256,12 +255,12 @@ class Pipeline(nn.Module, Publishable):
         max_codec_tokens_per_phone: int | None = None,
         seed: int = 0,
     ) -> list[Continuation]:
-        """Continue the first `prompt_seconds` of speech (0: all of it) with the language model, or begin from nothing.
+        """Continue the first `prompt_seconds` of speech (0: all of it) by the language model, or speak freely.
 
-        wav (1, samples) at `sr` Hz, or neither. Up to `max_new_units` are drawn by `temperature`, `top_k` and `top_p`;
-        those left out are the language model's own, and 150 units. They are spoken by the synthesiser with
-        `speech_temperature` and `speech_top_p`. `joined` gives the prompt's resynthesis and the continuation in one;
-        otherwise the prompt, which is spoken all the same, is cut off.
+        wav (1, samples) at `sr` Hz, or neither. Up to `max_new_units` are sampled by `temperature`, `top_k` and
+        `top_p`; the defaults are the language model's own, and 150 units. They are synthesised with
+        `speech_temperature` and `speech_top_p`. `joined` returns the prompt's resynthesis and the continuation in one;
+        otherwise the prompt, which is synthesised all the same, is cut off.
         """
         ulm, _ = self._language_model(), self._synthesizer()
         prompt = self._prompt(wav, sr, prompt_seconds)
@@ -295,7 +294,7 @@ class Pipeline(nn.Module, Publishable):
         return self.synthesizer
 
     def _spoken(self, units: Sequence[UnitSequence], seed: int, options: Mapping[str, Any]) -> list[Speech]:
-        """Speak sequences of units; a ValueError for options that the synthesiser does not have."""
+        """Synthesise sequences of units. Raises a ValueError for options that the synthesiser lacks."""
         self._check_options(options)
         return self._synthesizer().speak(units, seed=seed, **options)
 
@@ -317,7 +316,7 @@ class Pipeline(nn.Module, Publishable):
         return self.quantizer
 
     def _first(self) -> Encoder | Codec:
-        """The part that hears the speech."""
+        """Return the model whose input is the speech."""
         return self._encoder() if self.codec is None or self.encoder is not None else self.codec
 
     def _prompt(self, wav: Tensor | None, sr: int | None, seconds: float) -> Tensor:
@@ -335,12 +334,12 @@ def _missing(role: str) -> str:
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """The options that are not None."""
+    """Return the options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _without_start(speech: Speech, units: int) -> Speech:
-    """Speech without its first units."""
+    """Return speech without its first units."""
     wav, codes = speech.wav[:, speech.samples_of(units) :], speech.codes[speech.frames_of(units) :]
     return replace(speech, wav=wav, codes=codes, durations=speech.durations[units:])
 

@@ -1,4 +1,4 @@
-"""Options and settings renamed since version 0.1; the former names are accepted for one version."""
+"""Options and settings renamed since version 0.1; former names are accepted for one version."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ RENAMED: Mapping[str, str] = {
     "unmasked": "unmasked_weight",
     "voice_directions": "speaker_directions",
 }
-"""Former name of an option to its name."""
+"""Present name of an option by its former one."""
 
 
 def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a run folder keeps, by the names that the options have now."""
+    """Return the settings kept in a run folder, under the present names of the options."""
     return {RENAMED.get(name, name): value for name, value in settings.items()}

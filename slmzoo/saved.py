@@ -1,4 +1,4 @@
-"""Pipelines as folders: a `pipeline.json` that names the kinds of their models by role, and a file for each model."""
+"""Saved pipelines: a folder of a `pipeline.json` with the kinds of the models by role, and a file per model."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def write_pipeline(
 ) -> Path:
     """Write the parts of a pipeline by role, and the rows that they were loaded from; return `pipeline.json`.
 
-    A part has a `checkpoint`, or is made of models that have one: its `models` by the names of its constructor's
-    arguments, for the system that makes it of these (`System.composed`). Raises ValueError for a part without either.
+    A part has a `checkpoint`, or is composed of models that have one: its `models`, by the names of its constructor's
+    arguments, for the system that composes it (`System.composed`). Raises ValueError for a part without either.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "system": _system_of(parts), "parts": {}}
@@ -56,7 +56,7 @@ def read_pipeline(folder: Path) -> tuple[dict[str, Any], dict[str, Row]]:
 
 
 def _system_of(parts: Mapping[str, Any]) -> str | None:
-    """Return the system that makes the composed parts of their models; None where all are single models."""
+    """Return the system that composes parts of several models; None if all parts are single models."""
     made = {type(part) for part in parts.values() if hasattr(part, "models")}
     if not made:
         return None

@@ -1,4 +1,4 @@
-"""Segments of long speech: where it is cut, their units and durations, and their speech as one."""
+"""Segmentation of long speech: cuts, units and durations of segments, and concatenation of their speech."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from slmcore.units import Units
 __all__ = ["codec_tokens", "cut", "is_short", "joined", "segments_of"]
 
 _USUAL = 0.8
-"""Usual length of a segment beside the longest, since the longest utterances are rare in training."""
+"""Usual length of a segment relative to the longest, since the longest utterances are rare in training."""
 _SLACK = 1e-6
-"""Fraction of a codec token that rounding may add to a time shared by two rates."""
+"""Tolerance, in codec tokens, of a time shared by two rates."""
 
 
 def is_short(wav: Tensor, sr: int, longest: float) -> bool:
-    """Whether speech (channels, samples) is spoken in one segment, of at most `longest` seconds."""
+    """Whether speech (channels, samples) is one segment of at most `longest` seconds."""
     return wav.shape[-1] <= int(longest * sr)
 
 
 def segments_of(wav: Tensor, sr: int, longest: float) -> list[tuple[int, int]]:
-    """Samples (start, end) of each stretch of speech (channels, samples) that is spoken in one segment.
+    """Return samples (start, end) of each segment of speech (channels, samples).
 
-    `longest`: seconds of the longest. Short speech is one stretch; between those of long speech lie pauses.
+    `longest`: seconds of the longest segment. Short speech is one segment; segments of long speech are separated by
+    pauses.
     """
     return stretches(audio.mono(wav), sr, longest, max(1.0, _USUAL * longest))
 
@@ -38,8 +39,8 @@ def segments_of(wav: Tensor, sr: int, longest: float) -> list[tuple[int, int]]:
 def cut(units: Units, seconds: Sequence[tuple[float, float]]) -> list[Units]:
     """Return the units of each stretch of speech, (start, end) in seconds.
 
-    A unit that is cut is in both stretches, in each as long as it lasts there, so that stretches begin and end with the
-    pause that they were cut in. Raises ValueError for a stretch without any frame of the units.
+    A unit that is cut belongs to both stretches, with its duration in each, so that stretches begin and end in the
+    pause where they were cut. Raises ValueError for a stretch without any frame of the units.
     """
     frames = units.framewise()
     parts = [frames[round(a * units.frame_rate) : round(b * units.frame_rate)] for a, b in seconds]
@@ -50,16 +51,16 @@ def cut(units: Units, seconds: Sequence[tuple[float, float]]) -> list[Units]:
 
 
 def codec_tokens(units: Units, rate: float) -> Tensor:
-    """Return how many codec tokens, `rate` a second, start within each unit: int64 (n,), on the units' device.
+    """Return how many codec tokens, at `rate` per second, start within each unit: int64 (n,), on the units' device.
 
-    Training sequences are made likewise (`EllaVTokenizer.encode_train`). The first unit has at least one.
+    Training sequences follow the same rule (`EllaVTokenizer.encode_train`). The first unit has at least one.
     """
     edges = (units.boundaries() * rate - _SLACK).ceil().long().clamp(min=0)
     return edges.diff()
 
 
 def joined(segments: Sequence[Speech], silences: Sequence[float]) -> Speech:
-    """Return segments of speech as one, with `silences` in seconds before, between and behind them."""
+    """Concatenate segments of speech, with `silences` in seconds before, between and after them."""
     first, wanted = segments[0], [s.wanted_seconds for s in segments if s.wanted_seconds is not None]
     quiet = [first.wav.new_zeros(1, round(seconds * first.sample_rate)) for seconds in silences]
     wavs = [part for pair in zip(quiet, [s.wav for s in segments], strict=False) for part in pair]

@@ -1,4 +1,4 @@
-"""Keywords that all loaders take, written out in their signatures."""
+"""Keywords of all loaders, explicit in their signatures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class SourceOptions(TypedDict, total=False):
-    """A zoo, and how its files come here."""
+    """Keywords of a zoo and its files."""
 
     zoo: str
     map_location: str | torch.device
@@ -38,25 +38,25 @@ class SourceOptions(TypedDict, total=False):
 
 
 class LoaderOptions(SourceOptions, total=False):
-    """A zoo, or a file in place of its own."""
+    """Keywords of a zoo, or of a file instead."""
 
     checkpoint: str | Path | None
 
 
 class PhonemeOptions(LoaderOptions, total=False):
-    """A phoneme language model with the file of its phonemes."""
+    """Keywords of a phoneme language model, with the file of its phonemes."""
 
     tokenizer: str | Path | None
 
 
 class TacotronOptions(LoaderOptions, total=False):
-    """A Tacotron 2 with the table of its input ids."""
+    """Keywords of a Tacotron 2, with the table of its input ids."""
 
     code_dict: str | Path | None
 
 
 class VocoderOptions(LoaderOptions, total=False):
-    """A unit vocoder with its config.json."""
+    """Keywords of a unit vocoder, with its config.json."""
 
     config: str | Path | None
 
@@ -69,7 +69,7 @@ class USLMOptions(LoaderOptions, total=False):
 
 
 class RoleOptions(LoaderOptions, total=False):
-    """A model of a role at an operating point."""
+    """Keywords of a model of a role at an operating point."""
 
     variant: str | None
     k: int | None
@@ -79,7 +79,7 @@ class RoleOptions(LoaderOptions, total=False):
 
 
 class PipelineOptions(SourceOptions, total=False):
-    """Parts of a pipeline, and the numbers that they compute in."""
+    """Keywords of a pipeline's parts, and their precision."""
 
     variant: str | None
     with_ulm: bool
@@ -93,10 +93,10 @@ _DEFAULTS = {"zoo": "dp-slm", "map_location": "cpu", "progress": True, "with_ulm
 
 
 def written_out(options: type, **defaults: Any) -> Callable[[Function], Function]:
-    """Show the keywords of the TypedDict `options` one by one in a function's signature, in place of `**options`.
+    """Expand `**options` in a function's signature to the keywords of the TypedDict `options`.
 
-    `help`, `inspect.signature` and notebooks then list them, with `defaults` where they differ from those of other
-    functions; the function still refuses unknown ones itself.
+    `help`, `inspect.signature` and notebooks then list them, with this function's own `defaults`; the function still
+    refuses unknown ones itself.
     """
 
     def shown(function: Function) -> Function:

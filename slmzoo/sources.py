@@ -1,4 +1,4 @@
-"""The source of models: a zoo or a checkpoint, and how file, table and caller agree on an operating point."""
+"""Source of models, a zoo or a checkpoint, and the agreement of file, table and caller on an operating point."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The models asked for; None is left to the zoo."""
+    """Requested models; None leaves a field to the zoo."""
 
     variant: str | None = None
     k: int | None = None
@@ -37,22 +37,22 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Source of models, the common arguments of every loader."""
+    """Source of models: the arguments common to all loaders."""
 
     zoo: str = "dp-slm"
     checkpoint: str | Path | None = None
-    """A file, URL or hf://owner/repo/file in place of the table's."""
+    """File, URL or hf://owner/repo/file instead of the table's."""
     map_location: str | torch.device = "cpu"
     progress: bool = True
     registry: Registries = None
     found: dict[str, Row] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """Rows found so far, by kind: those of the models that were loaded from this source."""
+    """Rows of the models loaded from this source, by kind."""
 
     shared: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """Models that play several roles in a pipeline, and are loaded once, by kind and variant."""
+    """Models with several roles in a pipeline, loaded once, by kind and variant."""
 
     def __new__(cls, **arguments: Any) -> Source:
-        """Refuse an unknown option, with the names of those that exist."""
+        """Refuse an unknown option, with the names of the valid ones."""
         known = [f.name for f in fields(cls) if f.init]
         unknown = next((name for name in arguments if name not in known), None)
         if unknown is not None:
@@ -65,11 +65,11 @@ class Source:
 
     @classmethod
     def of(cls, where: Source | None = None, **arguments: Any) -> Source:
-        """The source that is given whole, or by the arguments of its fields."""
+        """Return the given source, or make one of its fields."""
         return cls(**arguments) if where is None else where
 
     def find(self, kind: str, **key: Any) -> Row | None:
-        """The table's row; None where a checkpoint takes its place."""
+        """Return the table's row; None if a checkpoint replaces it."""
         if self.checkpoint is not None:
             return None
         row = table.find(kind, zoo=self.zoo, registry=self.registry, **key)
@@ -77,26 +77,26 @@ class Source:
         return row
 
     def variant(self, kind: str, wanted: str | None) -> str | None:
-        """The variant `wanted`, or the zoo's single one."""
+        """Return the variant `wanted`, or the zoo's only one."""
         if self.checkpoint is not None:
             return wanted
         return table.variant_of(kind, wanted, zoo=self.zoo, registry=self.registry)
 
     def once(self, kind: str, variant: str | None, load: Callable[[], Any]) -> Any:
-        """Return the model of a kind and variant, loaded when it is first wanted from this source."""
+        """Return the model of a kind and variant, loaded when first requested from this source."""
         name = f"{kind} {variant}"
         if name not in self.shared:
             self.shared[name] = load()
         return self.shared[name]
 
     def path(self, row: Row | None) -> Path:
-        """The file, downloaded if it is not yet here."""
+        """Return the file, downloaded if missing."""
         wanted = row if self.checkpoint is None else self.checkpoint
         return resolve(wanted, progress=self.progress)  # pyright: ignore[reportArgumentType]
 
 
 def placed(model: Any, row: Row | None, where: Source, **given: Any) -> Any:
-    """The model on its device, with what is known of its operating point."""
+    """Load a model on its device, with its operating point as far as known."""
     model.operating_point = agreed(model.operating_point, row, where, **given)
     return model.to(where.map_location)
 
@@ -104,7 +104,7 @@ def placed(model: Any, row: Row | None, where: Source, **given: Any) -> Any:
 def agreed(held: OperatingPoint | None, row: Row | None, where: Source, **given: Any) -> OperatingPoint:
     """Join the operating points of file, table and caller.
 
-    Raises ValueError where they disagree; warns where none of them knows lambda.
+    Raises a ValueError if they disagree; warns if lambda is unknown.
     """
     said = OperatingPoint(zoo=held.zoo if held else where.zoo, **given)
     for other, name in (
@@ -122,7 +122,7 @@ def agreed(held: OperatingPoint | None, row: Row | None, where: Source, **given:
 
 
 def check_size(name: str, asked: int | None, found: int, what: str) -> None:
-    """Raise a ValueError unless the size asked for is the one found."""
+    """Raise a ValueError unless the size requested is the one found."""
     if asked is not None and asked != found:
         raise ValueError(must(name, f"{what} ({found})", asked))
 

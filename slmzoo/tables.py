@@ -1,4 +1,4 @@
-"""Text in columns, for a terminal."""
+"""Tables of text for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["columns"]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of as many cells each as lines of text, every column as wide as its widest cell."""
+    """Format rows of equally many cells as lines of text, every column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(f"{line}\n" for line in lines)

@@ -170,7 +170,7 @@ def _mpeg_length(found: mpeg.Mpeg, told: int) -> int:
 
 
 def _is_beginning(file: BinaryIO) -> bool:
-    """Raise a ValueError for the beginning of an ogg or mp3, which ffmpeg would take for a whole file."""
+    """Whether an unreadable file is the beginning of an ogg or mp3, which ffmpeg would take for a whole file."""
     if containers.is_ogg(file):
         return not containers.ogg_is_whole(file)
     file.seek(0)

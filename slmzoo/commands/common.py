@@ -1,4 +1,4 @@
-"""Base of the commands on audio: inputs, device, results as JSONL, and one line for each file that fails."""
+"""Base of the commands on audio: inputs, device, results as JSONL, and one line per failed file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Finish = Callable[[list[Made]], list[dict[str, Any]]]
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceCommand(DeviceOptions, ResultsCommand):
-    """A command that computes somewhere."""
+    """Command with a device."""
 
     def chosen_device(self) -> Literal["cpu", "cuda"]:
         """Return the requested device, or the fastest available."""
@@ -70,20 +70,20 @@ class DeviceCommand(DeviceOptions, ResultsCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class PreciseCommand(ZooOptions, PrecisionOptions, DeviceCommand):
-    """A command that takes models of a zoo."""
+    """Command with models of a zoo."""
 
     @property
     def precision(self) -> dict[str, str]:
-        """Precision of the models, as results state it."""
+        """Precision of the models, for results."""
         return {"dtype": self.dtype, "weights": "float"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCommand(ModelOptions, PreciseCommand):
-    """A command that loads the models of an operating point."""
+    """Command that loads the models of an operating point."""
 
     def pipeline(self, *needs: str, **parts: bool) -> Pipeline:
-        """The models of this command's operating point, on its device; a ValueError names a missing role of `needs`."""
+        """Load the models of this operating point on the device; a ValueError names a missing role of `needs`."""
         with waiting(f"loading models of the zoo {self.zoo}"):
             options = {**self._loading(), **parts}
             return hub.pipeline(self.k, self.lmbda, needs=needs, **options).to(self.chosen_device())
@@ -99,18 +99,18 @@ class ModelCommand(ModelOptions, PreciseCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingCommand(DecodingOptions, ModelCommand):
-    """A command that loads a language model or an acoustic model too."""
+    """Command that also loads a language model or an acoustic model."""
 
     @property
     def precision(self) -> dict[str, str]:
-        """Precision of the models, as results state it."""
+        """Precision of the models, for results."""
         return {"dtype": self.dtype, "weights": self.weights}
 
     def language_model(self) -> tuple[UnitLanguageModel, Mapping[str, Row]]:
-        """The language model of this command's operating point alone, on its device, and its row by kind."""
+        """Load only the language model of this operating point, on the device; also return its row by kind."""
         loading = self._loading()
         where = hub.Source(zoo=loading.pop("zoo"), registry=loading.pop("registry"))
-        load: Callable[..., Any] = hub.language_model  # from a source, which keeps the rows that it finds
+        load: Callable[..., Any] = hub.language_model  # from a source, which records its rows
         model = load(k=self.k, lmbda=self.lmbda, where=where, **loading)
         return model.to(self.chosen_device()), where.found
 
@@ -122,13 +122,13 @@ class DecodingCommand(DecodingOptions, ModelCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class FilesCommand(AudioOptions, PreciseCommand):
-    """A command on audio files."""
+    """Command on audio files."""
 
     def for_each(self, work: Callable[[Path, Tensor, int], Made], finish: Finish[Made] = list, batch: int = 1) -> int:
-        """Do `work(path, wav, rate)` for each input; what fails gets a line and does not stop the others.
+        """Call `work(path, wav, rate)` for each input; failures are reported, and the others continue.
 
-        `finish` turns what was made of up to `batch` inputs into their results. Returns the exit status: 0 if all went
-        well, 1 otherwise.
+        `finish` turns the outcomes of up to `batch` inputs into results. Returns the exit status: 0 for success, 1
+        otherwise.
         """
         self.check_inputs()
         files, failed = self._files()
@@ -148,7 +148,7 @@ class FilesCommand(AudioOptions, PreciseCommand):
         return 1 if failed else 0
 
     def check_inputs(self) -> None:
-        """Raise a ValueError for an input that is no audio of this machine: a URL, a list, a tar, a data set."""
+        """Raise a ValueError for an input other than local audio: a URL, a list, a tar, a data set."""
         for source in self.inputs:
             if places.is_remote(source) or (is_list(source) and not Path(source).is_dir()):
                 remedy = "`slmzoo units` reads it with --out DIR."
@@ -172,17 +172,17 @@ def _read(path: Path) -> tuple[Tensor, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class AudioCommand(FilesCommand, ModelCommand):
-    """A command on audio with the models of an operating point."""
+    """Command on audio with the models of an operating point."""
 
 
 def complain(what: object, error: BaseException) -> None:
-    """One line on standard error that names the file."""
+    """Write a line that names the file to standard error."""
     text = " ".join(str(error).split()) or type(error).__name__
     tqdm.write(f"slmzoo: {text}" if str(what) in text else f"slmzoo: {what}: {text}", file=sys.stderr)
 
 
 def describe(units: Units) -> dict[str, Any]:
-    """Units as the fields of a result."""
+    """Return units as the fields of a result."""
     return {
         "units": units.units.tolist(),
         "durations": units.durations.tolist(),
@@ -194,7 +194,7 @@ def describe(units: Units) -> dict[str, Any]:
 
 
 def describe_codes(codes: Codes, zoo: str) -> dict[str, Any]:
-    """Codes as the fields of a result."""
+    """Return codes as the fields of a result."""
     return {
         "codes": codes.codes.tolist(),
         "frame_rate": codes.frame_rate,
@@ -206,13 +206,13 @@ def describe_codes(codes: Codes, zoo: str) -> dict[str, Any]:
 
 
 def point_of(units: Units) -> dict[str, Any]:
-    """The operating point of units as the fields of a result."""
+    """Return the operating point of units as the fields of a result."""
     point = units.operating_point
     return {name: getattr(point, name, None) for name in ("zoo", "k", "lmbda", "num_neighbors")}
 
 
 def parse_point(text: str) -> tuple[int, float]:
-    """K and lambda of one of --points, such as "500:4500"."""
+    """Parse k and lambda of one of --points, such as "500:4500"."""
     if not re.fullmatch(r"\d+:\d+(\.\d+)?", text):
         raise ValueError(f"--points must be like 500:4500 (k:lambda), but one is {text!r}.")
     codes, _, weight = text.partition(":")

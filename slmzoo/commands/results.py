@@ -1,4 +1,4 @@
-"""Results of commands: lines for a person on a terminal, JSONL where they are piped, with --json or in a file."""
+"""Results of commands: readable lines on a terminal; JSONL in a pipe, with --json or in a file."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class ResultsCommand(ResultsOptions):
-    """A command with results, each of them a row of named values."""
+    """Command with results, each a row of named values."""
 
     @property
     def for_a_person(self) -> bool:
-        """Whether standard output is read by a person."""
+        """Whether results are printed for a person to read."""
         return on_terminal() and not self.json
 
     def line(self, row: Row) -> str:
-        """A result as one or more lines for a person."""
+        """Format a result as one or more readable lines."""
         return ", ".join(f"{name} {number(value)}" for name, value in row.items() if value is not None)
 
     @contextmanager
     def results(self) -> Iterator[Callable[[Row], None]]:
-        """A function that writes one result. A result file appears when all of it is written."""
+        """Yield a function that writes one result. A result file appears when it is complete."""
         if not self.for_a_person:
             with self._records() as write:
                 yield write
@@ -51,7 +51,7 @@ class ResultsCommand(ResultsOptions):
                 yield both
 
     def tell(self, rows: Iterable[Row], page: str) -> None:
-        """Write all results; a person gets `page` in place of a line for each."""
+        """Write all results; on a terminal `page` instead of a line for each."""
         if self.for_a_person:
             sys.stdout.write(page)
         if self.jsonl is not None or not self.for_a_person:
@@ -68,7 +68,7 @@ class ResultsCommand(ResultsOptions):
             yield lambda row: _write(text, row)
 
     def _show(self, row: Row) -> None:
-        tqdm.write(self.line(row), file=sys.stdout)  # clears a progress bar that is on the same terminal
+        tqdm.write(self.line(row), file=sys.stdout)  # clears a progress bar on the same terminal
         sys.stdout.flush()
 
 
@@ -78,7 +78,7 @@ def on_terminal() -> bool:
 
 
 def number(value: Any) -> str:
-    """A value as a person reads it: 6 significant digits, whole numbers without a point."""
+    """Format a value for a person: 6 significant digits, whole numbers without a point."""
     if not isinstance(value, float):
         return str(value)
     return str(int(value)) if value.is_integer() else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""The one table of commands, in the order of the help: the options of each, what runs it, and a line on it."""
+"""Table of all commands, in the order of the help: options, implementation, and a summary line of each."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["COMMANDS", "GROUPS", "Command", "Runnable"]
 
 
 class Runnable(Protocol):
-    """A command with its options."""
+    """Command with its options."""
 
     def run(self) -> int:
-        """Do it; the exit status."""
+        """Run the command; return the exit status."""
         ...
 
 
 @dataclass(frozen=True)
 class Command:
-    """Lazy reference to a command: only its options are imported for help, and the rest when it runs."""
+    """Lazy reference to a command: help imports only its options, the rest is imported to run it."""
 
     heading: str
     summary: str
@@ -29,11 +29,11 @@ class Command:
     """module:callable below slmzoo.commands; takes the fields of the options by keyword."""
 
     def options_type(self) -> type:
-        """The dataclass of its options, which imports nothing heavy."""
+        """Import the dataclass of its options, which imports nothing heavy."""
         return _found("slmzoo.commands.options", self.options)
 
     def made(self, options: Any) -> Runnable:
-        """The command itself, with torch and all it needs."""
+        """Import the command itself, with torch and all it needs."""
         given = {field.name: getattr(options, field.name) for field in fields(options)}
         return _found("slmzoo.commands", self.runs)(**given)
 

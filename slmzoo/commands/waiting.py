@@ -19,13 +19,13 @@ _EVERY = 0.5
 
 
 def is_quiet() -> bool:
-    """Whether only errors are to be shown."""
+    """Whether only errors are shown."""
     return not log.isEnabledFor(logging.WARNING)
 
 
 @contextmanager
 def waiting(step: str, file: TextIO | None = None) -> Iterator[None]:
-    """Show `step` and how long it takes, on standard error and only on a terminal; the line goes when it is done."""
+    """Show `step` and the elapsed time on standard error, if that is a terminal; clear the line when done."""
     stream = sys.stderr if file is None else file
     if not stream.isatty() or is_quiet():
         yield

@@ -1,4 +1,4 @@
-"""Systems of models, one file each: what a zoo's `system` names, and how its parts become a pipeline.
+"""Systems of models, one file each: named by a zoo's `system`, they load its parts into a pipeline.
 
 A system outside this package is a module with a `SYSTEM`, named in the environment variable SLMZOO_SYSTEMS (several
 are separated by commas) or by an entry point of the group `slmzoo.systems` of an installed package.
@@ -25,7 +25,7 @@ _GROUP = "slmzoo.systems"
 
 
 def names() -> dict[str, str]:
-    """Return the module of each known system by its name; nothing is imported for the built-in ones."""
+    """Return the module of each known system by name; built-in ones are not imported."""
     built_in = [module.name for module in pkgutil.iter_modules(__path__) if module.name != "system"]
     found = {name.replace("_", "-"): f"{__name__}.{name}" for name in built_in}
     return found | {_load(module).name: module for module in _others()}
@@ -46,7 +46,7 @@ def of(where: Source) -> System:
 
 
 def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
-    """Return the rows of a pipeline's models by kind, those of `roles` if any are named; nothing is loaded."""
+    """Return the rows of a pipeline's models by kind, or those of `roles`; nothing is loaded."""
     known, system = kinds(), of(where)
     wanted = system.choice(where, wanted, False)
     parts = [known[name] for name in system.parts_of(where, wanted)]
@@ -59,7 +59,7 @@ def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
 
 
 def unit_roles(where: Source) -> tuple[Role, ...]:
-    """Return the roles of the models that units are made by: encoder and codebook, or the codec in their place."""
+    """Return the roles of the models that produce units: encoder and codebook, or the codec instead."""
     known, system = kinds(), of(where)
     there = {known[name].role for name in system.parts_of(where, system.choice(where, Choice(), False))}
     return ("encoder", "codebook") if "encoder" in there else ("codec",)
@@ -85,5 +85,5 @@ def _others() -> list[str]:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    """Modules of installed packages; looking for them reads the metadata of every package."""
+    """Return the modules of installed packages, whose discovery reads the metadata of every package."""
     return tuple(entry.value.partition(":")[0] for entry in entry_points(group=_GROUP))

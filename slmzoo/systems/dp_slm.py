@@ -47,7 +47,7 @@ ExtractFeatures = Callable[..., Tensor]
 
 
 def wavlm(**source: Any) -> tuple[WavLM, ExtractFeatures]:
-    """The encoder, and the published closure around `WavLM.features`."""
+    """Return the encoder, and the published closure around `WavLM.features`."""
     where = Source.of(**source)
     row = where.find("wavlm")
     model = wavlm_file.load(where.path(row)).to(where.map_location)
@@ -57,12 +57,12 @@ def wavlm(**source: Any) -> tuple[WavLM, ExtractFeatures]:
 
 
 def _extract_features(model: WavLM, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
-    """Features (frames, dim) of a wav (1, samples) at `sr` Hz; `layer` counts from 1, None is the last, normed."""
+    """Return features (frames, dim) of a wav (1, samples) at `sr` Hz; `layer` counts from 1, None is the last."""
     return model.features(wav, sr, layer)
 
 
 def load_codebook(layer: int | None = None, k: int | None = None, **source: Any) -> Codebook:
-    """The codebook of a layer with k codes; where none is named, the size that the zoo marks as default."""
+    """Load the codebook of a layer with k codes, by default the zoo's default size."""
     where = Source.of(**source)
     row = where.find("codebook", k=_usual_k(k, where), layer=layer)
     loaded = codebook_file.load(where.path(row))
@@ -72,7 +72,7 @@ def load_codebook(layer: int | None = None, k: int | None = None, **source: Any)
 
 
 def empty_quantizer(codebook_size: int, codebook_dim: int, lmbda: float, num_neighbors: int | None) -> DPDPQuantizer:
-    """A quantiser whose codebook is still zero."""
+    """Return a quantiser with a codebook of zeros."""
     shape = whole("codebook_size", codebook_size, 1), whole("codebook_dim", codebook_dim, 1)
     return DPDPQuantizer(torch.zeros(shape), lmbda, num_neighbors).eval()
 
@@ -86,7 +86,7 @@ def quantizer(
     layer: int | None = None,
     **source: Any,
 ) -> DPDPQuantizer:
-    """A quantiser over a given codebook, or over the zoo's of k codes with the zoo's number of neighbours."""
+    """Return a quantiser over a given codebook, or over the zoo's of k codes, with the zoo's number of neighbours."""
     if codebook is not None:
         if k is not None or Source.of(**source).checkpoint is not None:
             raise ValueError(
@@ -105,13 +105,13 @@ def quantizer(
 
 
 def _frame_rate(row: Row | None) -> float:
-    """Frames per second of a codebook's features; those of the published encoder where a file alone is given."""
+    """Return the frame rate of a codebook's features; that of the published encoder for a bare file."""
     return 50.0 if row is None or row.frame_rate is None else row.frame_rate
 
 
 def _point_of_units(book: Codebook, lmbda: float | None, num_neighbors: int | None, where: Source) -> OperatingPoint:
-    """Fill in lambda and the neighbours: as given, else as the codebook or the zoo's only point has them."""
-    known = book.operating_point or OperatingPoint(zoo=where.zoo)  # a codebook serves any lambda
+    """Complete lambda and the neighbours: as given, else those of the codebook or of the zoo's only point."""
+    known = book.operating_point or OperatingPoint(zoo=where.zoo)  # a codebook is independent of lambda
     listed = [] if where.checkpoint else [p for p in table.operating_points(where.zoo, where.registry) if p.k == book.k]
     usual = {p.num_neighbors for p in listed or [known]} - {None}
     if lmbda is None:
@@ -127,7 +127,7 @@ def _point_of_units(book: Codebook, lmbda: float | None, num_neighbors: int | No
 def ulm(
     variant: str | None = None, *, k: int | None = None, lmbda: float | None = None, **source: Any
 ) -> tuple[UnitLM, UnitTokenizer]:
-    """The unit language model of an operating point, and its tokenizer."""
+    """Load the unit language model of an operating point, and its tokenizer."""
     where = Source.of(**source)
     row = where.find("ulm", variant=where.variant("ulm", variant), k=k, lmbda=lmbda)
     model = mistral_ulm.load(where.path(row))
@@ -137,7 +137,7 @@ def ulm(
 
 
 def plm(tokenizer: str | Path | None = None, **source: Any) -> tuple[UnitLM, PhonemeTokenizer]:
-    """The phoneme language model, and its tokenizer."""
+    """Load the phoneme language model, and its tokenizer."""
     where = Source.of(**source)
     if where.checkpoint is not None and tokenizer is None:
         raise ValueError(must("tokenizer", "given beside `checkpoint`", None, "It is the JSON with `phoneme_to_id`."))
@@ -150,7 +150,7 @@ def plm(tokenizer: str | Path | None = None, **source: Any) -> tuple[UnitLM, Pho
 
 
 def ellav(variant: str = "units", *, k: int | None = None, lmbda: float | None = None, **source: Any) -> EllaV:
-    """The acoustic model of an operating point, or the one for phonemes."""
+    """Load the acoustic model of an operating point, or the one for phonemes."""
     where = Source.of(**source)
     row = where.find("ellav", variant=variant, k=k, lmbda=lmbda)
     model = ellav_package.load(where.path(row))
@@ -164,7 +164,7 @@ def ellav(variant: str = "units", *, k: int | None = None, lmbda: float | None =
 
 
 def codec(variant: str | None = None, **source: Any) -> WavTokenizer:
-    """The codec; the zoo's first where no variant is named."""
+    """Load the codec, by default the zoo's first variant."""
     where = Source.of(**source)
     row = where.find("wavtokenizer", variant=where.variant("wavtokenizer", variant))
     return wavtokenizer.load(where.path(row)).to(where.map_location)
@@ -173,7 +173,7 @@ def codec(variant: str | None = None, **source: Any) -> WavTokenizer:
 def codec_with_verbs(
     variant: str, pretrained: bool = True, **source: Any
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
-    """The codec and the published closures around `encode` and `decode`."""
+    """Return the codec and the published closures around `encode` and `decode`."""
     if not pretrained:
         model = WavTokenizer(wavtokenizer.CONFIGS[variant]).eval()
         return model.to(Source.of(**source).map_location), _encode, _decode
@@ -181,12 +181,12 @@ def codec_with_verbs(
 
 
 def _encode(model: WavTokenizer, wav: Tensor, sr: int) -> Tensor:
-    """Codes (1, 1, frames) of a wav (1, samples) at `sr` Hz."""
+    """Encode a wav (1, samples) at `sr` Hz to codes (1, 1, frames)."""
     return model.encode(wav, sr)
 
 
 def _decode(model: WavTokenizer, codes: Tensor) -> tuple[Tensor, int]:
-    """Wav (1, frames * hop) of codes (1, 1, frames), and its sample rate."""
+    """Decode codes (1, 1, frames) to a wav (1, frames * hop); also return its sample rate."""
     return model.decode(codes)
 
 
@@ -198,7 +198,7 @@ def _usual_k(k: int | None, where: Source) -> int | None:
 
 
 def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
-    """The operating point of the zoo's language model, or the one that the zoo marks as default."""
+    """Return the operating point of the zoo's language model, or the zoo's default."""
     if wanted.k is None and wanted.lmbda is None:
         row = table.default_row("ulm", where.zoo, where.registry)
         wanted = wanted if row is None else replace(wanted, k=row.k, lmbda=row.lmbda)

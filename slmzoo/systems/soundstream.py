@@ -16,7 +16,7 @@ _KIND = "soundstream"
 
 
 def codec(variant: str | None = None, **source: Any) -> SoundStream:
-    """The codec of a zoo or file. Raises ValueError where neither is named: there are no published weights."""
+    """Load the codec of a zoo or file. Raises ValueError if neither is named: there are no published weights."""
     where = Source.of(**source)
     if where.checkpoint is None and where.zoo not in registry.zoos(where.registry):
         told = f"There is no zoo {where.zoo!r}: no weights of SoundStream are published."

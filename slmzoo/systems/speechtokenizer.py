@@ -19,10 +19,10 @@ _KIND = "speechtokenizer"
 
 
 def codec(variant: str | None = None, **source: Any) -> SpeechTokenizer:
-    """The codec; the zoo's first where no variant is named."""
+    """Load the codec, by default the zoo's first variant."""
     where = Source.of(**source)
     row = where.find(_KIND, variant=where.variant(_KIND, variant))
-    # In a cache the neighbours of a file are other models'.
+    # In the cache the files beside a file belong to other models.
     beside = row is None or "://" not in row.url
     return speechtokenizer.load(where.path(row), beside=beside).to(where.map_location)
 

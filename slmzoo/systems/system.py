@@ -1,4 +1,4 @@
-"""A system: the parts of a pipeline, and the loader of each."""
+"""System: the parts of a pipeline and their loaders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["System"]
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """Loaders of the parts of a pipeline. Each takes a source and a choice; a part that is None does not exist.
+    """Loaders of the parts of a pipeline, each of a source and a choice; None for parts that do not exist.
 
     A system has an encoder and a quantiser, or a codec, or all three.
     """
@@ -23,7 +23,7 @@ class System:
     name: str
     """Name that a zoo gives as its `system`."""
     choice: Callable[[Source, Choice, bool], Choice] = lambda where, wanted, downstream: wanted
-    """Complete what was asked for; the flag says whether a language model or synthesiser must exist for it."""
+    """Completes a choice; the flag says whether a language model or synthesiser must exist for it."""
     encoder: Callable[[Source, Choice], Encoder] | None = None
     quantizer: Callable[[Source, Choice], Quantizer] | None = None
     language_model: Callable[[Source, Choice], UnitLanguageModel] | None = None
@@ -32,14 +32,14 @@ class System:
     text_to_speech: Callable[[Source, Choice], TextToSpeech] | None = None
     """Is no part of a pipeline: it is loaded alone, and brings its codec along."""
     composed: Callable[..., Synthesizer] | None = None
-    """Makes the synthesiser of the models that its `models` names, when a saved pipeline is loaded."""
+    """Composes the synthesiser of a saved pipeline from its `models`."""
     parts: tuple[str, ...] | Callable[[Source, Choice], tuple[str, ...]]
-    """Kinds of the models that make its pipeline, where they differ by the choice as a function of it."""
+    """Kinds of its pipeline's models, or a function of the choice that returns them."""
     kinds: tuple[Kind, ...] = ()
     """Kinds of model of a system outside the package; those of the built-in systems are in `slmzoo.kinds`."""
 
     def parts_of(self, where: Source, wanted: Choice) -> tuple[str, ...]:
-        """Return the kinds of the models that make the pipeline of a complete choice."""
+        """Return the kinds of the models of a complete choice's pipeline."""
         return self.parts(where, wanted) if callable(self.parts) else self.parts
 
     def loader(self, role: str) -> Any:

@@ -1,4 +1,4 @@
-"""TWIST (arXiv 2305.13009): mHuBERT at 25 Hz, its units, language models that began on text, and a unit vocoder."""
+"""TWIST (arXiv 2305.13009): mHuBERT at 25 Hz, its units, warm-started language models, and a unit vocoder."""
 
 from __future__ import annotations
 

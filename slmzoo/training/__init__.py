@@ -1,1 +1,1 @@
-"""Losses, batches and the loop of training, one module a model."""
+"""Training: loop, data, tasks and options."""

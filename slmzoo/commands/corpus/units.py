@@ -29,7 +29,7 @@ __all__ = ["UnitsOf"]
 
 @dataclass(frozen=True, kw_only=True)
 class UnitsOf(UnitsOptions, AudioCommand):
-    """Speech to discrete units, as lines or as shards."""
+    """Encoding of speech as discrete units, in lines or in shards."""
 
     def run(self) -> int:
         """Write the units of each input, or the shards of all."""
@@ -41,7 +41,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         return self._lines() if self.out is None else self._shards(self.out)
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """A file and its units or codes, or the shards of all."""
+        """Return the text of a file's units or codes, or of the shards of all."""
         if "out" in row:
             return _shards_line(row)
         if "codes" in row:
@@ -94,7 +94,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         return 1 if outcome.failed else 0
 
     def _pipeline(self) -> Pipeline:
-        """The models of units, or the codec alone where codes are wanted."""
+        """Load the models of units, or only the codec for codes."""
         if not self.codes:
             return self.pipeline(with_ulm=False, with_speech=False)
         codec: Any = hub.codec(zoo=self.zoo, registry=self.registry)
@@ -120,7 +120,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         return systems.of(hub.Source(zoo=self.zoo, registry=self.registry)).quantizer is None
 
     def _lmbda_of_job(self, out: str, rate: float) -> float | None:
-        """Lambda as it was fitted when the job began, or fitted now."""
+        """Return lambda as fitted at the start of the job, or fit it now."""
         job = begun(out)
         if job.get("rate") == rate:
             return OperatingPoint.from_json(job["provenance"][0]["operating_point"]).lmbda
@@ -128,7 +128,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         return point.lmbda if point is not None else None
 
     def _fitted(self, items: list[Item], rate: float) -> Pipeline:
-        # Lambda changes neither the encoder nor the codebook: any will do to load them.
+        # Encoder and codebook do not depend on lambda: any will do to load them.
         source: dict[str, Any] = {"zoo": self.zoo, "registry": self.registry, "variant": self.variant}
         options: dict[str, Any] = {"needs": ("quantizer",), "with_ulm": False, "with_speech": False}
         pipeline = hub.pipeline(self.k, 0.0, **options, **source).to(self.chosen_device())
@@ -149,7 +149,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
 
 
 def _shards_line(row: Mapping[str, Any]) -> str:
-    """The shards of an operating point, or of codes."""
+    """Return the text of the shards of an operating point, or of codes."""
     if "frames" in row:
         rate = f", {row['bits_per_second']:g} bits per second"
         what = f"{row['frames']} frames of {row['codebooks']} codes"
@@ -158,11 +158,11 @@ def _shards_line(row: Mapping[str, Any]) -> str:
         what = f"{row['units']} units"
     made = f"{what} of {row['records']} recordings, {row['hours']:.3g} h{rate}"
     left_out = ", ".join(f"{count} {ending}" for ending, count in row["left_out"].items())
-    return f"{row['out']}: {made}" + (f"; left out, as no audio: {left_out}" if left_out else "")
+    return f"{row['out']}: {made}" + (f"; not audio, left out: {left_out}" if left_out else "")
 
 
 def _codes_line(row: Mapping[str, Any]) -> str:
-    """A file and its codes, a paragraph for each codebook."""
+    """Return the text of a file's codes, a paragraph per codebook."""
     levels = row["codes"]
     about = f"{len(levels[0])} frames of {len(levels)} codes in {row['seconds']:.2f} s"
     told = [f"{row['file']}: {about}, {row['bits_per_second']:g} bits per second"]

@@ -15,15 +15,15 @@ __all__ = ["Convert"]
 
 @dataclass(frozen=True, kw_only=True)
 class Convert(ConvertOptions, ResultsCommand):
-    """A published file converted to safetensors."""
+    """Conversion of a published file to safetensors."""
 
     def run(self) -> int:
-        """Convert, and say of what kind the file was."""
+        """Convert the file, and report its kind."""
         kind = conversion.convert(self.source, self.target)
         with self.results() as write:
             write({"target": str(self.target), "kind": kind})
         return 0
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """The file and its kind."""
+        """Return the result line: the file and its kind."""
         return f"{row['target']}: {row['kind']}"

@@ -1,4 +1,4 @@
-"""`slmzoo fetch`: download the models of an operating point."""
+"""`slmzoo fetch`: download of the models of an operating point."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fetch(FetchOptions, ResultsCommand):
     """Download and verify the models of an operating point."""
 
     def run(self) -> int:
-        """Download what is not here yet; a line for each file."""
+        """Download missing files; write a line for each file."""
         failed = 0
         with self.results() as write:
             for row in self._rows():
@@ -36,7 +36,7 @@ class Fetch(FetchOptions, ResultsCommand):
         return 1 if failed else 0
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """A model and its file."""
+        """Return the result line of a model and its file."""
         return f"{label(row)}: {row['path']}"
 
     def _rows(self) -> list[Row]:

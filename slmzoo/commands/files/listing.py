@@ -1,4 +1,4 @@
-"""`slmzoo list`: all models, and which are on this machine."""
+"""`slmzoo list`: all models, and their state on this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["List"]
 
 @dataclass(frozen=True, kw_only=True)
 class List(ListOptions, ResultsCommand):
-    """All models of all zoos, and what is here of each."""
+    """Table of the models of all zoos, with their local state."""
 
     def run(self) -> int:
         """Show the table, or write its rows."""

@@ -1,4 +1,4 @@
-"""Registry rows as the commands on files show them."""
+"""Registry rows, as shown by the commands on files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["cell", "key", "label"]
 
 
 def key(row: Row) -> dict[str, Any]:
-    """Zoo, kind, variant, k and lambda of a row, by name."""
+    """Return zoo, kind, variant, k and lambda of a row, by name."""
     return {name: getattr(row, name) for name in ("zoo", "kind", "variant", "k", "lmbda")}
 
 
 def label(row: Mapping[str, Any]) -> str:
-    """Zoo, kind, variant and operating point of a result."""
+    """Return zoo, kind, variant and operating point of a result as text."""
     return " ".join(cell(row[name]) for name in ("zoo", "kind", "variant", "k", "lmbda") if row[name] is not None)
 
 
 def cell(value: Any) -> str:
-    """A value in a table; "-" for None."""
+    """Format a value for a table; "-" for None."""
     if isinstance(value, float):
         return f"{value:g}"
     return "-" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""`slmzoo verify`: check the files on this machine."""
+"""`slmzoo verify`: verification of local files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Verify"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(VerifyOptions, ResultsCommand):
-    """Check every file that is here again."""
+    """Verification of every local file."""
 
     def run(self) -> int:
-        """Check what is here."""
+        """Verify all local files."""
         failed = 0
         with self.results() as write:
             for row in table.rows(None if self.zoo == "all" else self.zoo, registry=self.registry):
@@ -36,5 +36,5 @@ class Verify(VerifyOptions, ResultsCommand):
         return 1 if failed else 0
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """A model and its verified file."""
+        """Return the result line of a model and its verified file."""
         return f"{label(row)}: verified, {row['path']}"

@@ -1,1 +1,1 @@
-"""The options of every command, as dataclasses that import nothing heavy: help and wrong usage are told at once."""
+"""Options of every command, as dataclasses that import nothing heavy, so that help and usage errors are fast."""

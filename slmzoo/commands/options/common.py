@@ -1,6 +1,6 @@
 """Options that several commands share, in groups as `--help` shows them.
 
-A class that stands for a group has a `title`; a field belongs to the group of the class that first declares it.
+The class of a group has a `title`; a field belongs to the group of the class that first declares it.
 """
 
 from __future__ import annotations

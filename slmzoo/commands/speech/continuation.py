@@ -1,4 +1,4 @@
-"""`slmzoo continue`: speech continued from a prompt, or from nothing."""
+"""`slmzoo continue`: continuation of a prompt, or unconditional generation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Continue"]
 
 @dataclass(frozen=True, kw_only=True)
 class Continue(ContinueOptions, SpeechCommand):
-    """Speech continued by the language model from the beginning of each input, or from nothing."""
+    """Continuation by the language model of the beginning of each input, or unconditional generation."""
 
     def run(self) -> int:
         """Continue each input."""
@@ -46,6 +46,6 @@ class Continue(ContinueOptions, SpeechCommand):
         return {**self.write(stem, [m.speech for m in made]), "prompt": made[0].prompt.tolist(), **new}
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """Return the result line of a file, or of a continuation from nothing."""
+        """Return the result line of a file, or of unconditional generation."""
         counts = " and ".join(str(len(units)) for units in row["units"])
         return f"{row['file'] or 'from nothing'}: {len(row['prompt'])} units continued by {counts}: {lengths_of(row)}"

@@ -22,7 +22,7 @@ __all__ = ["ConvertVoice"]
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertVoice(ConvertVoiceOptions, FilesCommand):
-    """Each input in the voice of `like`, as a wav."""
+    """Conversion of each input to the voice of `like`, as a wav."""
 
     def run(self) -> int:
         """Convert each input."""
@@ -37,7 +37,7 @@ class ConvertVoice(ConvertVoiceOptions, FilesCommand):
         )
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """A file, and where it is spoken in the other voice."""
+        """Return the result line of a file: the wav in the other voice."""
         return f"{row['file']}: in the voice of {row['like']} as {row['wav']} ({row['seconds']:.1f} s)"
 
     def _codec(self) -> Any:

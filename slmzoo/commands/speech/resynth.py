@@ -1,4 +1,4 @@
-"""`slmzoo resynth`: speech from its units."""
+"""`slmzoo resynth`: resynthesis of speech from its units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Resynth"]
 
 @dataclass(frozen=True, kw_only=True)
 class Resynth(ResynthOptions, SpeechCommand):
-    """Speech to units and back: wavs, and a picture of each."""
+    """Resynthesis: wavs, and a figure of each."""
 
     def run(self) -> int:
         """Resynthesise each input."""

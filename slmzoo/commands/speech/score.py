@@ -35,7 +35,7 @@ class Score(ScoreOptions, AudioCommand, DecodingCommand):
         return self.for_each(lambda _path, wav, rate: pipeline.units(wav, rate), score, _SCORED_AT_ONCE)
 
     def line(self, row: Mapping[str, Any]) -> str:
-        """A file and its log-likelihood."""
+        """Return the result line of a file: its log-likelihood."""
         value, length = row["loglikelihood"], row["num_units"]
         if self.reduction == "mean":
             return f"{row['file']}: {value:.3f} nats per unit ({length} units)"

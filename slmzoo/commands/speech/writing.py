@@ -1,4 +1,4 @@
-"""The base of the commands that write speech: wavs named after their inputs."""
+"""Base of the commands that write speech, as wavs named after their inputs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["SpeechCommand", "free_name", "lengths_of", "written"]
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
-    """A command that writes speech."""
+    """Command that writes speech."""
 
     def each_named(self, work: Callable[[str, Tensor, int], dict[str, Any]]) -> int:
-        """Apply `for_each` with a name for the files of each input in place of its path."""
+        """Apply `for_each` with a name for the output files of each input instead of its path."""
         self.out.mkdir(parents=True, exist_ok=True)
         taken: set[str] = set()
 
@@ -34,7 +34,7 @@ class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
         return self.for_each(one)
 
     def write(self, stem: str, spoken: list[Speech]) -> dict[str, Any]:
-        """Write the wavs: their names, seconds, and what is to be known of each."""
+        """Write the wavs; return their names, seconds, and further facts of each."""
         return written(self.out, stem, spoken)
 
 
@@ -53,21 +53,21 @@ def written(out: Path, stem: str, spoken: list[Speech]) -> dict[str, Any]:
 
 
 def lengths_of(row: Mapping[str, Any]) -> str:
-    """The wavs of a result with their lengths, and which of them are incomplete."""
+    """Describe the wavs of a result with their durations, and which of them are incomplete."""
     wavs = zip(row["wavs"], row["wav_seconds"], row["finished"], strict=True)
     told = {True: "", False: ", incomplete"}
     return ", ".join(f"{wav} ({seconds:.1f} s{told[whole]})" for wav, seconds, whole in wavs)
 
 
 def _tell_length(path: Path, speech: Speech) -> None:
-    """One line on standard error about speech that does not last as long as its units."""
+    """Write a line to standard error about speech whose duration differs from that of its units."""
     if speech.wanted_seconds is not None and not speech.finished:
         lengths = f"lasts {speech.seconds:.1f} s, but its units last {speech.wanted_seconds:.1f} s"
         complain(path, ValueError(f"{lengths}; speech was lost or added. Try --keep-durations."))
 
 
 def free_name(stem: str, taken: set[str]) -> str:
-    """A name that no other input of this run has: talk, talk-2, ..."""
+    """Return a name unique among the inputs of this run: talk, talk-2, ..."""
     names = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(taken) + 2))
     name = next(n for n in names if n not in taken)
     taken.add(name)

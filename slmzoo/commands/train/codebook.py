@@ -13,6 +13,6 @@ __all__ = ["train_codebook"]
 
 
 def train_codebook(json: bool, jsonl: Path | None, **options: Any) -> Training:
-    """The training of codebooks. Options: those of `CodebookSettings`."""
+    """Training of codebooks, with the options of `CodebookSettings`."""
     settings = codebook.CodebookSettings(**options)
     return Training(json=json, jsonl=jsonl, settings=settings, train=lambda its: [*map(asdict, codebook.train(its))])

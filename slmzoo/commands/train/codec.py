@@ -12,6 +12,6 @@ __all__ = ["train_codec"]
 
 
 def train_codec(json: bool, jsonl: Path | None, **options: Any) -> Training:
-    """The training of a codec. Options: those of `CodecSettings`."""
+    """Training of a codec, with the options of `CodecSettings`."""
     settings = codec.CodecSettings(**options)
     return Training(json=json, jsonl=jsonl, settings=settings, train=lambda its: [codec.train(its)])

@@ -12,6 +12,6 @@ __all__ = ["train_ellav"]
 
 
 def train_ellav(json: bool, jsonl: Path | None, **options: Any) -> Training:
-    """The training of an acoustic model. Options: those of `EllavSettings`."""
+    """Training of an acoustic model, with the options of `EllavSettings`."""
     settings = ellav.EllavSettings(**options)
     return Training(json=json, jsonl=jsonl, settings=settings, train=lambda chosen: [ellav.train(chosen)])

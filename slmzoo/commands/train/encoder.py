@@ -12,6 +12,6 @@ __all__ = ["train_encoder"]
 
 
 def train_encoder(json: bool, jsonl: Path | None, **options: Any) -> Training:
-    """The training of an encoder. Options: those of `EncoderSettings`."""
+    """Training of an encoder, with the options of `EncoderSettings`."""
     settings = encoder.EncoderSettings(**options)
     return Training(json=json, jsonl=jsonl, settings=settings, train=lambda its: [encoder.train(its)])

@@ -14,11 +14,11 @@ __all__ = ["Training"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training(ResultsCommand):
-    """A training with its settings; its results come from the first of several processes alone."""
+    """Training command; only the first of several processes writes results."""
 
     settings: Any
     train: Callable[[Any], Sequence[Mapping[str, Any]]]
-    """Trains by `settings`, and returns what was reached."""
+    """Train by `settings`; return the figures reached."""
 
     def run(self) -> int:
         """Train."""

@@ -12,6 +12,6 @@ __all__ = ["train_ulm"]
 
 
 def train_ulm(json: bool, jsonl: Path | None, **options: Any) -> Training:
-    """The training of a unit language model. Options: those of `UlmSettings`."""
+    """Training of a unit language model, with the options of `UlmSettings`."""
     settings = ulm.UlmSettings(**options)
     return Training(json=json, jsonl=jsonl, settings=settings, train=lambda chosen: [ulm.train(chosen)])

@@ -1,4 +1,4 @@
-"""The codec tokens that belong to units: from files, or from audio that is encoded once and kept."""
+"""Codec tokens aligned with units: from files, or from audio that is encoded once and cached."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Utterance:
 
 
 def partners(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, Path]:
-    """The file below `folder` of each utterance's name: numbers that `load_array` reads, or audio of any suffix.
+    """Return the file of each utterance below `folder`, by name: numbers for `load_array`, or audio of any suffix.
 
-    Raises FileNotFoundError for a folder that is not there, ValueError that names utterances without a file and files
+    Raises FileNotFoundError for a missing folder, and a ValueError that names utterances without a file and files
     without an utterance.
     """
     if not folder.is_dir():
@@ -58,7 +58,7 @@ def partners(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, 
 
 
 def encoded(files: Mapping[str, Path], codec: WavTokenizer, folder: Path) -> dict[str, Path]:
-    """Codec tokens of audio files as .npy files in `folder`, where they are kept: what is there is not made again."""
+    """Encode audio files to codec tokens in .npy files in `folder`, skipping existing ones."""
     kept = {name: folder / f"{name}.npy" for name in files}
     missing = [name for name, file in kept.items() if not file.exists()]
     for name in tqdm(missing, desc=f"codec tokens, {folder.name}", unit="file", disable=not missing or rank() > 0):
@@ -71,7 +71,7 @@ def encoded(files: Mapping[str, Path], codec: WavTokenizer, folder: Path) -> dic
 def utterances(
     said: Sequence[Spoken], files: Mapping[str, Path], tokenizer: EllaVTokenizer, tolerance: float
 ) -> list[Utterance]:
-    """Units with their codec tokens. One ValueError for all that are empty, out of range or of another duration."""
+    """Return units with their codec tokens; one ValueError for all that are empty, out of range or misaligned."""
 
     def joined(spoken: Spoken) -> Utterance:
         codes = load_array(files[spoken.name], tokenizer.num_codec_types, "codec tokens")

@@ -1,4 +1,4 @@
-"""Features of a folder of speech on disk: a share of the frames of each file, in blocks that are memory-mapped."""
+"""Features of a folder of speech on disk: a fraction of the frames of each file, in memory-mapped blocks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Features", "cepstral_features", "drawn_frames", "encoder_features", 
 
 
 Features = Callable[[Sequence[Path]], list[Tensor]]
-"""Audio files to what is known of their frames: (frames, dim) each."""
+"""Function from audio files to the features of each: (frames, dim)."""
 
 
 def encoder_features(encoder: WavLM, layer: int | None) -> Features:
-    """Those of an encoder's block, all files of a call computed in one batch."""
+    """Return the features of an encoder's block, computed in one batch per call."""
 
     def of(files: Sequence[Path]) -> list[Tensor]:
         wavs = [audio.resample(*audio.load(file), encoder.sample_rate) for file in files]
@@ -38,12 +38,12 @@ def encoder_features(encoder: WavLM, layer: int | None) -> Features:
 
 
 def cepstral_features(files: Sequence[Path]) -> list[Tensor]:
-    """Mel cepstra of each file, of `cepstra`."""
+    """Return the MFCCs of each file."""
     return [cepstra(audio.resample(*audio.load(file), WavLM.sample_rate)[0]) for file in files]
 
 
 def num_sampled(frames: int, share: float) -> int:
-    """How many frames of a file of so many are drawn: the share of them, one at least."""
+    """Return how many frames of a file are drawn: a share of them, at least one."""
     return max(1, round(share * frames))
 
 
@@ -57,9 +57,9 @@ def drawn_frames(
     seed: int,
     block_values: int = 1 << 24,
 ) -> tuple[list[np.ndarray], list[int]]:
-    """A random `share` of the frames of each file, one at least: memory-mapped float32 blocks (n, dim).
+    """Sample a `share` of the frames of each file, at least one: memory-mapped float32 blocks (n, dim).
 
-    And of each file how many these are.
+    Also returns how many frames are of each file.
 
     The features are computed for `batch` files at a time, and a block is written once it has `block_values` numbers.
     The blocks lie in the run's folder `frames`, named after the
@@ -100,7 +100,7 @@ def _check_files(record: Path, files: Sequence[Path]) -> None:
 
 
 def npy(x: Tensor) -> bytes:
-    """The content of an .npy file."""
+    """Read an .npy file."""
     content = BytesIO()
     np.save(content, x.numpy())
     return content.getvalue()

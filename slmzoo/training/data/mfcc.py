@@ -1,4 +1,4 @@
-"""Mel cepstra without much of the voice: what an encoder's first targets are clusters of."""
+"""Utterance-normalised MFCCs with deltas, clustered for an encoder's first targets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MELS, _CEPSTRA = 40, 13
 
 
 def cepstra(wav: Tensor) -> Tensor:
-    """Mel cepstra with first and second differences, on the encoder's frames: (samples,) at 16 kHz -> (frames, 39).
+    """Compute MFCCs with deltas and double deltas on the encoder's frames: (samples,) at 16 kHz -> (frames, 39).
 
-    Each coefficient has mean 0 and variance 1 over the utterance, which takes away much of the voice and the channel.
-    Energies more than 50 dB below the utterance's peak are raised to there.
+    Each coefficient has mean 0 and variance 1 over the utterance, which removes much of the speaker and the channel.
+    Energies are floored at 50 dB below the utterance's peak.
     """
     padding = (_FIELD - _HOP) // 2
     frames = F.pad(wav.float(), (padding, padding)).unfold(0, _FIELD, _HOP)

@@ -1,4 +1,4 @@
-"""Pseudo-labels for masked prediction: a cluster for each frame of each recording, in files of the same layout."""
+"""Pseudo-labels for masked prediction: a cluster per frame of each recording, in files of the same layout."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def target_files(files: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def read_targets(files: Sequence[Path], folder: Path, lengths: Sequence[int], clusters: int) -> list[Tensor]:
-    """The targets of each recording: int16 or int32 (frames,), `lengths` of them, below `clusters`.
+    """Read the targets of each recording: int16 or int32 (frames,), `lengths` of them, below `clusters`.
 
-    Raises a ValueError that names the recordings without targets, and files of another length or with other clusters.
+    Raises a ValueError that names recordings without targets, and files of a wrong length or with invalid clusters.
     """
 
     def read(entry: tuple[Path, Path, int]) -> Tensor:
@@ -55,9 +55,9 @@ def make_targets(
     share: float,
     seed: int,
 ) -> Path:
-    """Cluster a random `share` of the frames of the recordings, and write the cluster of every frame of them.
+    """Cluster a random `share` of the frames of the recordings, and write the cluster of every frame.
 
-    Returns the run's folder of targets; what is there is not made again.
+    Returns the run's folder of targets; existing ones are kept.
     """
     folder = run.path / "targets"
     blocks, _ = drawn_frames(features, files, run, share=share, batch=_AT_ONCE, seed=seed)

@@ -1,4 +1,4 @@
-"""Recordings on disk, of which segments are read on demand."""
+"""Recordings on disk, with segments read on demand."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class Recordings:
-    """Audio files at one sample rate, those shorter than `shortest` samples left out.
+    """Audio files at one sample rate, without those shorter than `shortest` samples.
 
-    Raises FileNotFoundError for sources that name nothing or hold no audio, ValueError for a file that cannot be
-    read or is not whole, and if none is long enough.
+    Raises FileNotFoundError for sources without audio, ValueError for a file that is unreadable or truncated, and if
+    none is long enough.
     """
 
     def __init__(self, sources: Sequence[str], sample_rate: int, shortest: int = 1) -> None:
@@ -33,7 +33,7 @@ class Recordings:
         kept = [i for i, count in enumerate(samples) if count >= shortest]
         self.files, self._lengths = [found[i] for i in kept], [lengths[i] for i in kept]
         self.lengths = torch.tensor([samples[i] for i in kept], dtype=torch.int64)
-        """Samples at `sample_rate`."""
+        """Lengths in samples at `sample_rate`."""
         if not self.files:
             needed = f"recordings, one at least as long as {shortest} samples at {sample_rate} Hz"
             raise ValueError(must("audio", needed, f"a list of {len(found)} shorter files"))
@@ -50,12 +50,12 @@ class Recordings:
         return float(self.lengths.sum()) / self.sample_rate / 3600
 
     def whole(self, index: int) -> Tensor:
-        """A recording: float32 (samples,)."""
+        """Read a recording: float32 (samples,)."""
         wav, rate = audio.load(self.files[index])
         return audio.resample(wav, rate, self.sample_rate)[0]
 
     def piece(self, index: int, start: int, samples: int) -> Tensor:
-        """`samples` of a recording from `start` on: float32 (samples,)."""
+        """Read a segment of a recording, `samples` from `start`: float32 (samples,)."""
         file, (frames, rate) = self.files[index], self._lengths[index]
         first = start * rate // self.sample_rate
         count = min(-(-samples * rate // self.sample_rate), frames - first)

@@ -1,4 +1,4 @@
-"""Training data of language and acoustic models: units of utterances, from files or the zoo's shards."""
+"""Training units of language and acoustic models, from files or the zoo's shards."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _TOLD = 5
 
 @dataclass(frozen=True)
 class Spoken:
-    """The units of one utterance."""
+    """Units of one utterance."""
 
     name: str
     """Path of the file below its folder, without suffix, or the id in the shards."""
     chapter: str
     """Chapter of the utterance: the folder of the file, or the chapter in the shards."""
     framewise: Tensor
-    """Units of the frames, int64 (frames,)."""
+    """Framewise units, int64 (frames,)."""
 
     @property
     def units(self) -> Tensor:
-        """The units without repeats, int64 (n,)."""
+        """Deduplicated units, int64 (n,)."""
         return torch.unique_consecutive(self.framewise)
 
 
@@ -57,15 +57,17 @@ class UnitSource:
         return shards.provenance(self.path) if self.sharded else {}
 
     def frame_rate(self, asked: float | None) -> float:
-        """Frames a second: as asked for, else as the shards say, else 50. A ValueError if these two disagree."""
+        """Return frames per second: as requested, else those of the shards, else 50; a ValueError if these disagree."""
         told = self.provenance().get("frame_rate")
         if None not in (asked, told) and asked != float(str(told)):
             raise ValueError(must("frame_rate", f"that of the shards, {told}", asked))
         return asked if asked is not None else float(told or 50)
 
     def read(self, k: int) -> Iterator[Spoken]:
-        """All utterances, in order, one at a time. In the end a ValueError names those that are empty or hold units
-        >= k, and there must have been one."""
+        """Yield all utterances in order.
+
+        At the end a ValueError names those that are empty or hold units >= k, or says that there are none.
+        """
         if not self.path.exists():
             raise FileNotFoundError(f"No units at {self.path}. Give a folder of .npy files, or of shards.")
         if self.sharded:
@@ -85,13 +87,16 @@ class UnitSource:
 
 
 def arrays_in(folder: Path) -> list[Path]:
-    """The files below a folder that `load_array` reads, sorted; linked folders are entered."""
+    """Return the files below a folder for `load_array`, sorted; linked folders are entered."""
     return sorted(file for file in folders.walk(folder) if file.suffix in _READERS)
 
 
 def load_array(file: Path, below: int, what: str) -> Tensor:
-    """Whole numbers in 0..below - 1, int64 (n,): of an .npy file, a tensor in a .pt file, axes of length one left out,
-    or of text as "u74 u74 u123", the last two as published. Raises ValueError for anything else."""
+    """Read framewise integers in 0..below - 1: int64 (n,).
+
+    `file`: .npy, a tensor in .pt, whose axes of length one are dropped, or text as "u74 u74 u123"; the last two as
+    published. Raises ValueError for anything else.
+    """
     try:
         found = _READERS[file.suffix](file)
     except (ValueError, EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
@@ -119,9 +124,9 @@ _READERS: dict[str, Callable[[Path], Any]] = {
 
 
 def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:
-    """Return the operating point: the options joined with the shards' (JSON). k and lambda must be known.
+    """Return the operating point: the options merged with the shards' (JSON). k and lambda must be known.
 
-    Raises ValueError if the two disagree or leave k or lambda open.
+    Raises ValueError if the two disagree or do not determine k and lambda.
     """
     held = OperatingPoint(zoo=zoo) if told in (None, "null") else replace(OperatingPoint.from_json(str(told)), zoo=zoo)
     given = OperatingPoint(zoo=zoo, **asked)
@@ -135,7 +140,7 @@ def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:
 
 
 def each_checked(items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
-    """Apply `make` to each item, then raise one ValueError with the first few errors and their number."""
+    """Apply `make` to each item, then raise one ValueError of the first few errors and their number."""
     wrong: list[str] = []
     count = 0
     for item in items:

@@ -1,4 +1,4 @@
-"""Settings of training on units: the units, their operating point, and the sizes of the transformer."""
+"""Settings of training on units: data, operating point, and sizes of the transformer."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ["UnitSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class UnitSettings(SizeOptions, TrainSettings):
-    """The settings of training on units: where they are, how they were made, and the sizes of the transformer."""
+    """Checked settings of training on units."""
 
     def units_per_second(self) -> float:
-        """Frames of the units a second. A ValueError if the two folders or the option disagree."""
+        """Return the frame rate of the units. Raises a ValueError if the two folders or the option disagree."""
         rates = {UnitSource(path).frame_rate(self.frame_rate) for path in (self.train, self.validation)}
         if len(rates) > 1:
             raise ValueError(must("validation", "of the frame rate of train", sorted(rates)))
         return rates.pop()
 
     def transformer(self, vocab_size: int, output_bias: bool) -> TransformerConfig:
-        """The sizes asked for."""
+        """Return the config of the transformer."""
         sizes = ("dim", "n_layers", "head_dim", "hidden_dim", "n_heads", "n_kv_heads", "dropout")
         asked = {name: getattr(self, name) for name in sizes}
         return TransformerConfig(vocab_size=vocab_size, output_bias=output_bias, **asked)
@@ -37,5 +37,5 @@ class UnitSettings(SizeOptions, TrainSettings):
         asked = {name: getattr(self, name) for name in names}
         told = [UnitSource(path).provenance().get("operating_point") for path in (self.train, self.validation)]
         points = [operating_point(self.zoo, each, **asked) for each in told]
-        points[0].check_compatible(points[1], "The units to learn from and those held out")
+        points[0].check_compatible(points[1], "The training units and those held out")
         return points[0]

@@ -1,4 +1,4 @@
-"""Resuming from a run folder's checkpoints, if they fit the task."""
+"""Checks and loading of a run folder's checkpoints."""
 
 from __future__ import annotations
 
@@ -14,28 +14,26 @@ __all__ = ["check_progress", "load_task"]
 
 
 def load_task(task: Task, state: dict[str, Tensor], what: str) -> None:
-    """Give a task its state from a checkpoint; a CheckpointError that names `what` if it does not fit."""
+    """Load a task's state from a checkpoint; a CheckpointError names `what` if it does not fit."""
     try:
         task.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:4]]
-        raise CheckpointError(
-            f"{what} is of another model: {' '.join(lines)} Use the settings it was made with."
-        ) from error
+        raise CheckpointError(f"{what} is of another model: {' '.join(lines)} Use the settings of its run.") from error
 
 
 def check_progress(task: Task, saved: Mapping[str, Any], optimizers: list[str], steps: int, what: str) -> None:
     """Raise for a checkpoint from which a task with these optimisers cannot resume up to `steps` steps.
 
-    CheckpointError for other optimisers or another identity, ValueError for one that is further than `steps`.
+    CheckpointError for other optimisers or another identity, ValueError for one beyond `steps`.
     """
     if list(saved["optimizers"]) != optimizers:
         raise CheckpointError(f"{what} has optimisers for {list(saved['optimizers'])}.")
     if saved["step"] > steps:
-        wanted = f"at least {saved['step']}, the steps that {what} has done"
-        raise ValueError(must("steps", wanted, steps, "Give --overwrite to begin anew."))
+        wanted = f"at least {saved['step']}, the steps already done in {what}"
+        raise ValueError(must("steps", wanted, steps, "Give --overwrite to start anew."))
     now = task.identity()
     other = {name: value for name, value in saved.get("identity", {}).items() if value != now.get(name)}
     if other:
         asked = {name: now.get(name) for name in other}
-        raise CheckpointError(f"{what} is of another model: it has {other}, not {asked}. Use what it was made with.")
+        raise CheckpointError(f"{what} is of another model: it has {other}, not {asked}. Use the settings of its run.")

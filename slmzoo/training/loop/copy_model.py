@@ -17,7 +17,7 @@ _KEPT = ("variant", "encoder", "layer", "sample_rate", "frame_rate", "licence", 
 
 
 def check_copyable(settings: RunSettings, row: Row) -> None:
-    """Raise a ValueError if the own zoo has another model in this one's place."""
+    """Raise a ValueError if the user's zoo has another model under this key."""
     for other in _own(settings, row.kind):
         if other.variant == row.variant and other.encoder != row.encoder:
             raise ValueError(
@@ -27,9 +27,9 @@ def check_copyable(settings: RunSettings, row: Row) -> None:
 
 
 def copy_model(settings: RunSettings, row: Row) -> None:
-    """Give the own zoo a row for the model of `row`: by its address on the network, else with a copy of the file.
+    """Add a row for the model of `row` to the user's zoo: by its network address, else with a copy of the file.
 
-    Nothing happens if the own zoo has it.
+    A no-op if the zoo has it already.
     """
     if rank() or row.zoo == settings.zoo or any(other.variant == row.variant for other in _own(settings, row.kind)):
         return

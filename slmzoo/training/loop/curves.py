@@ -1,4 +1,4 @@
-"""A picture of how a run's figures went."""
+"""Plot of a run's training curves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLUMNS, _WIDTH, _HEIGHT, _DPI = 3, 4.2, 2.6, 100
 
 
 def draw_curves(run: Run) -> Path | None:
-    """Write `curves.png` in the run folder. None without figures."""
+    """Write `curves.png` in the run folder, or nothing without figures."""
     figure, path = curves_figure(run), run.path / "curves.png"
     if figure is None:
         return None
@@ -32,7 +32,7 @@ def draw_curves(run: Run) -> Path | None:
 
 
 def curves_figure(run: Run) -> Figure | None:
-    """A panel for each logged figure, held-out values over those in training; None if no figure has a finite value."""
+    """Draw a panel per logged figure, held-out values over training values; None if no figure has a finite value."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -49,7 +49,7 @@ def curves_figure(run: Run) -> Figure | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for found, colour, label in curves:
             if name in found:
-                # A line of a single point is no ink at all.
+                # A line of a single point would be invisible.
                 dots = label == "held out" or len(found[name][0]) == 1
                 axes.plot(*found[name], color=colour, lw=1, label=label, marker="." if dots else None)
         axes.spines[["top", "right"]].set_visible(False)
@@ -59,5 +59,5 @@ def curves_figure(run: Run) -> Figure | None:
 
 
 def _finite(table: Table) -> dict[str, tuple[list[int], list[float]]]:
-    """The table's columns that have a value to draw."""
+    """Return the columns with a value to draw."""
     return {name: found for name, found in table.columns().items() if any(map(math.isfinite, found[1]))}

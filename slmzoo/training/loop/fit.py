@@ -1,4 +1,4 @@
-"""Training a task in a run folder, and what is written at its end: the weights and a row of the registry."""
+"""Training of a task in a run folder, and publication of its weights in a registry."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PLACES = ("run", "registry")
 
 
 def fit(task: Task, settings: TrainSettings, run: Run) -> None:
-    """Train for `settings.steps` steps, from where the run folder stands; the task ends with the weights that count.
+    """Train for `settings.steps` steps, resuming the run folder; the task ends with its best or last weights.
 
-    Raises FloatingPointError if a loss is not finite and OSError if the disk is full, both after which the last good
-    checkpoint is there; CheckpointError for a checkpoint that is damaged or of another model; ValueError for one of
-    more steps than `settings.steps`; ImportError that names what to install.
+    Raises FloatingPointError if a loss is not finite and OSError if the disk is full, both of which leave the last good
+    checkpoint; CheckpointError for a checkpoint that is damaged or of another model; ValueError for one of more steps
+    than `settings.steps`; ImportError that names what to install.
     """
     lightning = _lightning()
     from slmzoo.training.loop.module import Module
@@ -58,7 +58,7 @@ def fit(task: Task, settings: TrainSettings, run: Run) -> None:
             default_root_dir=run.path,
         )
         with warnings.catch_warnings():
-            # Lightning advises on numbers of workers and of logged steps, which are not its business here.
+            # Lightning warns about numbers of workers and logging steps, which are deliberate here.
             warnings.filterwarnings("ignore", module="lightning")
             _uninterrupted(trainer, module)
     best = run.load("best.ckpt") if task.monitor is not None else None
@@ -68,10 +68,10 @@ def fit(task: Task, settings: TrainSettings, run: Run) -> None:
 
 
 def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
-    """Write the weights beside the registry and their row into it; the point of the model's units is that of the row.
+    """Write the weights beside the registry, and their row, with the operating point of the model's units.
 
-    `row`: further fields of `slmcore.files.rows.Row`, as `variant`, `sample_rate` (Hz) and `frame_rate` (Hz). What the
-    registry has of the same key is replaced. Writes from one process of several.
+    `row`: further fields of `slmcore.files.rows.Row`, such as `variant`, `sample_rate` (Hz) and `frame_rate` (Hz). A
+    row of the same key is replaced. Only the first of several processes writes.
     """
     if rank():
         return
@@ -92,8 +92,8 @@ def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
 def provenance(settings: RunSettings, command: str, **more: Any) -> dict[str, Any]:
     """Return the provenance of a model file: the command, its settings, the version, and the keywords given.
 
-    The settings are those that the run folder keeps: what the last steps were trained with. Where a resumed run had
-    others before, `earlier` says which, and until which step.
+    The settings are those of the run folder, in effect for the last steps. `earlier` lists former settings of a resumed
+    run, and until which step.
     """
     run = Run(settings.run)
     kept = {name: value for name, value in (run.settings() or settings.kept()).items() if name not in _PLACES}
@@ -111,7 +111,7 @@ def _lightning() -> Any:
 
 
 def _uninterrupted(trainer: Any, module: Any) -> None:
-    """Fit; Lightning would turn a keyboard interrupt into an exit."""
+    """Fit, without Lightning's handling of a keyboard interrupt, which exits."""
     try:
         trainer.fit(module)
     except SystemExit as exit_:
@@ -133,7 +133,7 @@ def _precision(settings: TrainSettings) -> Any:
 
 
 def _tracker(settings: TrainSettings) -> Any:
-    """Lightning's logger for TensorBoard or W&B; False for none."""
+    """Return Lightning's logger for TensorBoard or W&B; False for none."""
     if settings.logger == "none":
         return False
     if importlib.util.find_spec(settings.logger) is None:

@@ -1,4 +1,4 @@
-"""Weights to start from: those of another model of the same kind and sizes."""
+"""Initial weights from another model of the same kind and sizes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_TRAINING = frozenset({"dropout"})
 
 
 class Trainable(Protocol):
-    """A model of the zoo."""
+    """Model of the zoo."""
 
     def checkpoint(self) -> Checkpoint: ...
 
@@ -27,10 +27,10 @@ class Trainable(Protocol):
 
 
 def initialise_from(file: str | None, model: Trainable) -> None:
-    """Give `model` the weights in a file, published or of the project; without a file it keeps its own.
+    """Load the weights of a file, published or of the project, into `model`; without a file it is unchanged.
 
-    Raises FileNotFoundError or CheckpointError for a file that is none of a model of this kind, ValueError for one of
-    other sizes or, for an acoustic model, other ids.
+    Raises FileNotFoundError, CheckpointError for a file of another kind, ValueError for one of other sizes or, for an
+    acoustic model, other ids.
     """
     if file is None:
         return
@@ -47,9 +47,9 @@ def initialise_from(file: str | None, model: Trainable) -> None:
 
 
 def identity(model: Trainable, **more: Any) -> dict[str, Any]:
-    """Return a model's identity beside its weights: sizes, ids, operating point, and the keywords given.
+    """Return a model's identity apart from its weights: sizes, ids, operating point, and the keywords given.
 
-    Weights alone do not tell how many heads share them, nor at which lambda the units were made.
+    Weights alone determine neither the number of heads nor the lambda of the units.
     """
     found = model.checkpoint()
     point = {} if found.operating_point is None else asdict(found.operating_point)
@@ -58,6 +58,6 @@ def identity(model: Trainable, **more: Any) -> dict[str, Any]:
 
 
 def _compared(sizes: Mapping[str, Any] | None) -> dict[str, Any]:
-    # As a file has them: JSON knows no tuples.
+    # As read from a file: JSON has no tuples.
     plain = json.loads(json.dumps(sizes or {}))
     return {name: value for name, value in plain.items() if name not in _OF_TRAINING}

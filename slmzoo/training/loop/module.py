@@ -1,4 +1,4 @@
-"""A task on Lightning's devices, strategies and precision: the step, the validation, the log and the checkpoints."""
+"""Lightning module of a task: optimiser steps, validation, logging and checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BATCH, _LOSS, _DROPOUT = range(3)
 
 
 class Module(lightning.LightningModule):
-    """Trains a task. All that is random in a step is drawn for that step, so that no state of a generator is kept."""
+    """Lightning module of a task. Random numbers are drawn per step, so that no generator's state is kept."""
 
     def __init__(self, task: Task, settings: TrainSettings, run: Run) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Module(lightning.LightningModule):
         self._bar = tqdm(total=settings.steps, desc=run.path.name, unit="step", mininterval=1, disable=True)
 
     def restore(self) -> None:
-        """Take up the state of the run folder, if it has one.
+        """Restore the state of the run folder, if it has one.
 
         Raises as `load_task` and `check_progress`.
         """
@@ -55,14 +55,14 @@ class Module(lightning.LightningModule):
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to be trained."""
+        """Whether training is complete."""
         return self._done_at(self.start)
 
     def _done_at(self, step: int) -> bool:
         return step >= self.settings.steps or self._patience_is_over
 
     def configure_optimizers(self) -> list[AdamW]:
-        """One for each part."""
+        """Make an optimiser for each part."""
         made = []
         for parameters, o in self._parts.values():
             fused = parameters[0].is_cuda
@@ -75,14 +75,14 @@ class Module(lightning.LightningModule):
         return made
 
     def train_dataloader(self) -> DataLoader:
-        """The batches of each step that is left, this process's share of them."""
+        """Make the loader of this process's share of the batches of each remaining step."""
         mine = range(self.trainer.global_rank, self.settings.accumulate, self.trainer.world_size)
         steps = _Steps(self.task, self.settings.seed, range(self.start, self.settings.steps), mine)
         workers, cuda = self.settings.workers, self.device.type == "cuda"
         return DataLoader(steps, batch_size=None, num_workers=workers, pin_memory=cuda, persistent_workers=workers > 0)
 
     def on_train_start(self) -> None:
-        """Begin the bar and the clock; drop what was logged after the checkpoint."""
+        """Start progress bar and clock; drop rows logged after the checkpoint."""
         self.task.train()
         self._clock = self._drawn = time.monotonic()
         self._wrong = torch.full((), -1, device=self.device)
@@ -94,7 +94,7 @@ class Module(lightning.LightningModule):
             )
 
     def training_step(self, item: tuple[int, list[tuple[int, Any]]], index: int) -> None:
-        """Move each part once."""
+        """Take a step of each optimiser."""
         step, batches = item
         self._figures = {}
         made = self.optimizers()
@@ -109,7 +109,7 @@ class Module(lightning.LightningModule):
     def _move(
         self, part: str, optimizer: Any, step: int, batches: list[tuple[int, Any]], clip: float
     ) -> dict[str, float | Tensor]:
-        """One step of one optimiser: figures, means over the batches. None if the part rests."""
+        """Take a step of one optimiser; return its figures, averaged over the batches, none if the part is skipped."""
         several = len(self._parts) > 1
         if several:
             self.toggle_optimizer(optimizer)
@@ -136,7 +136,7 @@ class Module(lightning.LightningModule):
         return {name: value / len(batches) for name, value in sums.items()}
 
     def _without_exchange(self, wanted: bool) -> AbstractContextManager[Any]:
-        """Gradients of all but a step's last batch stay on their device."""
+        """Defer the exchange of gradients to the last batch of a step."""
         model = self.trainer.strategy.model
         if wanted and isinstance(model, nn.parallel.DistributedDataParallel):
             return model.no_sync()
@@ -147,7 +147,7 @@ class Module(lightning.LightningModule):
         self._wrong = torch.where(fine | (self._wrong >= 0), self._wrong, step)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log, validate and save where it is time to."""
+        """Log, validate and save when due."""
         done, last = batch[0] + 1, batch[0] + 1 == self.settings.steps
         settings = self.settings
         if self.trainer.is_global_zero:
@@ -166,9 +166,9 @@ class Module(lightning.LightningModule):
             self.trainer.should_stop = True
 
     def _stop_if_wrong(self) -> None:
-        """Raise FloatingPointError before anything that is not finite is kept."""
+        """Raise FloatingPointError before a state that is not finite is saved."""
         several = self.trainer.world_size > 1
-        # A loss may be infinite on one device alone: the others must not wait for it in the next exchange.
+        # A loss may be infinite on one device only: the others must not wait for it in the next exchange.
         step = int(self._reduced(self._wrong, "max", torch.float64) if several else self._wrong)
         if step >= 0:
             raise FloatingPointError(
@@ -209,19 +209,19 @@ class Module(lightning.LightningModule):
         return dict(self.task.figures(self._summed(totals)))
 
     def _summed(self, totals: dict[str, float]) -> dict[str, float]:
-        """Sums over all processes, in float64, of which some may have had no held-out batch; the first always has."""
+        """Sum over all processes in float64; all but the first may have had no held-out batch."""
         if self.trainer.world_size == 1:
             return totals
         names = self.trainer.strategy.broadcast(list(totals))
         return {name: self._reduced(totals.get(name, 0.0), "sum", torch.float64) for name in names}
 
     def _reduced(self, value: float | Tensor, how: str, dtype: torch.dtype = torch.float32) -> float:
-        """The mean, sum or maximum ("max") of a value over all processes, computed in `dtype`."""
+        """Reduce a value over all processes to its mean, sum or maximum ("max"), in `dtype`."""
         here = torch.as_tensor(value, dtype=dtype, device=self.device).detach().clone()
         return float(self.trainer.strategy.reduce(here, reduce_op=how))
 
     def _judge(self, done: int, value: float) -> None:
-        """Keep the weights if they are the best so far, else count."""
+        """Save the weights if they are the best so far, else count the validation."""
         if value < self.best:
             self.best, self.without_gain = value, 0
             if self.trainer.is_global_zero:
@@ -254,12 +254,12 @@ class Module(lightning.LightningModule):
             tracker.log_metrics(figures, done)
 
     def on_train_end(self) -> None:
-        """End the bar."""
+        """Close the progress bar."""
         self._bar.close()
 
 
 class _Steps(Dataset):
-    """The batches of each step, by number, so that the position in the data is the step."""
+    """Batches of each step, by number, so that the position in the data is the step."""
 
     def __init__(self, task: Task, seed: int, steps: range, numbers: range) -> None:
         self.task, self.seed, self.steps, self.numbers = task, seed, steps, numbers

@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, its checkpoints and its logs, which survive whatever stops it."""
+"""Run folder: settings, checkpoints and logs, which survive any interruption."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 
 class Run:
-    """A run folder. One process of several writes to it, the first; the others find it as the first made it."""
+    """Run folder, written by the first of several processes and read by the others."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,10 +39,10 @@ class Run:
 
     @classmethod
     def check(cls, settings: RunSettings) -> bool:
-        """Return whether there is a run in the folder, which `open` will resume or remove.
+        """Return whether the folder holds a run, which `open` will resume or remove.
 
-        Raises FileExistsError for a run without `resume` or `overwrite` and for a folder of something else, ValueError
-        for a registry that is not right, or of another zoo.
+        Raises FileExistsError for a run without `resume` or `overwrite` and for a folder of other content, ValueError
+        for a registry that is invalid or of another zoo.
         """
         check_zoo(settings.registry_file, settings.zoo)
         path = settings.run
@@ -52,14 +52,14 @@ class Run:
         if taken and not (path / _SETTINGS).is_file():
             raise FileExistsError(f"{path} is not empty and holds no run. Name another folder in --run.")
         if taken and not (settings.resume or settings.overwrite or rank()):
-            raise FileExistsError(f"There is a run in {path}. Give --resume to go on with it, or --overwrite.")
+            raise FileExistsError(f"There is a run in {path}. Give --resume to continue it, or --overwrite.")
         if taken and settings.resume:
             cls(path)._refuse_changes(settings)
         return taken
 
     @classmethod
     def open(cls, settings: RunSettings) -> Run:
-        """Create the folder of a new run, or resume the one that is there. Raises as `check` does."""
+        """Create the folder of a new run, or open an existing one to resume. Raises as `check` does."""
         run, path = cls(settings.run), settings.run
         taken = cls.check(settings)
         if rank():
@@ -73,13 +73,13 @@ class Run:
         return run
 
     def keep(self, settings: RunSettings) -> None:
-        """Write down what the run is; one that is resumed does so once its checkpoint turns out to fit."""
+        """Record the settings of a new run; a resumed run does so once its checkpoint fits."""
         self._write(_SETTINGS, settings.kept())
 
     def resume(self, settings: RunSettings, step: int, done: bool) -> None:
-        """Write down the options of a run that is resumed after `step` steps; what they were until then stays known.
+        """Record the options of a run resumed after `step` steps, and keep those in effect until then.
 
-        A run that is `done` keeps those it was trained with, all but the ones that only say where its result goes.
+        A run that is `done` keeps its options, except those of where its result goes.
         """
         before, now = self.settings(), settings.kept()
         changed = {name: before[name] for name, value in now.items() if before.get(name, value) != value}
@@ -93,11 +93,11 @@ class Run:
         self._write(_SETTINGS, now)
 
     def settings(self) -> dict[str, Any]:
-        """The options that the run was last trained with, as plain values; none if the folder has no run."""
+        """Return the options of the last training, as plain values; none if the folder has no run."""
         return current_names(self._read(_SETTINGS) or {})
 
     def earlier(self) -> list[dict[str, Any]]:
-        """For each time that options changed when the run was resumed: `until_step`, and what they were until then."""
+        """Return, for each resumption with other options, `until_step` and their former values."""
         return self._read(_EARLIER) or []
 
     def _read(self, name: str) -> Any:
@@ -120,17 +120,17 @@ class Run:
             raise CheckpointError(f"{path} is damaged: {error}. Remove it, or give --overwrite.") from error
 
     def save(self, name: str, state: Mapping[str, Any], kept: str) -> None:
-        """Write a checkpoint, whole or not at all. An OSError that names what is `kept` if that fails."""
+        """Write a checkpoint atomically. An OSError names what is `kept` if that fails."""
         with self.writing(kept), atomic.writing(self.path / name) as file:
             torch.save(dict(state), file)
 
     @contextmanager
     def writing(self, kept: str) -> Iterator[None]:
-        """Turn what goes wrong with the disk into one message."""
+        """Turn disk errors into one message."""
         try:
             yield
         except (OSError, RuntimeError) as error:
-            # torch's own writer reports a full disk as a RuntimeError.
+            # torch's writer reports a full disk as a RuntimeError.
             if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
                 raise
             raise OSError(
@@ -138,7 +138,7 @@ class Run:
             ) from error
 
     def reached(self, monitor: str | None) -> dict[str, float]:
-        """The held-out figures, and the step, of the weights that the run ends with; none if nothing was held out."""
+        """Return step and held-out figures of the final weights; none if nothing was held out."""
         columns = self.validation.columns()
         if not columns:
             return {}
@@ -148,11 +148,11 @@ class Run:
         return {"step": step, **{name: dict(zip(*column, strict=True))[step] for name, column in columns.items()}}
 
     def _refuse_changes(self, settings: RunSettings) -> None:
-        """Raise a ValueError for another value of an option that what the folder holds was made with."""
+        """Raise a ValueError for another value of an option on which the folder's content depends."""
         before, now = self.settings(), settings.kept()
         for name in sorted(settings.fixed & before.keys()):
             if before[name] != now[name]:
-                remedy = "Give it that value again, or --overwrite to begin anew."
+                remedy = "Give it that value again, or --overwrite to start anew."
                 raise ValueError(must(name, f"{before[name]!r}, with which {self.path} began", now[name], remedy))
 
     def _tell_differences(self, settings: RunSettings) -> None:
@@ -164,20 +164,20 @@ class Run:
 
 
 class Table:
-    """A CSV file of figures with a column "step", which may get further columns as it grows."""
+    """CSV file of figures with a column "step", to which columns may be added."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[dict[str, str]]:
-        """The rows, in order; a row that a killed process left half-written is dropped."""
+        """Read the rows in order; a half-written last row is dropped."""
         if not self.path.is_file():
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
             return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
 
     def columns(self) -> dict[str, tuple[list[int], list[float]]]:
-        """Steps and values of each figure."""
+        """Return steps and values of each figure."""
         found: dict[str, tuple[list[int], list[float]]] = {}
         for row in self.read():
             for name, value in row.items():
@@ -188,13 +188,13 @@ class Table:
         return found
 
     def cut(self, step: int) -> None:
-        """Drop the rows after `step`: they will come again."""
+        """Drop the rows after `step`, which will be logged again."""
         rows = self.read()
         if rows:
             self._write(list(rows[0]), [row for row in rows if int(row["step"]) <= step])
 
     def append(self, step: int, figures: Mapping[str, float]) -> None:
-        """Add a row. Nine digits tell any two float32 apart."""
+        """Append a row. Nine digits distinguish any two float32."""
         row = {"step": str(step), **{name: f"{value:.9g}" for name, value in figures.items()}}
         header = self._header()
         if set(row) - set(header):
@@ -218,7 +218,7 @@ class Table:
 
 
 def rank() -> int:
-    """0 in the one process of several that writes, as torchrun, SLURM and Lightning tell; above 0 in the others."""
+    """Return 0 in the one process that writes, by the variables of torchrun, SLURM and Lightning; else above 0."""
     found = [os.environ.get(name) or "0" for name in _RANKS]
     if not all(value.isdigit() for value in found):
         raise ValueError(must(" or ".join(_RANKS), "whole numbers >= 0", found))

@@ -1,4 +1,4 @@
-"""Settings of training commands, checked: the options of a run and of training by gradient descent."""
+"""Checked settings of training commands: of a run, and of training by gradient descent."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NOT_KEPT = frozenset({"config", "resume", "overwrite"})
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(RunOptions):
-    """The settings of a training run, checked."""
+    """Checked settings of a training run."""
 
     fixed: ClassVar[frozenset[str]] = frozenset({"seed"})
-    """Options that what a run folder holds was made with: `--resume` does not change them."""
+    """Options on which a run folder's content depends: `--resume` cannot change them."""
     of_the_result: ClassVar[frozenset[str]] = frozenset({"run", "zoo", "registry", "licence", "origin", "save_half"})
-    """Options that only say where the result goes and as what, which may change when nothing is left to train."""
+    """Options of where and under which name the result is published, which may change after training."""
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
@@ -43,7 +43,7 @@ class RunSettings(RunOptions):
 
     @property
     def torch_device(self) -> torch.device:
-        """The device, for what does not go through Lightning. A ValueError if it is not there."""
+        """Return the device for work outside Lightning. A ValueError if it is not available."""
         there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         name = next(name for name in there if there[name]) if self.device == "auto" else self.device
         if not there[name]:
@@ -51,13 +51,13 @@ class RunSettings(RunOptions):
         return torch.device(name)
 
     def kept(self) -> dict[str, Any]:
-        """The options that say what the run is, as plain values; the run folder keeps them as YAML."""
+        """Return the options that define the run, as plain values; the run folder keeps them as YAML."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_KEPT}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(TrainOptions, RunSettings, Optimization):
-    """The settings of training by gradient descent, checked."""
+    """Checked settings of training by gradient descent."""
 
     fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"init"}
 

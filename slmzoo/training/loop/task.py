@@ -26,11 +26,11 @@ class Optimization(OptimizationOptions):
     """AdamW with a linear warm-up and a cosine decay."""
 
     def lr_at(self, step: int) -> float:
-        """The learning rate at a step, 0-based."""
+        """Return the learning rate at a step, 0-based."""
         return self._lr_at(step, self.steps)
 
     def _lr_at(self, step: int, steps: int) -> float:
-        """The learning rate at one of `steps` steps that it rises and falls in."""
+        """Return the learning rate at a step of a schedule of `steps` steps."""
         if step < self.warmup:
             return self.first_lr + (self.lr - self.first_lr) * step / self.warmup
         done = min(1.0, (step - self.warmup) / max(1, steps - 1 - self.warmup))
@@ -56,40 +56,40 @@ class StepContext:
 
 
 class Task(nn.Module, ABC):
-    """A model with its data and its objective.
+    """Model with its data and its objective.
 
-    What it holds as parameters and buffers is kept in checkpoints; data must be neither. Nothing but the arguments and
-    that state may decide what a method returns: then a run that was stopped goes on as if it had not been.
+    Parameters and buffers are saved in checkpoints; data must be neither. Methods must depend on nothing but their
+    arguments and that state, so that an interrupted run resumes exactly.
     """
 
     monitor: ClassVar[str | None] = None
-    """The figure of `figures` whose lowest value marks the weights that the run ends with; None: the last weights."""
+    """Figure of `figures` whose lowest value selects the final weights; None: the last weights."""
 
     freezes: ClassVar[bool] = False
-    """Whether some of its parameters rest in some steps, which several devices want to know."""
+    """Whether some parameters get no gradient in some steps, which matters on several devices."""
 
     def identity(self) -> Mapping[str, Any]:
-        """Plain values that say what the model is beside its weights, in checkpoints; a resumed run must have them."""
+        """Return plain values that identify the model apart from its weights; a resumed run must agree in them."""
         return {}
 
     @abstractmethod
     def parts(self) -> Mapping[str, ParameterGroup]:
-        """The optimisers, in the order in which they move in a step. The names are those that `loss` gets."""
+        """Return the optimisers' parameter groups in the order of their steps, by the names passed to `loss`."""
 
     @abstractmethod
     def batch(self, draw: torch.Generator) -> Any:
-        """One batch on the CPU, drawn with `draw`: tensors in tuples, lists or dicts. May run in another process."""
+        """Sample a batch on the CPU with `draw`: tensors in tuples, lists or dicts. May run in another process."""
 
     @abstractmethod
     def loss(self, part: str, batch: Any, context: StepContext) -> tuple[Tensor, Figures] | None:
-        """The loss of a batch for one of the parts, and figures to log; None if that part rests at this step."""
+        """Return the loss of a batch for one of the parts, and figures to log; None to skip the part at this step."""
 
     def validation(self) -> Sequence[Any]:
-        """The batches of the held-out data, always the same; none by default."""
+        """Return the batches of the held-out data, always the same; none by default."""
         return ()
 
     def validate(self, batch: Any) -> Figures:
-        """Sums over a held-out batch; of use where `validation` has some."""
+        """Return sums over a held-out batch of `validation`."""
         raise NotImplementedError
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
@@ -97,13 +97,13 @@ class Task(nn.Module, ABC):
         return sums
 
     def to_compile(self) -> Sequence[nn.Module]:
-        """The modules whose `forward` torch.compile is worth its while for; none by default."""
+        """Return the modules worth compiling with torch.compile; none by default."""
         return ()
 
     def show(self, step: int, folder: Path) -> None:
-        """Write samples of what the model does after `step` steps, with each validation; nothing by default."""
+        """Write samples of the model's output after `step` steps, at each validation; nothing by default."""
 
 
 def generator(seed: int, step: int, stream: int = 0) -> torch.Generator:
-    """Random numbers on the CPU that belong to one step and stream: a resumed run draws what a whole one does."""
+    """Return the CPU generator of one step and stream, so that a resumed run draws the same numbers."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, step, stream)).generate_state(1)[0]))

@@ -13,9 +13,9 @@ __all__ = ["arguments_of_yaml", "options_of_yaml"]
 
 
 def arguments_of_yaml(arguments: Sequence[str]) -> list[str]:
-    """Command line arguments in which the options of the YAML file behind `--config` come before all others.
+    """Return command line arguments with the options of the YAML file of `--config` before all others.
 
-    Later ones count, and what is unknown is refused, in a file as on the command line.
+    Later ones take precedence; unknown ones are refused, in a file as on the command line.
     """
     found = list(arguments)
     words = next((i for i, argument in enumerate(found) if argument.startswith("-")), len(found))
@@ -28,7 +28,7 @@ def arguments_of_yaml(arguments: Sequence[str]) -> list[str]:
 
 
 def options_of_yaml(path: Path) -> list[str]:
-    """A YAML mapping as command line options; a ValueError if it is something else. null leaves an option out."""
+    """Return a YAML mapping as command line options; null leaves an option out. A ValueError for other content."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

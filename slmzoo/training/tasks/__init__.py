@@ -1,1 +1,1 @@
-"""Training tasks, one file a model, with their own bricks."""
+"""Training tasks, one file per model, with their own modules."""

@@ -1,4 +1,4 @@
-"""From a folder of speech to codebooks of an encoder's features, and to rows of one's own zoo."""
+"""Training of codebooks on an encoder's features of a folder of speech, into a user's zoo."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["CodebookSettings", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookSettings(CodebookOptions, RunSettings):
-    """The settings of codebooks, checked."""
+    """Checked settings of codebooks."""
 
     fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"encoder_zoo", "layer", "frame_fraction"}
 
@@ -52,7 +52,7 @@ class CodebookSettings(CodebookOptions, RunSettings):
         if self.num_neighbors is not None and not 1 <= self.num_neighbors <= min(self.k):
             raise ValueError(must("num_neighbors", "from 1 to the smallest k", self.num_neighbors))
         if self.num_neighbors is not None and not self.lmbda and self.rate is None:
-            remedy = "It says how units are made: give the lambda too."
+            remedy = "It only affects units: give lambda too."
             raise ValueError(must("num_neighbors", "left out without lmbda or rate", self.num_neighbors, remedy))
         if self.aligned_sentences < 0:
             raise ValueError(must("aligned_sentences", "a number of sentences >= 0", self.aligned_sentences))
@@ -67,10 +67,9 @@ class CodebookSettings(CodebookOptions, RunSettings):
 
 
 def train(settings: CodebookSettings) -> list[OperatingPoint]:
-    """Make the codebooks and their rows, and say what each is made for.
+    """Train the codebooks, add their rows, and return the operating point of each.
 
-    Raises ValueError for files that cannot be used or have fewer frames than codes; a stopped run goes on with
-    `resume`.
+    Raises ValueError for unusable files, or fewer frames than codes; an interrupted run continues with `resume`.
     """
     files = audio.find(settings.audio)
     if not files:
@@ -104,18 +103,18 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer)
     made = provenance(settings, "train codebook", files=len(files), frames=sum(counts))
     rated = _rated(settings, features, files) if settings.rate is not None else []
-    # Lambda is to fit the codes as they will be read.
+    # Lambda is fitted to the codes as they will be loaded.
     books = [codes.cpu().half().float() if settings.save_half else codes.cpu() for codes in found.values()]
     points = [_with_lambda(settings, replace(point, k=len(codes)), codes, rated, encoder) for codes in books]
     rates = {"sample_rate": encoder.sample_rate, "frame_rate": encoder.frame_rate}
     for codes, with_lambda in zip(books, points, strict=True):
-        # A codebook serves any lambda: its row names none.
+        # A codebook is independent of lambda: its row names none.
         publish(settings, Codebook(codes, with_lambda).checkpoint(made), lmbda=None, num_neighbors=None, **rates)
     return points
 
 
 def _check_k(settings: CodebookSettings, counts: Sequence[int]) -> None:
-    """Raise a ValueError for more codes than frames were drawn, `counts` of each file."""
+    """Raise a ValueError for more codes than frames drawn, `counts` of each file."""
     drawn, k = sum(counts), max(settings.k)
     if k > drawn:
         drawn_by = f"that --frame-fraction {settings.frame_fraction:g} draws from {len(counts)} files"
@@ -126,7 +125,7 @@ def _check_k(settings: CodebookSettings, counts: Sequence[int]) -> None:
 
 
 def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[Path]]:
-    """For each sentence that voices are aligned on, evenly spread over all, its file in each voice."""
+    """Return, for sentences evenly spread over all, the file of each voice."""
     if not settings.aligned_sentences:
         return []
     spoken = spoken_by_all(files)
@@ -138,7 +137,7 @@ def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[P
                 "aligned_sentences",
                 there,
                 settings.aligned_sentences,
-                "A sentence's files have one name, in each folder.",
+                "Files of a sentence must have the same name in each folder.",
             )
         )
     return spoken[:: len(spoken) // settings.aligned_sentences][: settings.aligned_sentences]
@@ -147,7 +146,7 @@ def _sentences(settings: CodebookSettings, files: Sequence[Path]) -> list[list[P
 def _with_lambda(
     settings: CodebookSettings, point: OperatingPoint, codes: Tensor, rated: Sequence[Tensor], encoder: WavLM
 ) -> OperatingPoint:
-    """The point with the lambda that was given or that gives the wanted rate, if any."""
+    """Return the point with lambda as given, or fitted to the wanted rate, if any."""
     if not settings.lmbda and settings.rate is None:
         return point
     neighbors = settings.num_neighbors or max(1, int(0.05 * len(codes)))

@@ -41,7 +41,7 @@ _LONGEST_HELD_OUT = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class CodecSettings(CodecOptions, TrainSettings):
-    """The settings of a codec, checked."""
+    """Checked settings of a codec."""
 
     fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {"whitening"}
 
@@ -78,7 +78,7 @@ class CodecSettings(CodecOptions, TrainSettings):
 
     @property
     def sizes(self) -> WavTokenizerConfig:
-        """The codec's config."""
+        """Config of the codec."""
         return WavTokenizerConfig(**{f.name: getattr(self, f.name) for f in fields(WavTokenizerConfig)})
 
 
@@ -123,7 +123,7 @@ class CodecTask(Task):
         return identity(self.codec)
 
     def parts(self) -> Mapping[str, ParameterGroup]:
-        """The discriminators' parameters, then the codec's."""
+        """Return the parameters of the discriminators, then of the codec."""
         codec = {"codec": ParameterGroup(self.codec.parameters(), self.settings)}
         if self.judges is None:
             return codec
@@ -134,7 +134,7 @@ class CodecTask(Task):
         return list(self.codec.decoder.blocks)
 
     def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
-        """`wav` (batch, crop), and `places` (batch, 2): recording and first frame.
+        """Sample `wav` (batch, crop), and `places` (batch, 2): recording and first frame.
 
         A recording is drawn in proportion to its length.
         """

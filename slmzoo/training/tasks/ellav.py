@@ -1,4 +1,4 @@
-"""Training ELLA-V: from framewise units and codec tokens of the same utterances."""
+"""Training of ELLA-V on framewise units and codec tokens of the same utterances."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = ["EllavSettings", "EllavTask", "longest_seconds", "masked_loss", "trai
 
 _HELD_OUT_AT_ONCE = 16384
 _DRAWN_FROM = 32
-"""A batch is drawn from as many times its utterances of like lengths."""
+"""Size, in batches, of the group of utterances of similar length that a batch is sampled from."""
 _SPLITS = ("train", "validation")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EllavSettings(EllavOptions, UnitSettings):
-    """The settings of an acoustic model, checked."""
+    """Checked settings of an acoustic model."""
 
     fixed: ClassVar[frozenset[str]] = UnitSettings.fixed | {"codec"}
 
@@ -51,7 +51,7 @@ class EllavSettings(EllavOptions, UnitSettings):
 
 
 def train(settings: EllavSettings) -> dict[str, Any]:
-    """Train an acoustic model and add it to the registry: what was reached."""
+    """Train an acoustic model, add it to the registry, and return its best figures."""
     Run.check(settings)
     point, rate, codec = settings.point(), settings.units_per_second(), _codec(settings)
     k = point.k or 0
@@ -80,9 +80,9 @@ def train(settings: EllavSettings) -> dict[str, Any]:
 
 
 def longest_seconds(utterances: Sequence[Utterance], rate: float) -> float:
-    """Return the length that 99 of 100 utterances, of `rate` frames a second, do not exceed, and at least a second.
+    """Return the 99th percentile of the durations of utterances, of `rate` frames per second, and at least a second.
 
-    A few outliers teach a model nothing about utterances of their length.
+    A model does not learn utterances of a length from a few outliers.
     """
     frames = sorted(len(utterance.units) for utterance in utterances)
     return max(1.0, frames[math.ceil(0.99 * len(frames)) - 1] / rate)
@@ -114,21 +114,21 @@ class EllavTask(Task):
         self._groups = list(batches([_length(u) for u in held_out], _HELD_OUT_AT_ONCE))
 
     def identity(self) -> Mapping[str, Any]:
-        """The model's."""
+        """Return the model's identity."""
         return identity(self.model)
 
     def parts(self) -> Mapping[str, ParameterGroup]:
-        """The model alone."""
+        """Return the model's parameters."""
         return {"model": ParameterGroup(self.model.parameters(), self.settings)}
 
     def to_compile(self) -> Sequence[nn.Module]:
-        """The transformer's layers; the head sees only the targets that count."""
+        """Return the transformer's layers; the head's input, the scored targets, varies in size."""
         return list(self.model.transformer.layers)
 
     def batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Ids and the mask of the targets that count, both (batch, longest).
+        """Sample ids and the mask of the scored targets, both (batch, longest).
 
-        They are of utterances of like lengths, so that little is padding; all are drawn equally often.
+        Utterances of a batch have similar lengths, so that little is padding; all are equally likely.
         """
         drawn = int(torch.randint(len(self._training_set), (), generator=draw))
         alike = self._alike[drawn // len(self._alike[0])]
@@ -136,26 +136,26 @@ class EllavTask(Task):
         return self._collated([self._training_set[index] for index in alike[chosen].tolist()])
 
     def loss(self, part: str, batch: tuple[Tensor, Tensor], context: StepContext) -> tuple[Tensor, Figures]:
-        """Mean cross-entropy in nats of the targets that count."""
+        """Return the mean cross-entropy of the scored targets in nats."""
         ids, mask = batch
-        heard = (
+        inputs = (
             with_scheduled_sampling(self.model, ids, self.settings.scheduled_sampling, context.draw)
             if self.settings.scheduled_sampling
             else ids
         )
-        return masked_loss(self.model, ids, mask, heard), {}
+        return masked_loss(self.model, ids, mask, inputs), {}
 
     def validation(self) -> Sequence[tuple[Tensor, Tensor]]:
-        """Whole utterances of like lengths."""
+        """Return whole utterances of similar lengths."""
         return [self._collated([self._held_out[i] for i in group]) for group in self._groups]
 
     def validate(self, batch: tuple[Tensor, Tensor]) -> Figures:
-        """Nats and targets."""
+        """Return sums of nats and of targets."""
         targets = batch[1][:, 1:].sum()
         return {"nats": masked_loss(self.model, *batch) * targets, "targets": targets}
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
-        """`loss`, in nats a target."""
+        """Return `loss`, in nats per target."""
         return {"loss": sums["nats"] / sums["targets"]}
 
     def _collated(self, chosen: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
@@ -166,31 +166,31 @@ class EllavTask(Task):
 
 
 def _length(utterance: Utterance) -> int:
-    """About that of its sequence: in front each unit once, then again with its codec tokens and an EOP."""
+    """Return the approximate length of a sequence: each unit in front, then again with its codec tokens and an EOP."""
     return 3 * len(torch.unique_consecutive(utterance.units)) + len(utterance.codes)
 
 
 @torch.no_grad()
 def with_scheduled_sampling(model: EllaV, ids: Tensor, share: float, draw: torch.Generator) -> Tensor:
-    """`ids` (batch, n) with a random share of the codec tokens replaced by the model's likeliest after the true ids.
+    """Replace a random share of the codec tokens in `ids` (batch, n) by the model's predictions after the true ids.
 
-    Where that is none, because the model would have ended the unit, the token stays.
+    Tokens for which the model predicts the end of the unit are kept.
     """
     first = model.tokenizer.first_codec
     chosen = torch.rand(ids.shape, generator=draw).to(ids.device) < share
     chosen &= ids >= first
     chosen[:, 0] = False
     likeliest = model.transformer.output(model.transformer.hidden(ids[:, :-1])[chosen[:, 1:]]).argmax(-1)
-    heard = ids.clone()
-    heard[chosen] = torch.where(likeliest >= first, likeliest, ids[chosen])
-    return heard
+    inputs = ids.clone()
+    inputs[chosen] = torch.where(likeliest >= first, likeliest, ids[chosen])
+    return inputs
 
 
-def masked_loss(model: EllaV, ids: Tensor, mask: Tensor, heard: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy in nats of the codec tokens, EOP and EOS, which are not given at inference.
+def masked_loss(model: EllaV, ids: Tensor, mask: Tensor, inputs: Tensor | None = None) -> Tensor:
+    """Return the mean cross-entropy in nats of the codec tokens, EOP and EOS, which are not given at inference.
 
-    ids, mask and what the model hears in place of the ids: (batch, n).
+    ids, mask and the model's `inputs`, which may differ from the ids: (batch, n).
     """
-    hidden = model.transformer.hidden((ids if heard is None else heard)[:, :-1])
+    hidden = model.transformer.hidden((ids if inputs is None else inputs)[:, :-1])
     counts = mask[:, 1:]
     return cross_entropy(model.transformer.output(hidden[counts]).float(), ids[:, 1:][counts])

@@ -1,4 +1,4 @@
-"""Training a WavLM by masked prediction of cluster targets (HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900)."""
+"""Training of a WavLM by masked prediction of clusters (HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HELD_OUT_STREAM = 9
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings(EncoderOptions, TrainSettings):
-    """The settings of an encoder, checked."""
+    """Checked settings of an encoder."""
 
     fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {
         "clusters",
@@ -75,7 +75,7 @@ class EncoderSettings(EncoderOptions, TrainSettings):
 
     @property
     def sizes(self) -> WavLMConfig:
-        """The encoder's config."""
+        """Config of the encoder."""
         names = ("dim", "ffn_dim", "heads", "layers", "conv_pos", "conv_pos_groups", "num_buckets", "max_distance")
         layers = tuple(_three(text) for text in self.conv_layers)
         return WavLMConfig(conv_layers=layers, **{name: getattr(self, name) for name in names})
@@ -90,9 +90,9 @@ def _three(text: str) -> tuple[int, int, int]:
 
 
 def train(settings: EncoderSettings) -> dict[str, Any]:
-    """Train an encoder and make it part of the zoo; what its last validation found.
+    """Train an encoder, add it to the zoo, and return its last validation figures.
 
-    Raises what `Recordings` and `read_targets` raise for material that cannot be used, and what `fit` raises.
+    Raises what `Recordings` and `read_targets` raise for unusable data, and what `fit` raises.
     """
     recordings = Recordings(settings.audio, WavLM.sample_rate, settings.sizes.hop)
     if settings.held_out >= len(recordings):
@@ -112,7 +112,7 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
 
 
 def _check_clusters(settings: EncoderSettings, lengths: Sequence[int]) -> None:
-    """Raise a ValueError for more clusters than frames are drawn from recordings of so many."""
+    """Raise a ValueError for more clusters than frames drawn from recordings of `lengths` frames."""
     drawn = sum(num_sampled(length, settings.frame_fraction) for length in lengths)
     if settings.targets is None and settings.clusters > drawn:
         drawn_by = f"--frame-fraction {settings.frame_fraction:g} draws from {len(lengths)} recordings"
@@ -122,14 +122,14 @@ def _check_clusters(settings: EncoderSettings, lengths: Sequence[int]) -> None:
 
 
 def _features(settings: EncoderSettings) -> Features:
-    """Features clustered to pseudo-labels without given targets."""
+    """Return the features clustered for pseudo-labels, if no targets are given."""
     if settings.teacher is not None:
         return encoder_features(wavlm.load(settings.teacher).to(settings.torch_device), settings.teacher_layer)
     return cepstral_features
 
 
 class EncoderTask(Task):
-    """An encoder with a linear head that names the cluster of each frame."""
+    """Encoder with a linear head that predicts the cluster of each frame."""
 
     def __init__(self, settings: EncoderSettings, recordings: Recordings, targets: Sequence[Tensor]) -> None:
         """`targets`: for each recording, the cluster of each frame (frames,)."""
@@ -148,15 +148,15 @@ class EncoderTask(Task):
         self._weights[self._held_out] = 0
 
     def identity(self) -> Mapping[str, Any]:
-        """The encoder's, whatever it is called."""
+        """Return the encoder's identity, regardless of its name."""
         return {name: value for name, value in identity(self.encoder).items() if name != "encoder"}
 
     def parts(self) -> Mapping[str, ParameterGroup]:
-        """All in one."""
+        """Return all parameters as one part."""
         return {"encoder": ParameterGroup(self.parameters(), self.settings)}
 
     def batch(self, draw: torch.Generator) -> dict[str, Tensor]:
-        """Pieces of recordings drawn in proportion to their length, each speed_perturbed and with_gain_and_noise."""
+        """Sample segments of recordings in proportion to their length, augmented by speed, gain and noise."""
         rules = self.settings
         chosen = torch.multinomial(self._weights, rules.batch, replacement=True, generator=draw).tolist()
         return self._masked([self._piece(i, draw) for i in chosen], draw)
@@ -183,28 +183,28 @@ class EncoderTask(Task):
         return through_a_channel(segment, draw) if channel else segment
 
     def _cut(self, index: int, place: float) -> tuple[Tensor, Tensor]:
-        """Segment of a recording and its targets; `place` from 0, its start, to 1."""
+        """Return a segment of a recording and its targets; `place` from 0, its start, to 1."""
         hop, spare = self.encoder.hop, len(self._targets[index]) - self.settings.crop
         start = int(place * (spare + 1)) if spare > 0 else 0
         target = self._targets[index][start : start + self.settings.crop].long()
         return self._recordings.piece(index, start * hop, len(target) * hop), target
 
     def _masked(self, pieces: Sequence[tuple[Tensor, Tensor]], draw: torch.Generator) -> dict[str, Tensor]:
-        """`wav` (B, samples), `lengths` (B,), `targets` (B, frames), -1 where there is no frame, `mask` (B, frames)."""
+        """Collate `wav` (B, samples), `lengths` (B,), `targets` (B, frames), -1 beyond the end, `mask` (B, frames)."""
         wav, lengths = collate([piece for piece, _ in pieces])
         targets = nn.utils.rnn.pad_sequence([target for _, target in pieces], batch_first=True, padding_value=-1)
         mask = masked_spans(targets.shape, self.settings.mask_start, self.settings.mask_length, draw)
         return {"wav": wav, "lengths": lengths, "targets": targets, "mask": mask}
 
     def loss(self, part: str, batch: dict[str, Tensor], context: StepContext) -> tuple[Tensor, Figures]:
-        """Cross entropy of the frames behind the mask, and with a weight of their own of the others."""
+        """Return the cross-entropy of the masked frames plus, weighted, that of the others."""
         found = _means(self._sums(batch))
         return found["masked"] + self.settings.unmasked_weight * found["unmasked"], {
             n: x.detach() for n, x in found.items()
         }
 
     def _sums(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Cross entropies, right answers behind the mask, and numbers of frames, hidden and seen."""
+        """Return cross-entropies, correct predictions of masked frames, and numbers of frames, masked and unmasked."""
         targets, known = batch["targets"], batch["targets"] >= 0
         logits = self.head(self.encoder(batch["wav"], batch["lengths"], mask=batch["mask"])).float()
         each = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="none")
@@ -215,17 +215,17 @@ class EncoderTask(Task):
         return {**sums, "hits": hits.sum(), "hidden": hidden.sum(), "seen": seen.sum()}
 
     def validation(self) -> Sequence[Any]:
-        """Numbers of held-out recordings."""
+        """Return the indices of held-out recordings."""
         return self._held_out
 
     def validate(self, batch: int) -> Figures:
-        """Sums over the middle of a held-out recording, undisturbed."""
+        """Return sums over the middle of a held-out recording, without augmentation."""
         draw = generator(self.settings.seed, batch, _HELD_OUT_STREAM)
         items = self._masked([self._cut(batch, 0.5)], draw)
         return self._sums({name: x.to(self.head.weight.device) for name, x in items.items()})
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
-        """`masked` and `unmasked` cross entropy (nats a frame), and the share of `hit`s behind the mask."""
+        """Return `masked` and `unmasked` cross-entropy (nats per frame), and the accuracy on masked frames, `hit`."""
         return {name: float(x) for name, x in _means({n: torch.tensor(x) for n, x in sums.items()}).items()}
 
 
@@ -236,9 +236,9 @@ def _means(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def start_as_filterbank(encoder: WavLM, lowest: float = 60.0, highest: float = 7600.0) -> None:
-    """Let the first convolution begin as windowed cosines and sines, evenly spread on the mel scale.
+    """Initialise the first convolution as windowed cosines and sines, evenly spaced on the mel scale.
 
-    From there a small encoder learns several times faster (as Zeghidour et al., arXiv 2101.08596, begin theirs).
+    A small encoder then learns several times faster (cf. Zeghidour et al., arXiv 2101.08596).
     """
     weight = encoder.get_parameter("frontend.0.weight")
     channels, _, kernel = weight.shape

@@ -16,22 +16,22 @@ __all__ = ["LogMelTeacher"]
 _WINDOW, _BANDS = 0.032, 64
 _SPECTRA_A_FRAME = 4
 _LEAST_VARIANCE = 1e-9
-"""Relative to the largest one; what lies below is rounding."""
+"""Smallest variance of a component relative to the largest; what lies below is rounding."""
 
 
 class LogMelTeacher(nn.Module):
-    """Each frame's few log-mel spectra, rotated onto the axes along which speech differs most.
+    """Principal components of the few log-mel spectra of each frame.
 
-    A rotation keeps distances, so that codes near in what the encoder learns sound alike. But k-means then spends most
-    codes on loudness, by far the largest component; whitening turns some of them to the finer ones, which tell words
-    apart. The components have a mean variance of 1.
+    A rotation keeps distances, so that nearby latents sound alike. But k-means then spends most codes on loudness, by
+    far the largest component; whitening moves some of them to the finer components, which distinguish words. The
+    components have a mean variance of 1.
     """
 
     mean: Tensor
     axes: Tensor
 
     def __init__(self, sample_rate: int, hop: int, dimension: int, whitening: float = 0.0) -> None:
-        """`hop`: samples a frame. `dimension`: components; those that the spectra do not have are zero.
+        """`hop`: samples per frame. `dimension`: components; those beyond the spectra's own are zero.
 
         `whitening`: the power, 0 to 1, of its standard deviation that a component is divided by.
         """
@@ -39,7 +39,7 @@ class LogMelTeacher(nn.Module):
         self.whitening = whitening
         self.spectra_a_frame = math.gcd(hop, _SPECTRA_A_FRAME)
         self.hop = hop // self.spectra_a_frame
-        # A window of the hop's parity lies around the middle of its piece of the frame.
+        # A window of the hop's parity is centred on its part of the frame.
         width = max(self.hop, int(_WINDOW * sample_rate))
         self.spectrum = Spectrum(sample_rate, width + (width - self.hop) % 2, _BANDS)
         size = self.spectra_a_frame * self.spectrum.bank.shape[1]
@@ -48,7 +48,7 @@ class LogMelTeacher(nn.Module):
 
     @torch.no_grad()
     def start(self, wavs: Tensor) -> None:
-        """Find the components in waveforms (N, samples), whole frames of speech."""
+        """Fit the components to waveforms (N, samples), whole frames of speech."""
         x = self._spectra(wavs).flatten(0, 1).double()
         mean = x.mean(0)
         x -= mean

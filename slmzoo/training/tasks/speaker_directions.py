@@ -16,22 +16,22 @@ __all__ = ["SpeakerProjected", "check_directions", "spoken_by_all"]
 
 
 class SpeakerProjected:
-    """Blocks of frames without some directions, those in which voices differ.
+    """Blocks of frames with the directions in which speakers differ projected out.
 
-    Codes made of them have nothing in these directions. A frame's squared distances to all codes then hold the same
-    share for its voice, which does not change which code is nearest (nuisance attribute projection: Solomonoff et al.,
-    ICASSP 2005, for speakers instead of channels).
+    Codes fitted to them have no component in these directions, so that a frame's squared distances to all codes contain
+    the same term for its speaker, which does not change the nearest code (nuisance attribute projection: Solomonoff et
+    al., ICASSP 2005, for speakers instead of channels).
     """
 
     def __init__(self, blocks: Sequence[np.ndarray], middle: Tensor, directions: Tensor) -> None:
-        """`blocks`: (n, dim) each; `middle` (dim,): what all frames get in the orthonormal `directions` (size, dim)."""
+        """`blocks`: (n, dim) each; `middle` (dim,): origin of the orthonormal `directions` (size, dim)."""
         self._blocks, self._middle, self._directions = blocks, middle.float(), directions.float()
 
     @classmethod
     def of_means(
         cls, blocks: Sequence[np.ndarray], voices: Sequence[str], counts: Sequence[int], size: int
     ) -> SpeakerProjected:
-        """Without the directions in which the means of the voices differ most.
+        """Project out the directions in which the means of the speakers differ most.
 
         `voices`, `counts`: of each recording in the blocks, in order, its voice and frames. Raises ValueError for more
         directions than voices or dimensions allow.
@@ -51,10 +51,10 @@ class SpeakerProjected:
     def of_sentences(
         cls, blocks: Sequence[np.ndarray], sentences: Iterable[Sequence[Tensor]], size: int
     ) -> SpeakerProjected:
-        """Without the directions in which voices differ most where they say the same.
+        """Project out the directions in which speakers differ most on the same sentences.
 
-        `sentences`: features of each in one voice after the other, (frames, dim); the voices are aligned in time to the
-        first, and each frame is compared with the mean of those that it is paired with. Raises ValueError for more
+        `sentences`: features of each sentence by all speakers, (frames, dim) each; speakers are aligned in time to the
+        first, and each frame is compared with the mean of the frames aligned with it. Raises ValueError for more
         directions than the features have dimensions.
         """
         dim = blocks[0].shape[1]
@@ -74,9 +74,9 @@ class SpeakerProjected:
 
 
 def check_directions(size: int, dim: int, voices: int | None = None) -> None:
-    """Raise ValueError if features of `dim` values have no `size` directions to leave out and something to keep.
+    """Raise a ValueError unless `size` directions can be removed from features of `dim` values.
 
-    The means of `voices` differ in one direction less than there are voices; None is for aligned sentences.
+    The means of `voices` span one direction less than there are voices; None is for aligned sentences.
     """
     most, among = dim, f"features of {dim} values"
     if voices is not None:
@@ -86,7 +86,7 @@ def check_directions(size: int, dim: int, voices: int | None = None) -> None:
 
 
 def spoken_by_all(files: Sequence[Path]) -> list[list[Path]]:
-    """For each name that a file has in the folder of every voice, these files; both in order."""
+    """Return the files of each name that occurs in every speaker's folder, sorted."""
     voices = sorted({file.parent for file in files})
     found: dict[str, dict[Path, Path]] = {}
     for file in files:

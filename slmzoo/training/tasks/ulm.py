@@ -1,4 +1,4 @@
-"""Training the unit language model: chunks that run over the utterances of a chapter, whole utterances held out."""
+"""Training of the unit language model: chunks across the utterances of a chapter, whole utterances held out."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HELD_OUT_AT_ONCE = 16384
 
 @dataclass(frozen=True, kw_only=True)
 class UlmSettings(UlmOptions, UnitSettings):
-    """The settings of a unit language model, checked."""
+    """Checked settings of a unit language model."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +45,7 @@ class UlmSettings(UlmOptions, UnitSettings):
 
 
 def train(settings: UlmSettings) -> dict[str, Any]:
-    """Train a unit language model and add it to the registry: what was reached."""
+    """Train a unit language model, add it to the registry, and return its best figures."""
     Run.check(settings)
     point, rate = settings.point(), settings.units_per_second()
     k = point.k or 0
@@ -76,15 +76,17 @@ def _model(settings: UlmSettings, k: int) -> UnitLM:
 
 
 class Chapters:
-    """Ids of all chapters in one stream, from which chunks of one length are cut without padding.
+    """Ids of all chapters in one stream, from which chunks of equal length are sampled without padding.
 
-    The BOS of each utterance ends the one before. A chunk stays in its chapter; chapters that are shorter than a chunk
-    are joined. In memory an id takes two bytes, four while they are put together: 60,000 hours are about 6 GB.
+    The BOS of each utterance ends the one before. A chunk stays in its chapter; chapters shorter than a chunk are
+    joined. An id takes two bytes, four during construction: 60,000 hours are about 6 GB.
     """
 
     def __init__(self, utterances: Iterable[Spoken], k: int, length: int) -> None:
-        """`utterances` are gone through once. `length`: ids a chunk predicts; it holds one more. A ValueError if all
-        units together are fewer."""
+        """`utterances` are iterated once; `length`: ids that a chunk predicts, of the `length` + 1 that it holds.
+
+        Raises a ValueError if there are fewer units in all.
+        """
         tokenizer, self.utterances = UnitTokenizer(k), 0
         kind = "H" if tokenizer.vocab_size < 1 << 16 else "i"
         chapters: dict[str, array[int]] = {}
@@ -105,11 +107,11 @@ class Chapters:
         self._places_before = self._places - (sizes - length)
 
     def __len__(self) -> int:
-        """Ids in all."""
+        """Total number of ids."""
         return len(self._ids)
 
     def draw(self, count: int, draw: torch.Generator) -> Tensor:
-        """Chunks (count, length + 1), int64: every place in every chapter is as likely."""
+        """Sample chunks (count, length + 1), int64, every position of every chapter equally likely."""
         places = torch.randint(int(self._places[-1]), (count,), generator=draw).numpy()
         chapter = np.searchsorted(self._places, places, side="right")
         first = self._first[chapter] + places - self._places_before[chapter]
@@ -117,7 +119,7 @@ class Chapters:
 
 
 def _joined(chapters: list[np.ndarray], length: int) -> list[list[np.ndarray]]:
-    """Groups of chapters, each of more than `length` ids and closed by a BOS; one that is too short if all are."""
+    """Yield groups of chapters, each of more than `length` ids and closed by a BOS; a single shorter one if all are."""
     groups: list[list[np.ndarray]] = []
     for chapter in chapters:
         if groups and sum(map(len, groups[-1])) < length:
@@ -131,7 +133,7 @@ def _joined(chapters: list[np.ndarray], length: int) -> list[list[np.ndarray]]:
 
 
 class UlmTask(Task):
-    """A unit language model, its chapters and the utterances held out; bits are counted on the latter."""
+    """Unit language model with its chapters and held-out utterances, on which bits are measured."""
 
     monitor = "loss"
 
@@ -147,7 +149,7 @@ class UlmTask(Task):
         self.model, self.settings = model, settings
         self._chapters, self._frame_rate = chapters, frame_rate
         self._held_out = self._batched(held_out)
-        # Units that were stored without repeats do not say how long they last.
+        # Units stored without repeats have no durations.
         self._framewise = any(len(spoken.framewise) != len(spoken.units) for spoken in held_out)
 
     def _batched(self, held_out: Sequence[Spoken]) -> list[list[tuple[Tensor, int]]]:
@@ -157,43 +159,43 @@ class UlmTask(Task):
         return [[items[i] for i in group] for group in groups]
 
     def identity(self) -> Mapping[str, Any]:
-        """The model's, and the rate of its units."""
+        """Return the model's identity, and the rate of its units."""
         return identity(self.model, frame_rate=self._frame_rate)
 
     def parts(self) -> Mapping[str, ParameterGroup]:
-        """The model alone."""
+        """Return the model's parameters."""
         return {"model": ParameterGroup(self.model.parameters(), self.settings)}
 
     def to_compile(self) -> Sequence[nn.Module]:
-        """The transformer."""
+        """Return the transformer."""
         return [self.model.transformer]
 
     def batch(self, draw: torch.Generator) -> Tensor:
-        """Chunks (batch, length + 1)."""
+        """Sample chunks (batch, length + 1)."""
         return self._chapters.draw(self.settings.batch, draw)
 
     def loss(self, part: str, batch: Tensor, context: StepContext) -> tuple[Tensor, Figures]:
-        """Mean cross-entropy in nats."""
+        """Return the mean cross-entropy in nats."""
         return chunk_loss(self.model, batch), {}
 
     def validation(self) -> Sequence[Any]:
-        """Whole utterances of like lengths, with their frames."""
+        """Return whole utterances of similar lengths, with their frames."""
         return self._held_out
 
     def validate(self, batch: list[tuple[Tensor, int]]) -> Figures:
-        """Nats, units and frames."""
+        """Return sums of nats, units and frames."""
         found = sequence_logprobs(self.model.transformer, [ids for ids, _ in batch])
         nats = -sum(float(x.sum(dtype=torch.float64)) for x in found)
         return {"nats": nats, "units": sum(len(x) for x in found), "frames": sum(frames for _, frames in batch)}
 
     def figures(self, sums: Mapping[str, float]) -> Mapping[str, float]:
-        """`loss` (nats a unit), `bits_per_unit` and, of framewise units, `bits_per_second`."""
+        """Return `loss` (nats per unit), `bits_per_unit` and, for framewise units, `bits_per_second`."""
         bits = sums["nats"] / math.log(2)
         found = {"loss": sums["nats"] / sums["units"], "bits_per_unit": bits / sums["units"]}
         return {**found, "bits_per_second": bits / sums["frames"] * self._frame_rate} if self._framewise else found
 
 
 def chunk_loss(model: UnitLM, chunks: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of the next id; each chunk's first target, which has hardly a context, is left out."""
+    """Return the mean cross-entropy in nats, without each chunk's first target, which has hardly any context."""
     logits = model.transformer(chunks[:, :-1])[:, 1:]
     return cross_entropy(logits.flatten(0, 1).float(), chunks[:, 2:].flatten())

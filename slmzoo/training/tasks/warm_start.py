@@ -1,4 +1,4 @@
-"""The body of a text language model as the start of a unit language model (TWIST, arXiv 2305.13009)."""
+"""Warm start of a unit language model from a text language model's body (TWIST, arXiv 2305.13009)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _TURNED = {"self_attn.q_proj": "attention.wq", "self_attn.k_proj": "attention.wk
 
 
 def from_text_model(name: str, vocab_size: int, dropout: float = 0.0) -> Transformer:
-    """A transformer over `vocab_size` ids with the body of a text model, and embeddings and a head of its own.
+    """Return a transformer over `vocab_size` ids with the body of a text model, and new embeddings and head.
 
-    `name`: of a Llama- or Mistral-type model on the Hugging Face hub, or a folder of one. The new embeddings and head
-    are drawn from normal distributions as wide as the text model's. Raises ImportError without transformers, OSError
-    if there is no such model, ValueError for a model of another kind or with parts that there are none of here.
+    `name`: a Llama- or Mistral-type model on the Hugging Face hub, or a folder of one. The new embeddings and head are
+    drawn from normal distributions as wide as the text model's. Raises ImportError without transformers, OSError for a
+    missing model, ValueError for an unsupported one.
     """
     try:
         from transformers import AutoModelForCausalLM
@@ -48,7 +48,7 @@ def from_text_model(name: str, vocab_size: int, dropout: float = 0.0) -> Transfo
 
 
 def config_of(text: Mapping[str, Any], vocab_size: int, dropout: float = 0.0) -> TransformerConfig:
-    """The sizes of a text model, from its `config.json`. A ValueError for what this transformer cannot be."""
+    """Return the sizes of a text model from its `config.json`. Raises a ValueError for an unsupported architecture."""
     kind = text.get("model_type")
     rope = text.get("rope_parameters") or text.get("rope_scaling") or {}
     rope_type = rope.get("rope_type", rope.get("type", "default"))
@@ -81,10 +81,10 @@ def config_of(text: Mapping[str, Any], vocab_size: int, dropout: float = 0.0) ->
 
 
 def body_of(state: Mapping[str, Tensor], head_dim: int) -> dict[str, Tensor]:
-    """The weights of all layers and of the last norm under this project's names.
+    """Return the weights of all layers and of the last norm under this project's names.
 
-    The text models turn dimension i of a head together with i + head_dim / 2, here 2 i goes with 2 i + 1: the rows of
-    the query and key projections are put in that order.
+    The text models rotate dimension i of a head with i + head_dim / 2, here 2 i goes with 2 i + 1: the rows of the
+    query and key projections are permuted accordingly.
     """
     found = {"norm.weight": state["model.norm.weight"]}
     for key, tensor in state.items():

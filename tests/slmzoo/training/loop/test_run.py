@@ -14,7 +14,7 @@ def test_a_folder_that_is_taken_is_refused_and_nothing_in_it_changes(tmp_path):
     chosen = settings(tmp_path / "run")
     run = Run.open(chosen)
     run.save("last.ckpt", {"step": 3}, "nothing")
-    with pytest.raises(FileExistsError, match="--resume to go on with it, or --overwrite"):
+    with pytest.raises(FileExistsError, match="--resume to continue it, or --overwrite"):
         Run.open(chosen)
     assert run.load("last.ckpt") == {"step": 3}
     assert Run.open(replace(chosen, resume=True)).load("last.ckpt") == {"step": 3}

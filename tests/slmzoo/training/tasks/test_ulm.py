@@ -197,7 +197,7 @@ def test_the_command(folder, capsys, monkeypatch):
     assert cli.main([*words, *known]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "ulm"
     for arguments, status, message in (
-        ([*words, *known], 1, "--resume to go on with it, or --overwrite"),
+        ([*words, *known], 1, "--resume to continue it, or --overwrite"),
         ([*words, "--k", "3", "--lmbda", "4", "--overwrite"], 2, "must be in 0..2"),
         ([*words, *known, "--lr", "-1"], 2, "`lr` must be"),
         ([*words, *known, "--config", str(folder / "none.yaml")], 1, "none.yaml"),
