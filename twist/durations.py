@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 
 from slmcore.layers.precision import Float32
 
@@ -12,6 +13,9 @@ __all__ = ["DurationPredictor"]
 
 class DurationPredictor(Float32):
     """Two convolutions with layer norms over a sequence of units, then log(frames + 1) of each."""
+
+    dropout = 0.0
+    """Dropout probability in training, behind each layer norm."""
 
     def __init__(self, dim: int, width: int, kernel: int) -> None:
         super().__init__()
@@ -24,9 +28,12 @@ class DurationPredictor(Float32):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings of units (B, n, dim) to the logarithm of their frames plus one, (B, n)."""
-        x = self.ln1(self.conv1(x.mT).relu().mT)
-        x = self.ln2(self.conv2(x.mT).relu().mT)
+        x = self._dropped(self.ln1(self.conv1(x.mT).relu().mT))
+        x = self._dropped(self.ln2(self.conv2(x.mT).relu().mT))
         return self.proj(x).squeeze(-1)
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout, self.training)
 
     @torch.no_grad()
     def durations(self, x: Tensor) -> Tensor:

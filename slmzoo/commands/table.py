@@ -80,6 +80,9 @@ COMMANDS = {
     "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train.ulm:train_ulm"),
     "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train.codec:train_codec"),
     "train ellav": Command(_TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train.ellav:train_ellav"),
+    "train vocoder": Command(
+        _TRAINING, "train a unit vocoder", "train:TrainVocoderOptions", "train.vocoder:train_vocoder"
+    ),
     "eval mini": Command(
         _BENCHMARKS, "the whole suite on a small synthetic benchmark", "evaluation:MiniOptions", "evaluate.mini:RunMini"
     ),

@@ -10,8 +10,16 @@ from slmzoo.training.options.codebook import CodebookOptions
 from slmzoo.training.options.codec import CodecOptions
 from slmzoo.training.options.encoder import EncoderOptions
 from slmzoo.training.options.units import EllavOptions, UlmOptions
+from slmzoo.training.options.vocoder import VocoderOptions
 
-__all__ = ["TrainCodebookOptions", "TrainCodecOptions", "TrainEllavOptions", "TrainEncoderOptions", "TrainUlmOptions"]
+__all__ = [
+    "TrainCodebookOptions",
+    "TrainCodecOptions",
+    "TrainEllavOptions",
+    "TrainEncoderOptions",
+    "TrainUlmOptions",
+    "TrainVocoderOptions",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +93,23 @@ class TrainEllavOptions(EllavOptions, ResultsOptions):
     examples: ClassVar[tuple[str, ...]] = (
         "slmzoo train ellav --train units/train --validation units/dev --train-speech speech/train "
         "--validation-speech speech/dev --codec dp-slm --run runs/ellav",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainVocoderOptions(VocoderOptions, ResultsOptions):
+    """Train a unit HiFi-GAN, from units straight to speech, at any operating point. Sizes, losses and schedule are
+    those of the published vocoders (arXiv 2104.00355).
+
+    RUN/samples gets held-out recordings and their resynthesis, as sound and as pictures, with each validation.
+
+    The JSON line holds: zoo, kind, k, lmbda, step, and of the held-out recordings mel and, with a duration predictor,
+    frames_off (mean error of a unit's duration).
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train vocoder --train units/train --validation units/dev --train-speech speech/train "
+        "--validation-speech speech/dev --run runs/vocoder",
+        "slmzoo train vocoder --train units/train --validation units/dev --train-speech speech/train "
+        "--validation-speech speech/dev --run runs/voices --speakers --variant voices",
     )

@@ -9,13 +9,13 @@ from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.unit_files import UnitSource, operating_point
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.options.units import SizeOptions
+from slmzoo.training.options.units import SizeOptions, UnitOptions
 
-__all__ = ["UnitSettings"]
+__all__ = ["UnitDataSettings", "UnitSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnitSettings(SizeOptions, TrainSettings):
+class UnitDataSettings(UnitOptions, TrainSettings):
     """Checked settings of training on units."""
 
     def units_per_second(self) -> float:
@@ -25,12 +25,6 @@ class UnitSettings(SizeOptions, TrainSettings):
             raise ValueError(must("validation", "of the frame rate of train", sorted(rates)))
         return rates.pop()
 
-    def transformer(self, vocab_size: int, output_bias: bool) -> TransformerConfig:
-        """Return the config of the transformer."""
-        sizes = ("dim", "n_layers", "head_dim", "hidden_dim", "n_heads", "n_kv_heads", "dropout")
-        asked = {name: getattr(self, name) for name in sizes}
-        return TransformerConfig(vocab_size=vocab_size, output_bias=output_bias, **asked)
-
     def point(self) -> OperatingPoint:
         """Return the operating point of the units, from the options and the shards."""
         names = ("k", "lmbda", "num_neighbors", "encoder", "layer")
@@ -39,3 +33,14 @@ class UnitSettings(SizeOptions, TrainSettings):
         points = [operating_point(self.zoo, each, **asked) for each in told]
         points[0].check_compatible(points[1], "The training units and those held out")
         return points[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitSettings(SizeOptions, UnitDataSettings):
+    """Checked settings of training a transformer on units."""
+
+    def transformer(self, vocab_size: int, output_bias: bool) -> TransformerConfig:
+        """Return the config of the transformer."""
+        sizes = ("dim", "n_layers", "head_dim", "hidden_dim", "n_heads", "n_kv_heads", "dropout")
+        asked = {name: getattr(self, name) for name in sizes}
+        return TransformerConfig(vocab_size=vocab_size, output_bias=output_bias, **asked)
