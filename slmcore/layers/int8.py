@@ -20,6 +20,8 @@ _LOST = "int8 weights cannot be"
 _REMEDY = "Load the model with weights=None for that, and round its weights afterwards."
 _FEW_ROWS = 8
 """Vectors up to which the weight-only kernel is faster than widening the weights to bfloat16."""
+_KERNEL_WIDTH = 16
+"""Weights that the kernel reads at once: with a remainder it reads beyond the end of a row (torch 2.11)."""
 
 
 def quantize_linears(module: nn.Module, scheme: Scheme) -> None:
@@ -162,6 +164,6 @@ class WeightOnlyLinear(_Rounded):
 
     def _product(self, x: Tensor) -> Tensor:
         x = x.bfloat16()
-        if len(x) <= _FEW_ROWS:
+        if len(x) <= _FEW_ROWS and self.in_features % _KERNEL_WIDTH == 0:
             return torch.ops.aten._weight_int8pack_mm(x, self.rounded, self.scale)
         return (x @ self.rounded.T.bfloat16()) * self.scale

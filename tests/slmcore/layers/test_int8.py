@@ -49,6 +49,16 @@ def test_weights_alone_lose_what_bfloat16_loses(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("rows", [1, 8, 9])
+@pytest.mark.parametrize("inputs", [1, 10, 15, 16, 17, 24, 40])
+def test_rows_of_any_width_are_read_to_their_end_and_no_further(scheme: Scheme, rows: int, inputs: int) -> None:
+    layer, x = linear(inputs, 5), torch.randn(rows, inputs)
+    rounded = quantized(layer, scheme)
+    for _ in range(5):
+        torch.testing.assert_close(rounded(x), layer(x), rtol=0, atol=0.03 * float(x.abs().max()))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_results_have_the_dtype_of_what_came_in(scheme: Scheme, dtype: torch.dtype) -> None:
     layer = linear().to(dtype)
