@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,23 +32,37 @@ class Coupling(nn.Module):
         self.end = nn.Conv1d(c.channels, 2 * half, 1)
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Half the channels (1, half, T) and the spectrogram (1, mels * group, T) to two tensors (1, half, T)."""
-        x = self.start(x)
+        """Half the channels (T, half) and the spectrogram (T, mels * group) to two tensors (T, half)."""
+        x = _pointwise(self.start, x)
         skipped = torch.zeros_like(x)
-        for index, (layer, onward) in enumerate(zip(self.in_layers, self.res_skip_layers, strict=True)):
-            tanh, sigmoid = (layer(x) + self._conditioning(condition, index)).chunk(2, 1)
-            made = onward(tanh.tanh() * sigmoid.sigmoid())
+        for index, onward in enumerate(self.res_skip_layers):
+            tanh, sigmoid = self._convolved(x, condition, index).chunk(2, 1)
+            made = _pointwise(onward, tanh.tanh() * sigmoid.sigmoid())
             if made.shape[1] > self.width:
                 x = x + made[:, : self.width]
             skipped = skipped + made[:, -self.width :]
-        shift, log_scale = self.end(skipped).chunk(2, 1)
+        shift, log_scale = _pointwise(self.end, skipped).chunk(2, 1)
         return shift, log_scale
 
-    def _conditioning(self, condition: Tensor, index: int) -> Tensor:
-        """One layer's part alone: that of all layers at once would be as large as a hundred signals."""
+    def _convolved(self, x: Tensor, condition: Tensor, index: int) -> Tensor:
+        """One layer's dilated convolution of the signal (T, channels), and its part of the conditioning.
+
+        Only one layer's part: that of all at once would be as large as a hundred signals. One product for each tap
+        takes half the time of `conv1d` in half precision, which prepares itself anew for each length.
+        """
+        layer: Any = self.in_layers[index]
         part = slice(2 * self.width * index, 2 * self.width * (index + 1))
-        bias = self.cond_layer.bias
-        return F.conv1d(condition, self.cond_layer.weight[part], None if bias is None else bias[part])
+        weight, bias = self.cond_layer.weight.squeeze(-1), cast("Tensor", self.cond_layer.bias)
+        made = F.linear(condition, weight[part], bias[part] + layer.bias)
+        padded = F.pad(x, (0, 0, layer.padding[0], layer.padding[0]))
+        for tap, taps in enumerate(layer.weight.permute(2, 1, 0).contiguous()):
+            made = torch.addmm(made, padded[tap * layer.dilation[0] :][: len(x)], taps)
+        return made
+
+
+def _pointwise(layer: Any, x: Tensor) -> Tensor:
+    """A convolution of kernel 1 over frames that lie in rows: (T, in) to (T, out)."""
+    return F.linear(x, layer.weight.squeeze(-1), layer.bias)
 
 
 class Mixing(Float32):
@@ -57,5 +73,5 @@ class Mixing(Float32):
         self.weight = nn.Parameter(torch.eye(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Undo the mixing of (1, width, T), as speech is made."""
-        return torch.linalg.inv(self.weight) @ x
+        """Undo the mixing of (T, width), as speech is made."""
+        return x @ torch.linalg.inv(self.weight).T

@@ -76,9 +76,9 @@ class WaveGlow(Saved):
             raise ValueError(must("mel", requirement, f"a tensor of shape {tuple(mel.shape)}"))
         condition = self._condition(mel)
         weights = 2 * self.config.channels**2 * self.config.kernel
-        with for_products(self.device, condition.shape[-1], weights):
-            x = self._flowed(condition, iter([part.to(self.device)[None] for part in noise]))
-        return x[0].T.flatten()
+        with for_products(self.device, len(condition), weights):
+            x = self._flowed(condition, iter([part.to(self.device).T for part in noise]))
+        return x.flatten()
 
     def speak(
         self, mel: Tensor, *, seed: int = 0, sequence: int = 0, sigma: float = 0.666, denoising: float = 0.1
@@ -99,13 +99,13 @@ class WaveGlow(Saved):
         return self._hum[2]
 
     def _condition(self, mel: Tensor) -> Tensor:
-        """Return the spectrogram at the rate of the flows, (1, mels * group, frames * hop / group)."""
+        """Return the spectrogram at the rate of the flows, (frames * hop / group, mels * group)."""
         hop, group = self.config.hop, self.config.group
-        samples = self.upsample(mel.to(self.upsample.weight.dtype)[None])[..., : mel.shape[1] * hop]
-        return samples.unflatten(-1, (-1, group)).transpose(2, 3).flatten(1, 2)
+        samples = self.upsample(mel.to(self.upsample.weight.dtype)[None])[0, :, : mel.shape[1] * hop]
+        return samples.unflatten(-1, (-1, group)).transpose(0, 1).flatten(1)
 
     def _flowed(self, condition: Tensor, noise: Iterator[Tensor]) -> Tensor:
-        """Return the channels (1, group, T) of the speech."""
+        """Return the channels (T, group) of the speech."""
         x = widened(next(noise))
         parts = list(zip(self.couplings, self.mixings, strict=True))
         for flow, (coupling, mixing) in reversed(list(enumerate(parts))):

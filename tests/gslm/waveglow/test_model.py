@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gslm.waveglow import WaveGlow, WaveGlowConfig, load, published
+from gslm.waveglow.layers import Coupling
 from slmcore.errors import CheckpointError
 from tests.reference import gslm
 
@@ -31,16 +34,42 @@ def mel_of(frames: int) -> torch.Tensor:
 def forward_flow(model: WaveGlow, audio: torch.Tensor, mel: torch.Tensor) -> list[torch.Tensor]:
     """The flow in the direction of training (arXiv 1811.00002, equations 6 to 9): speech to the noise behind it."""
     condition = model._condition(mel)
-    x, left = audio.reshape(-1, model.config.group).T[None], []
+    x, left = audio.reshape(-1, model.config.group), []
     for flow in range(model.config.flows):
         if flow and flow % model.config.early_every == 0:
-            left.append(x[0, : model.config.early_size])
+            left.append(x[:, : model.config.early_size].T)
             x = x[:, model.config.early_size :]
-        x = model.mixings[flow].weight @ x
+        x = F.linear(x, model.get_parameter(f"mixings.{flow}.weight"))
         kept, changed = x.chunk(2, 1)
         shift, log_scale = model.couplings[flow](kept, condition)
         x = torch.cat([kept, changed * log_scale.exp() + shift], 1)
-    return [x[0], *reversed(left)]
+    return [x.T, *reversed(left)]
+
+
+def convolved_coupling(coupling: Any, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+    """The network of a coupling by torch's convolutions: (T, half) and (T, mels * group) to (T, 2 * half)."""
+    signal, skipped = coupling.start(x.T[None]), 0
+    conditioning = coupling.cond_layer(condition.T[None]).chunk(len(coupling.in_layers), 1)
+    for layer, onward, part in zip(coupling.in_layers, coupling.res_skip_layers, conditioning, strict=True):
+        tanh, sigmoid = (layer(signal) + part).chunk(2, 1)
+        made = onward(torch.tanh(tanh) * torch.sigmoid(sigmoid))
+        *more, skip = made.split(coupling.width, 1)
+        signal, skipped = signal + sum(more), skipped + skip
+    return coupling.end(skipped)[0].T
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("flow", [0, 3])
+@pytest.mark.parametrize("length", [1, 5, 300])
+def test_products_by_taps_are_the_convolutions_at_every_length(path, flow, length):
+    coupling: Any = load(path).double().couplings[flow]
+    assert isinstance(coupling, Coupling)
+    half, condition = coupling.start.in_channels, coupling.cond_layer.in_channels
+    chance = torch.Generator().manual_seed(length)
+    x, seen = (torch.randn(length, width, generator=chance, dtype=torch.float64) for width in (half, condition))
+    found = torch.cat(coupling(x, seen), 1)
+    torch.testing.assert_close(found, convolved_coupling(coupling, x, seen), atol=1e-10, rtol=0)
+    assert found.shape == (length, 2 * half)
 
 
 @torch.no_grad()
