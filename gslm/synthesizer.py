@@ -11,6 +11,7 @@ from gslm.tacotron import Spectrogram, Tacotron
 from gslm.tacotron.codes import Inputs
 from gslm.waveglow import WaveGlow
 from slmcore.errors import must
+from slmcore.layers.int8 import Scheme
 from slmcore.roles import Speech, UnitSequence
 from slmcore.units import OperatingPoint
 
@@ -61,6 +62,10 @@ class TacotronWaveGlow(nn.Module):
     def sample_rate(self) -> int:
         """Hz of the speech."""
         return self.tacotron.config.sample_rate
+
+    def quantize(self, scheme: Scheme) -> None:
+        """Round the decoder of the Tacotron to int8, for CPUs; WaveGlow, a flow that adds up errors, keeps its dtype."""
+        self.tacotron.quantize(scheme)
 
     def speak(
         self,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gslm.tacotron.config import TacotronConfig
+from slmcore.layers.int8 import Scheme, quantize_linears
 from slmcore.layers.precision import widened
 
 __all__ = ["Decoder", "DecoderState", "Encoder", "Memory", "Postnet"]
@@ -91,6 +92,26 @@ class Attention(nn.Module):
         return widened(energies).masked_fill(memory.padded, -torch.inf).softmax(-1).to(energies.dtype)
 
 
+class RoundedCell(nn.Module):
+    """An LSTM cell that computes its gates by one int8 product over input and state."""
+
+    def __init__(self, cell: nn.LSTMCell, scheme: Scheme) -> None:
+        super().__init__()
+        width, total = cell.hidden_size, cell.input_size + cell.hidden_size
+        self.gates = nn.Linear(total, 4 * width)
+        with torch.no_grad():
+            self.gates.weight.copy_(torch.cat([cell.weight_ih, cell.weight_hh], 1))
+            self.gates.bias.copy_(cell.bias_ih + cell.bias_hh)
+        quantize_linears(self, scheme)
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the next output and cell, (B, width) each, of x (B, in) and the last ones."""
+        output, cell = state
+        entry, forget, new, exit_ = self.gates(torch.cat([x, output], -1)).chunk(4, -1)
+        cell = forget.sigmoid() * cell + entry.sigmoid() * new.tanh()
+        return exit_.sigmoid() * cell.tanh(), cell
+
+
 class Decoder(nn.Module):
     """Frames of a mel spectrogram one after another."""
 
@@ -104,6 +125,12 @@ class Decoder(nn.Module):
         self.decoder_rnn = nn.LSTMCell(c.attention_rnn_dim + c.encoder_dim + c.attributes, c.decoder_rnn_dim)
         seen = c.decoder_rnn_dim + c.encoder_dim + c.attributes
         self.projection, self.gate = nn.Linear(seen, c.mels), nn.Linear(seen, 1)
+
+    def quantize(self, scheme: Scheme) -> None:
+        """Round the weights to int8: a frame takes as long as reading them does."""
+        self.attention_rnn = RoundedCell(self.attention_rnn, scheme)
+        self.decoder_rnn = RoundedCell(self.decoder_rnn, scheme)
+        quantize_linears(self, scheme)
 
     def begin(self, memory: Memory) -> DecoderState:
         """Return the state before the first frame."""

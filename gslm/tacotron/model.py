@@ -20,6 +20,7 @@ from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.content import is_safetensors
 from slmcore.files.pretrained import Saved, weights_file
+from slmcore.layers.int8 import Scheme
 from slmcore.threads import for_products
 from slmcore.units import OperatingPoint
 
@@ -81,6 +82,10 @@ class Tacotron(Saved):
         """Number of units."""
         return self.codes.k
 
+    def quantize(self, scheme: Scheme) -> None:
+        """Round the decoder's weights to int8, for CPUs."""
+        self.decoder.quantize(scheme)
+
     def forward(
         self,
         ids: Sequence[Tensor],
@@ -105,7 +110,9 @@ class Tacotron(Saved):
 
     def _batch(self, ids: Sequence[Tensor], dropout: PrenetDropout, limit: int) -> list[Spectrogram]:
         memory = self._memory(ids)
-        with for_products(self.device, len(ids), self.decoder.attention_rnn.weight_ih.numel()):
+        c = self.config
+        weights = 4 * c.attention_rnn_dim * (c.prenet_dim + c.encoder_dim)
+        with for_products(self.device, len(ids), weights):
             mels, gates, weights, lengths = self._decoded(memory, dropout, limit)
         rows = zip(ids, mels, gates, weights, lengths.tolist(), strict=True)
         return [self._finished(mel[:n], gate[:n], align[:n, : len(x)], n) for x, mel, gate, align, n in rows]

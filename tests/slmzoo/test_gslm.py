@@ -13,7 +13,7 @@ import hubconf
 from slmcore import audio
 from slmcore.errors import CheckpointError, DigestError
 from slmcore.files.digests import sha256_of
-from slmcore.roles import Synthesizer, UnitLanguageModel
+from slmcore.roles import Speech, Synthesizer, UnitLanguageModel
 from slmzoo import cli, hub
 from slmzoo.pipeline import Pipeline
 from slmzoo.systems import gslm as system
@@ -100,6 +100,30 @@ def test_a_sequence_is_spoken_as_alone_where_its_number_is_the_same(gslm):
     batch = gslm.synthesizer.speak([[7, 3, 19], [5, 1, 0, 4]], seed=4)
     alone = gslm.synthesizer.speak([[7, 3, 19]], seed=4)[0]
     torch.testing.assert_close(batch[0].wav, alone.wav, atol=1e-4, rtol=0)
+
+
+def spoken_by(pipeline: Pipeline, units: list[int]) -> Speech:
+    assert pipeline.synthesizer is not None
+    return pipeline.synthesizer.speak([units], seed=3, max_frames=5)[0]
+
+
+def test_int8_weights_score_and_speak_nearly_alike(gslm, gslm_registry):
+    rounded = hub.pipeline(zoo="tiny-gslm", registry=gslm_registry, weights="int8")
+    units = [7, 3, 19, 4]
+    assert rounded.loglikelihood(units) != gslm.loglikelihood(units)
+    assert rounded.loglikelihood(units) == pytest.approx(gslm.loglikelihood(units), abs=0.2)
+    exact, found = (spoken_by(each, units) for each in (gslm, rounded))
+    assert found.wav.shape == exact.wav.shape == (1, 5 * 256)
+    assert 0 < float((found.wav - exact.wav).abs().max()) < 0.5 * float(exact.wav.std())
+
+
+def test_options_of_other_synthesisers_are_refused_by_name(capsys, gslm, gslm_registry, two_seconds, tmp_path):
+    for name, value in (("temperature", 0.5), ("top_p", 0.9), ("max_codec_tokens_per_phone", 3)):
+        with pytest.raises(ValueError, match=rf"`{name}` must be left out for a TacotronWaveGlow.*{value}.*sigma"):
+            gslm.resynthesize(*speech(two_seconds), **{name: value})
+    where = ["--zoo", "tiny-gslm", "--registry", str(gslm_registry), "--out", str(tmp_path)]
+    assert cli.main(["resynth", str(two_seconds), *where, "--temperature", "0.5"]) != 0
+    assert "`temperature` must be left out for a TacotronWaveGlow" in capsys.readouterr().err
 
 
 def run(capsys: pytest.CaptureFixture[str], registry: Path, *arguments: str | Path) -> list[dict]:

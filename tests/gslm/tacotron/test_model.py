@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gslm.tacotron import Tacotron, TacotronConfig, load, published
+from gslm.tacotron.layers import RoundedCell
 from gslm.tacotron.prenet import DrawnDropout
 from slmcore.errors import CheckpointError
 from tests.reference import goldens, gslm
@@ -95,6 +96,34 @@ def test_bfloat16_speaks_nearly_alike(path, model):
     half = load(path).to(torch.bfloat16)
     exact, rounded = (each(ids_of(each)[:1], max_frames=3)[0].mel for each in (model, half))
     assert float((rounded.float() - exact).abs().max()) < 0.1 * float(exact.std())
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8-weight-only"])
+def test_int8_speaks_nearly_alike_and_cannot_be_saved(path, model, tmp_path, scheme):
+    rounded = load(path)
+    rounded.quantize(scheme)
+    for exact, found in zip(*(each(ids_of(model)[:2], max_frames=9) for each in (model, rounded)), strict=True):
+        assert 0 < float((found.mel - exact.mel).abs().max()) < 0.1 * float(exact.mel.std())
+        assert found.mel.shape == exact.mel.shape
+        torch.testing.assert_close(found.alignment, exact.alignment, atol=0.02, rtol=0)
+    with pytest.raises(ValueError, match="int8 weights cannot be saved"):
+        rounded.save_pretrained(tmp_path)
+
+
+@torch.no_grad()
+def test_a_cell_of_int8_is_the_lstm_cell_of_its_rounded_weights():
+    cell = torch.nn.LSTMCell(6, 4)
+    for parameter in cell.parameters():
+        # Multiples of 1/127 of the largest weight of a row are kept by the rounding.
+        parameter.copy_(torch.randint(-127, 128, parameter.shape).float() / 127)
+    cell.weight_ih[:, 0] = 1.0
+    rounded, state = RoundedCell(cell, "int8-weight-only"), (torch.randn(3, 4), torch.randn(3, 4))
+    x = torch.randn(3, 6)
+    for _ in range(2):
+        exact, state = cell(x, state), rounded(x, state)
+        for found, right in zip(state, exact, strict=True):
+            torch.testing.assert_close(found, right, atol=0.05, rtol=0)
+        state = exact
 
 
 def test_hparams_may_be_an_object(path, tmp_path):
