@@ -64,7 +64,7 @@ class TacotronWaveGlow(nn.Module):
         return self.tacotron.config.sample_rate
 
     def quantize(self, scheme: Scheme) -> None:
-        """Round the decoder of the Tacotron to int8, for CPUs; WaveGlow, a flow that adds up errors, keeps its dtype."""
+        """Round the decoder of the Tacotron to int8, for CPUs; WaveGlow, whose flows add up errors, keeps its dtype."""
         self.tacotron.quantize(scheme)
 
     def speak(

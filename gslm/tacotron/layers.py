@@ -128,8 +128,9 @@ class Decoder(nn.Module):
 
     def quantize(self, scheme: Scheme) -> None:
         """Round the weights to int8: a frame takes as long as reading them does."""
-        self.attention_rnn = RoundedCell(self.attention_rnn, scheme)
-        self.decoder_rnn = RoundedCell(self.decoder_rnn, scheme)
+        for name, child in list(self.named_children()):
+            if isinstance(child, nn.LSTMCell):
+                setattr(self, name, RoundedCell(child, scheme))
         quantize_linears(self, scheme)
 
     def begin(self, memory: Memory) -> DecoderState:
