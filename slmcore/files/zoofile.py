@@ -29,7 +29,7 @@ from slmcore.errors import must
 from slmcore.files.places import write_bytes
 from slmcore.files.rows import Row
 
-__all__ = ["add_row", "check_zoo", "rows_of_file", "rows_of_text"]
+__all__ = ["add_row", "begin_zoo", "check_zoo", "rows_of_file", "rows_of_text"]
 
 _FORMAT, _VERSION = "slmzoo-registry", 1
 _TOP_FIELDS = frozenset({"format", "version", "zoo", "system", "defaults", "rows"})
@@ -79,11 +79,26 @@ def rows_of_text(text: str, locate: Callable[[str], str]) -> tuple[Row, ...]:
     return tuple(found.values())
 
 
-def check_zoo(path: Path, zoo: str) -> None:
-    """Raise a ValueError unless `path` is a registry of `zoo`, or does not exist yet."""
-    others = {row.zoo for row in rows_of_file(path)} - {zoo} if path.exists() else set()
+def check_zoo(path: Path, zoo: str, system: str | None = None) -> None:
+    """Raise a ValueError unless `path` is a registry of `zoo`, and of `system` if given, or is not there yet."""
+    if not path.exists():
+        return
+    others = {row.zoo for row in rows_of_file(path)} - {zoo}
     if others:
         raise ValueError(must("zoo", f"{others.pop()!r}, as in {path}", zoo, "Or name another registry."))
+    found = json.loads(path.read_text(encoding="utf-8")).get("system", Row.system)
+    if system not in (None, found):
+        raise ValueError(must("registry", f"of the system {system}", f"{path}, of {found}", "Name another one."))
+
+
+def begin_zoo(path: Path, zoo: str, system: str) -> None:
+    """Make the registry `path` of a zoo of `system`, without rows, if it is missing. Raises as `check_zoo`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        check_zoo(path, zoo, system)
+        if not path.exists():
+            new = {"format": _FORMAT, "version": _VERSION, "zoo": zoo, "system": system, "rows": []}
+            write_bytes(path, (json.dumps(new, indent=2) + "\n").encode())
 
 
 def add_row(path: Path, zoo: str, entry: Mapping[str, Any]) -> None:

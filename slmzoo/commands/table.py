@@ -83,6 +83,9 @@ COMMANDS = {
     "train vocoder": Command(
         _TRAINING, "train a unit vocoder", "train:TrainVocoderOptions", "train.vocoder:train_vocoder"
     ),
+    "train uslm": Command(
+        _TRAINING, "train text to speech over a codec", "train:TrainUslmOptions", "train.uslm:train_uslm"
+    ),
     "eval mini": Command(
         _BENCHMARKS, "the whole suite on a small synthetic benchmark", "evaluation:MiniOptions", "evaluate.mini:RunMini"
     ),

@@ -39,10 +39,12 @@ class USLMConfig(ModelConfig, describes="a USLM"):
     codebook_size: int = 1024
     text_size: int = 512
     """Number of text ids."""
+    dropout: float = 0.0
+    """Probability in training."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if name in ("norm_first", "share_embedding", "prepend_bos", "prefix_mode"):
+            if name in ("norm_first", "share_embedding", "prepend_bos", "prefix_mode", "dropout"):
                 continue
             object.__setattr__(self, name, whole(name, value, 1))
         for dim, heads in (("dim", "heads"), ("nar_dim", "nar_heads")):
@@ -50,6 +52,8 @@ class USLMConfig(ModelConfig, describes="a USLM"):
                 raise ValueError(must(dim, f"even and a multiple of {heads}", getattr(self, dim)))
         if self.prefix_mode not in _PREFIX_MODES:
             raise ValueError(must("prefix_mode", f"one of {', '.join(map(str, _PREFIX_MODES))}", self.prefix_mode))
+        if not 0 <= self.dropout < 1:
+            raise ValueError(must("dropout", "at least 0 and below 1", self.dropout))
         if self.num_codebooks < 2:
             raise ValueError(must("num_codebooks", "at least 2", self.num_codebooks))
 

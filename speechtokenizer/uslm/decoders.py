@@ -26,7 +26,8 @@ class Autoregressive(nn.Module):
         self.audio = nn.Embedding(self.audio_size, config.dim)
         self.text_scale = nn.Parameter(torch.ones(1))
         self.audio_scale = nn.Parameter(torch.ones(1))
-        self.stack = Stack(config.dim, config.heads, config.layers, config.norm_first)
+        self.dropout = nn.Dropout(config.dropout)
+        self.stack = Stack(config.dim, config.heads, config.layers, config.norm_first, dropout=config.dropout)
         self.output = nn.Linear(config.dim, config.codebook_size + 1, bias=False)
 
     def ids(self, text: Tensor, audio: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ class Autoregressive(nn.Module):
         audio = self.audio(ids.clamp(max=self.audio_size - 1))
         x = torch.where(is_text.unsqueeze(-1), text, audio)
         scale = torch.where(is_text, self.text_scale, self.audio_scale).unsqueeze(-1)
-        return x + scale * sinusoid(positions, x.shape[-1]).to(x.dtype)
+        return self.dropout(x + scale * sinusoid(positions, x.shape[-1]).to(x.dtype))
 
 
 class Spoken:
@@ -96,7 +97,8 @@ class NonAutoregressive(nn.Module):
         self.text_scale = nn.Parameter(torch.ones(1))
         self.audio_scale = nn.Parameter(torch.ones(1))
         self.levels = nn.Parameter(torch.randn(levels - 1, dim))
-        self.stack = Stack(dim, config.nar_heads, config.nar_layers, config.norm_first, adaptive=True)
+        self.dropout = nn.Dropout(config.dropout)
+        self.stack = Stack(dim, config.nar_heads, config.nar_layers, config.norm_first, True, config.dropout)
         self.outputs = nn.ModuleList(nn.Linear(dim, size, bias=False) for _ in range(levels - 1))
         self.shared = config.share_embedding
         self.tie()
@@ -116,7 +118,8 @@ class NonAutoregressive(nn.Module):
 
         `keys` (B, N + T) bool is False where texts or audio are padding; None if there is none.
         """
-        x = torch.cat([_placed(self.text(text), self.text_scale), _placed(audio, self.audio_scale)], 1)
+        placed = self.dropout(_placed(audio, self.audio_scale))
+        x = torch.cat([_placed(self.text(text), self.text_scale), placed], 1)
         mask = None if keys is None else keys[:, None, None]
         hidden = self.stack(x, mask, self.levels[level - 1])
         return self.outputs[level - 1](hidden[:, text.shape[1] :])

@@ -29,9 +29,9 @@ def sinusoid(positions: Tensor, dim: int, dtype: torch.dtype = torch.float32) ->
 class Attention(nn.Module):
     """Multi-head self-attention whose queries, keys and values come from one matrix."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
@@ -40,7 +40,8 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if slots is not None:
             k, v = slots.extend(index, k, v)
-        return self.out(F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(-2))
+        dropout = self.dropout if self.training else 0.0
+        return self.out(F.scaled_dot_product_attention(q, k, v, mask, dropout).transpose(1, 2).flatten(-2))
 
 
 class Norm(LayerNorm32):
@@ -68,10 +69,10 @@ class AdaptiveNorm(nn.Module):
 class Layer(nn.Module):
     """Attention and a perceptron with ReLU."""
 
-    def __init__(self, dim: int, heads: int, norm_first: bool, adaptive: bool) -> None:
+    def __init__(self, dim: int, heads: int, norm_first: bool, adaptive: bool, dropout: float) -> None:
         super().__init__()
-        self.norm_first = norm_first
-        self.attention = Attention(dim, heads)
+        self.norm_first, self.dropout = norm_first, dropout
+        self.attention = Attention(dim, heads, dropout)
         self.up = nn.Linear(dim, _FEED_FORWARD * dim)
         self.down = nn.Linear(_FEED_FORWARD * dim, dim)
         self.norm1 = AdaptiveNorm(dim) if adaptive else Norm(dim)
@@ -80,18 +81,26 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None, level: Tensor | None, slots: Slots | None, index: int) -> Tensor:
         """(B, T, dim) to the same shape."""
         if self.norm_first:
-            x = x + self.attention(self.norm1(x, level), mask, slots, index)
-            return x + self.down(F.relu(self.up(self.norm2(x, level))))
-        x = self.norm1(x + self.attention(x, mask, slots, index), level)
-        return self.norm2(x + self.down(F.relu(self.up(x))), level)
+            x = x + self._dropped(self.attention(self.norm1(x, level), mask, slots, index))
+            return x + self._perceptron(self.norm2(x, level))
+        x = self.norm1(x + self._dropped(self.attention(x, mask, slots, index)), level)
+        return self.norm2(x + self._perceptron(x), level)
+
+    def _perceptron(self, x: Tensor) -> Tensor:
+        return self._dropped(self.down(self._dropped(F.relu(self.up(x)))))
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
 
 class Stack(nn.Module):
     """Layers in turn and, if they norm their input, a final norm."""
 
-    def __init__(self, dim: int, heads: int, layers: int, norm_first: bool, adaptive: bool = False) -> None:
+    def __init__(
+        self, dim: int, heads: int, layers: int, norm_first: bool, adaptive: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(dim, heads, norm_first, adaptive) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(dim, heads, norm_first, adaptive, dropout) for _ in range(layers))
         self.norm = (AdaptiveNorm(dim) if adaptive else Norm(dim)) if norm_first else None
 
     def forward(

@@ -29,9 +29,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return zoo(tmp_path_factory.mktemp("mine"), tiny())
 
 
+def entry_point(**options: Any) -> Any:
+    given: dict[str, Any] = {"source": "local", "trust_repo": True, "zoo": "mine"}
+    return torch.hub.load(str(ROOT), "uslm", **given, **options)
+
+
 @pytest.fixture
 def tts(registry: Path) -> USLMSpeech:
-    return torch.hub.load(str(ROOT), "uslm", source="local", trust_repo=True, zoo="mine", registry=str(registry))
+    return entry_point(registry=registry)
 
 
 @pytest.fixture
@@ -136,19 +141,13 @@ def test_published_files_have_their_phones_in_a_row_of_their_own(tmp_path, regis
 def test_a_checkpoint_brings_its_phones_or_is_given_them(tmp_path, registry):
     zoo(tmp_path, tiny(), as_published=True)
     file, symbols = tmp_path / "uslm" / "USLM.pt", tmp_path / "phones.k2symbols"
-    options: dict[str, Any] = {
-        "source": "local",
-        "trust_repo": True,
-        "zoo": "mine",
-        "registry": str(registry),
-        "checkpoint": file,
-    }
+    options: dict[str, Any] = {"registry": registry, "checkpoint": file}
     with pytest.raises(ValueError, match="table of phones"):
-        torch.hub.load(str(ROOT), "uslm", **options)
-    given: Any = torch.hub.load(str(ROOT), "uslm", symbols=symbols, **options)
+        entry_point(**options)
+    given = entry_point(symbols=symbols, **options)
     symbols.rename(file.with_name("unique_text_tokens.k2symbols"))
     codec = tmp_path / "codec" / "SpeechTokenizer.pt"
-    beside: Any = torch.hub.load(str(ROOT), "uslm", codec_checkpoint=codec, **options)
+    beside = entry_point(codec_checkpoint=codec, **options)
     assert given.tokenizer.symbols == beside.tokenizer.symbols
     assert convert(file, tmp_path / "made.safetensors") == "uslm"
     made = load(tmp_path / "made.safetensors")

@@ -10,6 +10,7 @@ from slmzoo.training.options.codebook import CodebookOptions
 from slmzoo.training.options.codec import CodecOptions
 from slmzoo.training.options.encoder import EncoderOptions
 from slmzoo.training.options.units import EllavOptions, UlmOptions
+from slmzoo.training.options.uslm import UslmOptions
 from slmzoo.training.options.vocoder import VocoderOptions
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "TrainEllavOptions",
     "TrainEncoderOptions",
     "TrainUlmOptions",
+    "TrainUslmOptions",
     "TrainVocoderOptions",
 ]
 
@@ -112,4 +114,21 @@ class TrainVocoderOptions(VocoderOptions, ResultsOptions):
         "--validation-speech speech/dev --run runs/vocoder",
         "slmzoo train vocoder --train units/train --validation units/dev --train-speech speech/train "
         "--validation-speech speech/dev --run runs/voices --speakers --variant voices",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainUslmOptions(UslmOptions, ResultsOptions):
+    """Train a USLM, text to speech in the voice of a prompt, over the codes of a codec of the zoo.
+
+    The sizes are those of the published model (arXiv 2308.16692); the settings of its training are not public, and the
+    defaults are those of VALL-E (arXiv 2301.02111), whose design it is.
+
+    The JSON line holds: zoo, kind, step (of the best weights), loss, and of the held-out utterances ar and nar (nats
+    per code).
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train uslm --train train.tsv --validation dev.tsv --run runs/uslm",
+        "slmzoo train uslm --train train.tsv --validation dev.tsv --run runs/uslm --resume",
     )
