@@ -24,14 +24,14 @@ def batches(lengths: Sequence[int], budget: float) -> Iterator[list[int]]:
 
 
 def by_length(items: Sequence[Tensor], process: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """Return what `process` gives for each item (..., T), stacked (n, ..., T) with those of the same length only.
+    """Return what `process` gives for each item (..., T), stacked (n, ..., T) with those of the same shape only.
 
     For models whose outputs would depend on padding.
     """
-    lengths: dict[int, list[int]] = defaultdict(list)
+    shapes: dict[torch.Size, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
-        lengths[item.shape[-1]].append(index)
+        shapes[item.shape].append(index)
     found: dict[int, Tensor] = {}
-    for members in lengths.values():
+    for members in shapes.values():
         found |= zip(members, process(torch.stack([items[i] for i in members])), strict=True)
     return [found[i] for i in range(len(items))]

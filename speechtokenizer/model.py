@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.seanet import SEANetDecoder, SEANetEncoder
+from slmcore.layers.segments import in_segments
 from slmcore.layers.vq import ResidualVQ, check_codes
 from slmcore.units import Codes
 from speechtokenizer.config import SpeechTokenizerConfig
@@ -25,6 +26,8 @@ __all__ = ["SpeechTokenizer", "load"]
 _SEGMENT_SECONDS = 4.0
 """Longer audio, and larger batches, pass the convolutions in segments: on a CPU they are a quarter faster if what lies
 between two of them stays in its caches."""
+_WINDOW_SECONDS, _CONTEXT_SECONDS = 120.0, 5.0
+"""Longer audio passes the LSTMs in windows, with context on both sides far longer than they remember."""
 
 
 class SpeechTokenizer(Saved):
@@ -32,8 +35,8 @@ class SpeechTokenizer(Saved):
 
     Two sets of verbs: the published ones (`encode`, `decode`, `forward_feature`, `forward`) take and give batches of
     the model's rate, those of every codec (`encode_wav`, `decode_codes`) one utterance at any rate. Codes are int64 on
-    the CPU. Of long audio only what lies at the frame rate is held as a whole. Codebooks and distances stay in float32
-    under `.half()` and `.to(torch.bfloat16)`.
+    the CPU. Above two minutes audio is encoded and decoded in windows of that length with 5 s of context on each side,
+    so that memory is bounded. Codebooks and distances stay in float32 under `.half()` and `.to(torch.bfloat16)`.
     """
 
     kind = "speechtokenizer"
@@ -94,7 +97,12 @@ class SpeechTokenizer(Saved):
         itself is quantised by level st: such codes are not rows of the full code. Raises ValueError for another shape
         or levels that are not there.
         """
-        return self.quantizer.encode(self._latents(x), *self._levels(n_q, st)).cpu()
+        first, last = self._levels(n_q, st)
+
+        def codes_of(wav: Tensor) -> Tensor:
+            return self.quantizer.encode(self._encoded(wav), first, last).transpose(0, 1)
+
+        return self._in_windows(codes_of, self._checked(x), self.hop, 1).transpose(0, 1).cpu()
 
     @torch.no_grad()
     def decode(self, codes: Tensor, st: int = 0) -> Tensor:
@@ -106,7 +114,12 @@ class SpeechTokenizer(Saved):
         check_codes(codes, self.num_codes, "(levels, B, frames)", 3)
         if not codes.shape[-1]:
             return torch.zeros(codes.shape[1], 1, 0, device=self.device)
-        return self._wav_of(self.quantizer.decode(codes.to(self.device, torch.int64), st))
+
+        def wav_of(codes: Tensor) -> Tensor:
+            vectors = self.quantizer.decode(codes.transpose(0, 1), st).to(self._dtype)
+            return self.decoder.in_segments(vectors, self._segment).float().unsqueeze(1)
+
+        return self._in_windows(wav_of, codes.transpose(0, 1).to(self.device, torch.int64), 1, self.hop)
 
     @torch.no_grad()
     def forward_feature(self, x: Tensor, layers: Sequence[int] | None = None) -> list[Tensor]:
@@ -159,7 +172,7 @@ class SpeechTokenizer(Saved):
         """Decode to waveforms (1, frames * hop), each as alone: only those of one length and number share a pass."""
         for sequence in codes:
             sequence.check_made_by(self.num_codebooks, self.num_codes, self.frame_rate)
-        return by_length([self._vectors(sequence) for sequence in codes], self._wav_of)
+        return by_length([each.codes for each in codes], lambda stacked: self.decode(stacked.transpose(0, 1)))
 
     def convert(self, content: Codes, voice: Codes) -> Tensor:
         """Speak what `content` says in the voice of `voice`: a waveform (1, frames * hop).
@@ -200,11 +213,24 @@ class SpeechTokenizer(Saved):
         return [audio.resample(wav.to(self.device, torch.float32), sr, self.sample_rate) for wav in wavs]
 
     def _latents(self, x: Tensor) -> Tensor:
+        wav = self._checked(x)
+        if torch.is_grad_enabled():
+            return self.encoder(wav)
+        return self._in_windows(self._encoded, wav, self.hop, 1)
+
+    def _encoded(self, wav: Tensor) -> Tensor:
+        return self.encoder.in_segments(wav, self._segment)
+
+    def _in_windows(self, function: Callable[[Tensor], Tensor], x: Tensor, taken: int, made: int) -> Tensor:
+        window, context = (max(1, int(each * self.frame_rate)) for each in (_WINDOW_SECONDS, _CONTEXT_SECONDS))
+        return in_segments(function, x, taken, made, window, context)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """Return waveforms (B, samples) for the encoder, of waveforms (B, 1, samples)."""
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 3 or x.shape[1] != 1 or not x.shape[2]:
             found = f"a {x.dtype} tensor of {tuple(x.shape)}" if isinstance(x, Tensor) else x
             raise ValueError(must("x", "a float tensor (B, 1, samples), samples >= 1", found))
-        wav = x.squeeze(1).to(self.device, self._dtype)
-        return self.encoder(wav) if torch.is_grad_enabled() else self.encoder.in_segments(wav, self._segment)
+        return x.squeeze(1).to(self.device, self._dtype)
 
     def _levels(self, n_q: int | None, st: int | None) -> tuple[int, int]:
         first, last = st or 0, n_q or self.num_codebooks
@@ -212,15 +238,6 @@ class SpeechTokenizer(Saved):
             remedy = f"`n_q` is the end of the levels, at most {self.num_codebooks}, not their number."
             raise ValueError(must("st and n_q", "0 <= st < n_q", f"a range from {first} to {last}", remedy))
         return first, last
-
-    def _vectors(self, codes: Codes) -> Tensor:
-        return self.quantizer.decode(codes.codes.to(self.device).unsqueeze(1)).squeeze(0)
-
-    @torch.no_grad()
-    def _wav_of(self, vectors: Tensor) -> Tensor:
-        if not vectors.shape[-1]:
-            return torch.zeros(len(vectors), 1, 0, device=self.device)
-        return self.decoder.in_segments(vectors.to(self._dtype), self._segment).float().unsqueeze(1)
 
 
 def load(path: str | Path, beside: bool = True) -> SpeechTokenizer:

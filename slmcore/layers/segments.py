@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +13,27 @@ from slmcore.layers.streaming import Conv1d, ConvTranspose1d
 __all__ = ["in_segments", "reach"]
 
 
-def in_segments(module: nn.Module, x: Tensor, taken: int, made: int, frames: int, margin: int | None = None) -> Tensor:
+def in_segments(
+    module: nn.Module | Callable[[Tensor], Tensor],
+    x: Tensor,
+    taken: int,
+    made: int,
+    frames: int,
+    margin: int | None = None,
+) -> Tensor:
     """Return `module(x)`, (B, ..., n), for x (B, into, T), computed `frames` frames at a time, all items counted.
 
     A frame is `taken` samples of x and `made` samples of the result, n = ceil(T / taken) * made. `margin`: frames that
-    segments overlap by on either side; None for a chain of convolutions, whose reach is known.
+    segments overlap by on either side; None for a chain of convolutions, whose reach is known. For a function whose
+    reach has no end, as that of an LSTM, the result is that of the whole only about as far as a margin tells.
     """
     total = -(-x.shape[-1] // taken)
     if total <= frames:
         return torch.cat([module(items) for items in x.split(max(1, frames // max(1, total)))])
     if len(x) > 1:
         return torch.cat([in_segments(module, item, taken, made, frames, margin) for item in x.split(1)])
-    margin = reach(module.modules(), taken) if margin is None else margin
+    if margin is None:
+        margin = reach(module.modules(), taken) if isinstance(module, nn.Module) else 0
     parts = []
     for first in range(0, total, frames):
         last, begin = min(total, first + frames), max(0, first - margin)

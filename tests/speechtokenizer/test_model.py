@@ -246,14 +246,37 @@ def test_a_config_that_describes_no_codec_is_refused(change, message):
         SpeechTokenizerConfig.from_dict(CONFIG.to_dict() | change)
 
 
-def test_long_audio_is_what_it_is_as_a_whole():
-    """25 s, and so in three segments."""
+def at_rate(sample_rate: int) -> SpeechTokenizer:
+    """A model in float64, whose seconds are short."""
     model = copy.deepcopy(MODEL).double()
-    model.config = dataclasses.replace(CONFIG, sample_rate=400)
-    x = noise(1, 1, 10_007).double()
-    with torch.no_grad():
-        latents = model.encoder(x[:, 0])
-        codes = model.encode(x)
-        assert torch.equal(codes, model.quantizer.encode(latents))
-        whole = model.decoder(model.quantizer.decode(codes)).float()
-        assert torch.allclose(model.decode(codes)[:, 0], whole, atol=1e-6)
+    model.config = dataclasses.replace(CONFIG, sample_rate=sample_rate)
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("samples", [10_007, 2 * 60 * 200 + 1])
+def test_long_audio_is_what_it_is_as_a_whole(samples: int):
+    """Convolutions in segments of 4 s, and beyond two minutes the LSTMs in windows."""
+    model, x = at_rate(200), noise(1, 1, samples).double()
+    latents = model.encoder(x[:, 0])
+    codes = model.encode(x)
+    assert torch.equal(codes, model.quantizer.encode(latents))
+    assert torch.equal(model.encode(x, st=1), model.quantizer.encode(latents, 1))
+    whole = model.decoder(model.quantizer.decode(codes)).float()
+    assert torch.allclose(model.decode(codes)[:, 0], whole, atol=1e-6)
+    rest = model.decoder(model.quantizer.decode(codes[1:], 1)).float()
+    assert torch.allclose(model.decode(codes[1:], st=1)[:, 0], rest, atol=1e-6)
+    assert torch.allclose(model.forward_feature(x, [0])[0], model.quantizer.vectors(codes[:1])[0])
+
+
+def test_no_part_sees_more_than_a_window_and_its_context():
+    model, seen = at_rate(200), []
+    frames = 10 * 400
+    for part in (model.encoder.model[-3], model.decoder.model[1]):
+        part.register_forward_hook(lambda module, inputs, output: seen.append(output.shape[0] * output.shape[-1]))
+    model.decode(model.encode(noise(1, 1, frames * 20).double()))
+    assert max(seen) == 10 * (120 + 2 * 5)
+    assert sum(seen) == 2 * (frames + 3 * 2 * 10 * 5)
+    del seen[:]
+    model.encode(noise(7, 1, 20 * 10 * 50).double())
+    assert seen == [10 * 100] * 3 + [10 * 50]
