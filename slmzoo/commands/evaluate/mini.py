@@ -1,8 +1,8 @@
-"""`slmzoo eval mini`: the whole suite on a small benchmark that is made on the spot, offline, in minutes."""
+"""`slmzoo eval mini`: the whole suite on a small synthetic benchmark, offline, in minutes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -20,9 +20,8 @@ from slmzoo.commands.evaluate.speech import SpeechScores
 from slmzoo.commands.evaluate.units import UnitScores
 from slmzoo.commands.options.evaluation import MiniOptions
 from slmzoo.evaluation.optional import need
-from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import identity
-from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, score_items, table
+from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, table
 from slmzoo.evaluation.speech.speech_scores import require
 from slmzoo.evaluation.units.unit_store import units_of
 from slmzoo.recipes.mini import benchmark as mini
@@ -48,10 +47,10 @@ _TEXT_SENTENCES = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class RunMini(MiniOptions, DecodingCommand, Evaluation):
-    """The whole suite on speech that flite makes; mini.json has all scores."""
+    """Whole suite on speech by flite; mini.json has all scores."""
 
     def run(self) -> int:
-        """Make the speech, run all parts, and put their scores together; what they need is looked for first."""
+        """Check the packages, synthesise the speech, run all parts, and join their scores."""
         require(["wer", "f0"], SpeechScores.asr)
         need("pyarrow", "The units of the benchmark", "pip install 'slmzoo[corpus]'")
         made = mini.make(self.out / "data", self.most)
@@ -78,30 +77,24 @@ class RunMini(MiniOptions, DecodingCommand, Evaluation):
         return self._together()
 
     def _part(self, kind: type[Part], name: str, **given: Any) -> Part:
-        """Another evaluation with the options of this one, in a folder of its own."""
+        """Return another evaluation with the options of this one, in a folder of its own."""
         own = {"json", "jsonl", "out", "most"}
         names = {f.name for f in fields(kind)} & {f.name for f in fields(MiniOptions)} - own
         shared = {name: getattr(self, name) for name in names - given.keys()}
         return kind(**shared, out=self.out / name, shown=False, **given)
 
     def _same(self, made: mini.Mini) -> None:
-        """The same sentence in the other voice against another sentence in it."""
+        """Compare the same sentence in two voices with other sentences."""
         files = {path.stem: path for path in sorted(made.sentences.glob("*.wav"))}
         pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         models = self.models(pipeline.sources)
         part = self._part(Evaluation, "same")
         units, failed = units_of(pipeline, files, part.out / "units", identity(pipeline, models))
-        rows = mini.same_sentence(units)
-        scores = score_items("nearer", rows, ["kind"], "share", self.bootstrap)
-        conventions = {"distance": "edits over the longer", "ties": 0.5, "voices": list(mini.VOICES)}
-        problems = {"unreadable": list(failed)}
-        tables = {"nearer": rows}
-        part.finish(
-            "same", Findings(scores=scores, tables=tables, conventions=conventions, models=models, problems=problems)
-        )
+        found = mini.evaluate_same_sentence(units, self.bootstrap)
+        part.finish("same", replace(found, models=models, problems={"unreadable": list(failed)}))
 
     def _resynthesis(self, made: mini.Mini) -> None:
-        """Originals and greedy resynthesis of the everyday sentences, as the recogniser hears them."""
+        """Evaluate originals and greedy resynthesis of the everyday sentences."""
         names = [line.split("\t")[0] for line in made.transcripts.read_text(encoding="utf-8").splitlines()]
         originals, spoken = self.out / "data" / "originals", self.out / "resynthesis" / "wavs"
         for folder in (originals, spoken):
@@ -121,7 +114,7 @@ class RunMini(MiniOptions, DecodingCommand, Evaluation):
         self._part(SpeechScores, "resynthesis", **given).run()
 
     def _together(self) -> int:
-        """All scores and their items as one result."""
+        """Join all scores and their items in one result."""
         files = {name: path for name in _PARTS for path in (self.out / name).glob("*.json")}
         parts = {name: read(path) for name, path in files.items()}
         tables = {

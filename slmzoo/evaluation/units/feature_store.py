@@ -1,4 +1,8 @@
-"""Features of many recordings, computed once and kept on disk in blocks."""
+"""Features of the recordings of an evaluation, computed once and kept on disk by recording.
+
+Evaluations need all frames of a recording, by its id. `slmzoo.training.data.feature_samples` keeps a random share of
+the frames of a corpus without their ids, memory-mapped for k-means: one store for both would serve neither.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +19,28 @@ from slmcore.roles import Encoder
 from slmzoo.evaluation.units.reading import heard_in
 from slmzoo.evaluation.units.unit_store import fingerprint
 
-__all__ = ["blocks", "features_of", "lengths"]
+__all__ = ["RECORDINGS_PER_FILE", "blocks", "features_of", "lengths"]
 
-_BLOCK = 64
+RECORDINGS_PER_FILE = 64
+"""Recordings whose features share a file, the most that an interruption loses."""
 
 
 def features_of(
     encoder: Encoder, layer: int | None, files: Mapping[str, Path], store: Path, models: Mapping[str, str]
 ) -> tuple[list[Path], dict[str, str]]:
-    """Features of each recording in files of 64, and why some recordings have none (empty, silent, damaged).
+    """Compute features into files of 64 recordings; also return why some have none (empty, silent, damaged).
 
-    A later call takes from the folder `store` what was made of the same files by the same `models` (see `unit_store`).
+    A later call reuses the content of the folder `store` for the same files and `models` (see `unit_store`).
     """
     store.mkdir(parents=True, exist_ok=True)
     paths: list[Path] = []
     failed: dict[str, str] = {}
     names = sorted(files)
     with tqdm(total=len(names), desc="features", unit="file", disable=None) as progress:
-        for first in range(0, len(names), _BLOCK):
-            block = {name: files[name] for name in names[first : first + _BLOCK]}
+        for first in range(0, len(names), RECORDINGS_PER_FILE):
+            block = {name: files[name] for name in names[first : first + RECORDINGS_PER_FILE]}
             made = fingerprint(block, {**models, "layer": str(layer)})
-            path = store / f"features-{first // _BLOCK:05d}.safetensors"
+            path = store / f"features-{first // RECORDINGS_PER_FILE:05d}.safetensors"
             kept = _kept(path, made)
             wanted = {name: file for name, file in block.items() if name not in kept}
             found = _make(encoder, layer, wanted, failed)
@@ -48,12 +53,12 @@ def features_of(
 
 
 def blocks(paths: Sequence[Path]) -> Iterator[dict[str, Tensor]]:
-    """The features (T, D) of each recording by its id, one file after the other."""
+    """Yield the features (T, D) of each recording by id, file by file."""
     return (load_file(path) for path in paths)
 
 
 def lengths(paths: Sequence[Path]) -> dict[str, int]:
-    """Frames of each recording, without reading them."""
+    """Return the number of frames of each recording, without reading them."""
     found: dict[str, int] = {}
     for path in paths:
         with safe_open(path, "pt") as file:
@@ -79,7 +84,7 @@ def _write(path: Path, features: dict[str, Tensor], made: str) -> None:
 
 
 def _kept(path: Path, made: str) -> set[str]:
-    """The recordings in a file; none if it is missing, damaged, or of other files or models."""
+    """Return the recordings in a file; none if it is missing, damaged, or of other files or models."""
     try:
         with safe_open(path, "pt") as file:
             return set(file.keys()) if (file.metadata() or {}).get("made_of") == made else set()

@@ -16,11 +16,14 @@ from tqdm import tqdm
 
 from slmcore.files.digests import write_atomically
 from slmcore.units import Units
+from slmzoo.evaluation.report.findings import Findings
+from slmzoo.evaluation.report.results import score_items
+from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.recipes.demo.corpus import REFERENCE, speak
 from slmzoo.recipes.demo.measure_units import distances
 from slmzoo.recipes.mini.items import KNOWN, NEW, SENTENCES, scrambled
 
-__all__ = ["VOICES", "Mini", "make", "same_sentence"]
+__all__ = ["VOICES", "Mini", "evaluate_same_sentence", "make", "same_sentence"]
 
 VOICES = (REFERENCE, "rms")
 """Both voices speak every item."""
@@ -88,6 +91,14 @@ def make(folder: Path, most: int | None = None, jobs: int = 2) -> Mini:
     write_atomically(mini.transcripts, "".join(everyday))
     write_atomically(made, about)
     return mini
+
+
+def evaluate_same_sentence(units: Mapping[str, Units], bootstrap: Bootstrap) -> Findings:
+    """Accuracy of the same sentence in two voices against other sentences, as `same_sentence` counts it."""
+    rows = same_sentence(units)
+    scores = score_items("nearer", rows, ["kind"], "share", bootstrap)
+    conventions = {"distance": "edits over the longer", "ties": 0.5, "voices": list(VOICES)}
+    return Findings(scores=scores, tables={"nearer": rows}, conventions=conventions)
 
 
 def same_sentence(units: Mapping[str, Units]) -> list[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""Features of a folder of speech on disk: a fraction of the frames of each file, in memory-mapped blocks."""
+"""Features of a folder of speech on disk: a fraction of the frames of each file, in memory-mapped blocks.
+
+k-means reads all frames in each pass, whichever file they are of: hence plain arrays to map, where the evaluation's
+`slmzoo.evaluation.units.feature_store` keeps whole recordings by id.
+"""
 
 from __future__ import annotations
 

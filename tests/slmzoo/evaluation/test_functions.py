@@ -11,9 +11,22 @@ import torch
 
 import slmzoo.evaluation
 from slmcore import audio
-from slmzoo.evaluation import PRESETS, AbxTask, evaluate_abx, evaluate_pairs, evaluate_scores, evaluate_units
+from slmcore.units import Units
+from slmzoo.evaluation import (
+    PRESETS,
+    AbxTask,
+    GenerationTask,
+    SpeechMetrics,
+    evaluate_abx,
+    evaluate_pairs,
+    evaluate_scores,
+    evaluate_speech,
+    evaluate_text_information,
+    evaluate_units,
+)
 from slmzoo.evaluation.likelihood.layouts import salmon
 from slmzoo.evaluation.units.abx import read_items
+from slmzoo.evaluation.units.text_information import ProbeConfig
 from slmzoo.pipeline import Pipeline
 
 
@@ -116,6 +129,42 @@ def test_abx_of_two_phones_that_differ(tmp_path):
     assert evaluate_abx({"r": codes}, items, 100.0, **options).scores[0].interval.value == 0.0
     alike = evaluate_abx({"r": torch.zeros(80, dtype=torch.int64)}, items, 100.0, AbxTask(context="any"), **options)
     assert alike.scores[0].interval.value == 0.5
+
+
+def test_speech_equal_to_its_originals_has_a_pitch_correlation_of_one(tmp_path, speech):
+    pytest.importorskip("jiwer")
+    wav, rate = speech
+    for name in ("a", "b"):
+        audio.write(tmp_path / f"{name}.wav", wav, rate)
+    found = evaluate_speech(tmp_path, SpeechMetrics(names=["f0"]), originals=tmp_path)
+    assert [(score.metric, score.interval.value) for score in found.scores] == [("f0", pytest.approx(1.0))]
+    assert (found.conventions, found.models) == ({"sample_rate": 16000}, {})
+    with pytest.raises(ValueError, match="f0 needs originals"):
+        evaluate_speech(tmp_path, SpeechMetrics(names=["f0"]))
+    (tmp_path / "b.wav").write_bytes(b"")
+    found = evaluate_speech(tmp_path, SpeechMetrics(names=["f0"]), originals=tmp_path)
+    assert found.problems["unreadable"] == ["b"]
+
+
+def test_text_information_is_a_function_of_units_and_texts(tmp_path):
+    units = {name: Units.from_framewise(torch.arange(12) % 6, 50.0) for name in "abc"}
+    train = {"a": units["a"]}
+    test = {name: units[name] for name in "bc"}
+    texts, config = {"a": "xy", "b": "yx", "c": "z"}, ProbeConfig(dim=4, hidden=4, steps=1)
+    found = evaluate_text_information(train, test, texts, tmp_path, config)
+    assert found.problems["symbols not in TRAIN"] == ["c"]
+    assert [row["item"] for row in found.tables["text_information"]] == ["b"]
+    # Of a single text the bound is log q(y | x) - log q(y | x).
+    assert found.scores[0].interval.value == pytest.approx(0.0)
+    with pytest.raises(ValueError, match="no recording in common"):
+        evaluate_text_information(train, train, texts, tmp_path, config)
+
+
+@pytest.mark.parametrize("temperatures", [[], [0.5, -0.1]])
+def test_generation_needs_temperatures_of_at_least_zero(temperatures):
+    assert GenerationTask(text_model="gpt2", temperatures=[0.0]).temperatures == [0.0]
+    with pytest.raises(ValueError, match="`temperatures` must be numbers >= 0"):
+        GenerationTask(text_model="gpt2", temperatures=temperatures)
 
 
 def test_every_exported_name_is_there():

@@ -11,8 +11,7 @@ import torch
 
 from slmcore import audio
 from slmzoo.cli import main
-from slmzoo.commands.evaluate import speech as evaluate_speech
-from slmzoo.evaluation.speech import intelligibility, pitch
+from slmzoo.evaluation.speech import intelligibility, pitch, scoring
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.speech_scores import transcripts
 
@@ -72,8 +71,8 @@ def test_a_package_that_one_metric_needs_is_missed_before_any_recording_is_heard
     data, capsys, monkeypatch, metric, package, remedy
 ):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr(evaluate_speech, "hear", lambda *args: pytest.fail("recordings were heard"))
-    monkeypatch.setattr(evaluate_speech, "found_in", lambda *args: pytest.fail("recordings were looked for"))
+    monkeypatch.setattr(scoring, "hear", lambda *args: pytest.fail("recordings were heard"))
+    monkeypatch.setattr(scoring, "found_in", lambda *args: pytest.fail("recordings were looked for"))
     given = ("--transcripts", data / "said.tsv", "--originals", data / "originals")
     assert run(data / "made", *given, "--metrics", "wer", metric, "--out", data / "out") == 1
     err = capsys.readouterr().err

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from slmcore import audio
 from slmcore.files.digests import sha256_of
 from slmzoo.cli import main
-from slmzoo.commands.evaluate import generation as evaluate_generation
+from slmzoo.commands.evaluate import generation as command
 from slmzoo.evaluation.report.results import items_of, read
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.report.tradeoff import area, crossing
+from slmzoo.evaluation.speech import generated
 from slmzoo.evaluation.speech.diversity import auto_bleu, self_bleus, vert
 from slmzoo.evaluation.speech.generation import Utterance, evaluate
 from slmzoo.evaluation.speech.textmodels import NGram, text_model
@@ -219,7 +220,7 @@ def run(registry, tmp_path, speech, monkeypatch):
         listened.extend(paths)
         return ["Long, long" if audio.read(p)[0].shape[1] > 4000 else "short" for p in paths]
 
-    monkeypatch.setattr(evaluate_generation, "hear", hear)
+    monkeypatch.setattr(generated, "hear", hear)
 
     def call(*more: object) -> int:
         arguments = ["eval", "generation", "--zoo", "tiny", "--out", tmp_path / "out", "--max-new-units", 6]
@@ -264,7 +265,7 @@ def test_generation_on_the_command_line(run, tmp_path, monkeypatch):
 def test_prompts_of_one_name_are_refused_before_any_work(run, tmp_path, monkeypatch, capsys):
     (tmp_path / "more").mkdir()
     shutil.copy(tmp_path / "a.wav", tmp_path / "more" / "a.wav")
-    monkeypatch.setattr(evaluate_generation, "text_model", lambda *_: pytest.fail("worked before it looked"))
+    monkeypatch.setattr(command, "text_model", lambda *_: pytest.fail("worked before it looked"))
     assert run(tmp_path / "a.wav", tmp_path / "more" / "a.wav") == 2
     told = capsys.readouterr().err
     assert str(tmp_path / "a.wav") in told
@@ -273,7 +274,7 @@ def test_prompts_of_one_name_are_refused_before_any_work(run, tmp_path, monkeypa
 
 def test_every_model_is_where_the_command_computes(run, tmp_path, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(evaluate_generation, "text_model", lambda _, device: asked.append(device) or NGram([["a"]]))
+    monkeypatch.setattr(command, "text_model", lambda _, device: asked.append(device) or NGram([["a"]]))
     assert run("--temperatures", 1) == 0
     assert asked == ["cuda" if torch.cuda.is_available() else "cpu"]
 

@@ -10,9 +10,9 @@ import torch
 from dpdp import bits_per_second
 from slmcore import audio
 from slmzoo.cli import main
-from slmzoo.commands.evaluate import sweep as evaluate_sweep
+from slmzoo.evaluation import evaluate_units
 from slmzoo.evaluation.report.compare import compare_results
-from slmzoo.evaluation.units import feature_store, sweep
+from slmzoo.evaluation.units import feature_store, sweep, sweeping
 from slmzoo.systems import dp_slm
 
 ALIGNED = '"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 2 0 0.5 "a" 0.5 1 "b"'
@@ -22,7 +22,7 @@ ALIGNED = '"ooTextFile" "TextGrid" 0 1 <exists> 1 "IntervalTier" "phones" 0 1 2 
 def _tiny_zoo(registry, monkeypatch) -> None:
     monkeypatch.setenv("SLMZOO_REGISTRY", str(registry))
     monkeypatch.setenv("SLMZOO_OFFLINE", "1")
-    monkeypatch.setattr(feature_store, "_BLOCK", 2)
+    monkeypatch.setattr(feature_store, "RECORDINGS_PER_FILE", 2)
 
 
 @pytest.fixture
@@ -76,12 +76,13 @@ def test_what_was_killed_goes_on_and_ends_the_same(data, monkeypatch):
         made.append(1)
         return real(units, *arguments, **options)
 
-    monkeypatch.setattr(evaluate_sweep, "scores_at", dies)
+    monkeypatch.setattr(sweeping, "scores_at", dies)
     assert run(data, "broken", "--lmbda", 0, 4, 9) == 130
     assert not (data / "broken" / "sweep.json").exists()
-    monkeypatch.setattr(evaluate_sweep, "scores_at", lambda *a, **o: made.append(1) or real(*a, **o))
-    monkeypatch.setattr(feature_store, "_make", lambda *a: {} if not a[2] else pytest.fail("features twice"))
+    monkeypatch.setattr(sweeping, "scores_at", lambda *a, **o: made.append(1) or real(*a, **o))
+    features = {file: file.stat().st_mtime_ns for file in (data / "broken" / "features").iterdir()}
     assert run(data, "broken", "--lmbda", 0, 4, 9) == 0
+    assert features == {file: file.stat().st_mtime_ns for file in (data / "broken" / "features").iterdir()}
     assert len(made) == 3
     whole, again = (json.loads((data / out / "sweep.json").read_text()) for out in ("whole", "broken"))
     assert whole["scores"] == again["scores"]
@@ -116,7 +117,7 @@ def test_a_sweep_has_its_items_and_can_be_compared(data):
 
 
 def words(monkeypatch, text: str) -> None:
-    monkeypatch.setattr(evaluate_sweep, "recogniser", lambda *_: lambda wav, _sr: text if wav.shape[1] else "")
+    monkeypatch.setattr(sweeping, "recogniser", lambda *_: lambda wav, _sr: text if wav.shape[1] else "")
 
 
 def test_points_have_their_own_lambdas(data):
@@ -135,7 +136,7 @@ def test_points_are_checked(data, capsys):
 
 
 def test_all_models_are_looked_for_before_any_work(data, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate_sweep, "features_of", lambda *_: pytest.fail("worked before it looked"))
+    monkeypatch.setattr(sweeping, "features_of", lambda *_: pytest.fail("worked before it looked"))
     assert run(data, "out", "--lmbda", 4, 5, "--transcripts", data / "said.txt") == 2
     assert "ellav" in capsys.readouterr().err
 
@@ -182,3 +183,22 @@ def test_what_is_wrong_is_named(data, capsys):
     assert scores_of(data / "out")["bit_rate", "0"]["items"] == 2
     assert run(data, "out") == 2
     assert "--lmbda" in capsys.readouterr().err
+
+
+def test_a_sweep_is_a_function_whose_scores_are_those_of_each_point(data, pipeline):
+    quantizers = [{lmbda: dp_slm.quantizer(k=20, lmbda=lmbda, zoo="tiny") for lmbda in (0.0, 9.0)}]
+    files = {f"c{i}": data / "wavs" / f"c{i}.wav" for i in range(3)}
+    found = sweeping.evaluate_sweep(pipeline.encoder, quantizers, files, data / "store")
+    rates = {score.subset["lmbda"]: score.interval.value for score in found.scores if score.metric == "bit_rate"}
+    layer = pipeline.operating_point.layer
+    features = {name: pipeline.encoder.features(*audio.load(path), layer) for name, path in files.items()}
+    for lmbda, quantizer in quantizers[0].items():
+        alone = evaluate_units({name: quantizer.segment(x) for name, x in features.items()})
+        assert rates[f"{lmbda:g}"] == pytest.approx(alone.scores[0].interval.value)
+    (data / "wavs" / "c1.wav").write_bytes(b"")
+    assert sweeping.evaluate_sweep(pipeline.encoder, quantizers, files, data / "b").problems["unreadable"] == ["c1"]
+    with pytest.raises(ValueError, match="None of the 1 recordings can be read"):
+        sweeping.evaluate_sweep(pipeline.encoder, quantizers, {"c1": files["c1"]}, data / "c")
+    with pytest.raises(ValueError, match="give `speaker`"):
+        said = sweeping.Annotations(transcripts=data / "said.txt")
+        sweeping.evaluate_sweep(pipeline.encoder, quantizers, {"c0": files["c0"]}, data / "d", said)
