@@ -237,13 +237,21 @@ def test_wrong_rates_codes_and_levels_are_errors(folder, name):
         type(codes)(codes.codes + codes.codebook_size, codes.frame_rate, codes.codebook_size)
 
 
-def test_voices_are_converted_by_exchange_of_levels(capsys, folder, tmp_path):
+@pytest.mark.parametrize("variant", [None, "snake"])
+def test_voices_are_converted_by_exchange_of_levels(capsys, folder, tmp_path, variant):
     wav, sr = goldens.speech()
     for name, part in (("talk", wav[:, :8000]), ("more", wav[:, 8000:14000]), ("other", wav[:, 14000:17000])):
         audio.write(tmp_path / f"{name}.wav", part, sr)
     inputs = (tmp_path / "talk.wav", tmp_path / "more.wav")
-    options = ("--like", tmp_path / "other.wav", "--out", tmp_path / "out")
-    codec = hub.codec(zoo="my-speechtokenizer", registry=str(folder / "speechtokenizer.json"))
+    options = (
+        "--like",
+        tmp_path / "other.wav",
+        "--out",
+        tmp_path / "out",
+        *(("--variant", variant) if variant else ()),
+    )
+    codec = hub.codec(zoo="my-speechtokenizer", registry=str(folder / "speechtokenizer.json"), variant=variant)
+    assert codec.config.activation == ("Snake" if variant else "ELU")
     voice = codec.encode_wav(*audio.load(tmp_path / "other.wav"))
     for row, file in zip(
         run(capsys, "speechtokenizer", folder, "convert-voice", *inputs, *options), inputs, strict=True

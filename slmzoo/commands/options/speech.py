@@ -181,6 +181,8 @@ class ConvertVoiceOptions(AudioOptions, ZooOptions, PrecisionOptions):
 
     zoo: str = "speechtokenizer"
     """Zoo of the codec, whose first level must hold the content alone."""
+    variant: str | None = None
+    """Which of the zoo's codecs, where it has several; the first if left out."""
     like: Path = field(metavar="AUDIO")
     """Recording of the voice to convert to; repeated or cut to the length of each input."""
     out: Path = field(default=Path("slmzoo-out"), metavar="DIR")

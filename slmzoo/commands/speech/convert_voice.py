@@ -42,7 +42,7 @@ class ConvertVoice(ConvertVoiceOptions, FilesCommand):
 
     def _codec(self) -> Any:
         with waiting(f"loading models of the zoo {self.zoo}"):
-            codec: Any = hub.codec(zoo=self.zoo, registry=self.registry)
+            codec: Any = hub.codec(zoo=self.zoo, registry=self.registry, variant=self.variant)
         if not hasattr(codec, "convert"):
             name = type(codec).__name__
             raise ValueError(f"{name} does not keep content and timbre apart. Use --zoo speechtokenizer.")
