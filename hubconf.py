@@ -491,7 +491,8 @@ def pipeline(k: int | None = None, lmbda: float | None = None, **options: Unpack
     Options: zoo, map_location, progress, registry; dtype (of all parts, e.g. torch.bfloat16); weights ("int8" or
     "int8-weight-only": those of the language model and of ELLA-V as bytes, for decoding on a CPU); with_ulm and
     with_speech (False leaves the language model, or ELLA-V and the codec, out); variant (the features of the zoo gslm,
-    the language model of the zoo twist).
+    the language model of the zoo twist); synthesizer ("hifigan": a unit vocoder of the operating point in place of the
+    system's own acoustic model).
 
     Example: `torch.hub.load("slmzoo/slmzoo", "pipeline", zoo="demo")`
     """

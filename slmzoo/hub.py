@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from slmcore.errors import must
+from slmcore.files import registry as table
 from slmcore.layers.int8 import Scheme
-from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, TextToSpeech, UnitLanguageModel
-from slmzoo import systems
+from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, TextToSpeech, UnitLanguageModel, point_of
+from slmzoo import synthesizers, systems
 from slmzoo.pipeline import Pipeline
 from slmzoo.signatures import RoleOptions, SourceOptions, written_out
 from slmzoo.sources import Choice, Source
@@ -40,6 +41,7 @@ def pipeline(
     variant: str | None = None,
     with_ulm: bool = True,
     with_speech: bool = True,
+    synthesizer: str | None = None,
     needs: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     weights: Scheme | None = None,
@@ -49,26 +51,28 @@ def pipeline(
 
     A part that the system lacks is left out, unless its role is in `needs` ("quantizer", "language_model",
     "synthesizer", "codec"): then a ValueError names it. Without a language model and a synthesiser, lambda may be any
-    number >= 0. `dtype` is that of all parts, as `.to(dtype)` gives it; `weights` rounds those of the language model
-    and of the acoustic model to int8, for decoding on a CPU (`slmcore.layers.int8`). The rows of the parts are
-    `pipeline.sources`, by kind.
+    number >= 0. `synthesizer` names the kind of acoustic model, such as "hifigan" (a unit vocoder), or one of several
+    as "hifigan:VARIANT"; by default it is the system's own. `dtype` is that of all parts, as `.to(dtype)` gives it;
+    `weights` rounds those of the language model and of an autoregressive acoustic model to int8, for decoding on a CPU
+    (`slmcore.layers.int8`). The rows of the parts are `pipeline.sources`, by kind.
     """
     if source.get("checkpoint") is not None:
         raise ValueError(
             "A pipeline has several checkpoints. Load its parts, and give them to slmzoo.pipeline.Pipeline."
         )
     where, system = _opened(source)
+    named = synthesizer if with_speech else None
     for role in needs:
-        _loader(system, role, where)
-    with_ulm &= system.language_model is not None
-    wanted = system.choice(where, Choice(variant=variant, k=k, lmbda=lmbda), with_ulm or with_speech)
-    parts = {}
-    with_codec = with_speech or system.encoder is None
-    asked_for = ("encoder", True), ("quantizer", True), ("language_model", with_ulm), ("synthesizer", with_speech)
-    for role, asked in (*asked_for, ("codec", with_codec)):
-        # A synthesiser with a codec of its own provides it.
-        if asked and system.loader(role) and not (role == "codec" and hasattr(parts.get("synthesizer"), "codec")):
-            parts[role] = _part(system, role, where, wanted)
+        if role != "synthesizer" or named is None:
+            _loader(system, role, where)
+    wanted = Choice(variant=variant, k=k, lmbda=lmbda)
+    with_ulm &= system.language_model is not None and ("language_model" in needs or _has_language_model(where))
+    if named is not None and not with_ulm:
+        wanted = synthesizers.completed(where, named, wanted)
+    wanted = system.choice(where, wanted, with_ulm or (with_speech and named is None))
+    with_codec = "codec" in needs or (named is None and (with_speech or system.encoder is None))
+    roles = {"encoder": True, "quantizer": True, "language_model": with_ulm, "synthesizer": with_speech}
+    parts = _parts(where, system, wanted, {**roles, "codec": with_codec}, named)
     made = Pipeline(
         parts.get("encoder"),
         parts.get("quantizer"),
@@ -78,9 +82,22 @@ def pipeline(
         sources={kind: where.found[kind] for kind in systems.kinds() if kind in where.found},
     )
     made = made if dtype is None else made.to(dtype)
-    for part in (made.ulm, made.synthesizer):
-        _in_bytes(part, weights)
+    _in_bytes([part for part in (made.ulm, made.synthesizer) if part is not None], weights)
     return made
+
+
+def _parts(
+    where: Source, system: System, wanted: Choice, asked_for: Mapping[str, bool], synthesizer: str | None
+) -> dict[str, Any]:
+    """Load the parts that are asked for, by role, with the synthesiser of a name in place of the system's own."""
+    parts: dict[str, Any] = {}
+    for role, asked in asked_for.items():
+        if asked and role == "synthesizer" and synthesizer is not None:
+            parts[role] = synthesizers.load(where, synthesizer, wanted, point_of(parts.get("quantizer")))
+        # A synthesiser with a codec of its own provides it.
+        elif asked and system.loader(role) and not (role == "codec" and hasattr(parts.get("synthesizer"), "codec")):
+            parts[role] = _part(system, role, where, wanted)
+    return parts
 
 
 @written_out(RoleOptions)
@@ -102,7 +119,7 @@ def language_model(
     """Load the language model of an operating point alone; options as for `pipeline`."""
     model: Any = _one("language_model", downstream=True, **options)
     model = model if dtype is None else model.to(dtype)
-    _in_bytes(model, weights)
+    _in_bytes([model], weights)
     return model
 
 
@@ -146,10 +163,18 @@ def _loader(system: System, role: str, where: Source) -> Any:
     return load
 
 
-def _in_bytes(part: Any, weights: Scheme | None) -> None:
-    """Round the weights of a decoder to int8, if requested."""
-    if part is None or weights is None:
+def _has_language_model(where: Source) -> bool:
+    known = systems.kinds()
+    rows = table.rows(where.zoo, None, where.registry)
+    return any(row.kind in known and known[row.kind].role == "language model" for row in rows)
+
+
+def _in_bytes(parts: Sequence[Any], weights: Scheme | None) -> None:
+    """Round the weights of decoders to int8, if asked for; other parts, such as vocoders, stay as they are."""
+    if weights is None or not parts:
         return
-    if not hasattr(part, "quantize"):
-        raise ValueError(must("weights", f"float for a {type(part).__name__}", weights, "It has no int8 weights."))
-    part.quantize(weights)
+    decoders = [part for part in parts if hasattr(part, "quantize")]
+    if not decoders:
+        raise ValueError(must("weights", f"float for a {type(parts[0]).__name__}", weights, "It has no int8 weights."))
+    for part in decoders:
+        part.quantize(weights)

@@ -38,6 +38,11 @@ class Kind:
     point: tuple[str, ...] = ()
     """Fields of a `Choice` that identify its rows."""
 
+    synthesizer: str | None = None
+    """Name by which a pipeline asks for it as its synthesiser."""
+    synthesizer_loader: str | None = None
+    """`module:function` that loads it as a synthesiser of a `Source` and a `Choice`, whose variant is its row's."""
+
     def knows(self, content: Any) -> bool:
         """Whether the content of a published file is of this kind."""
         alternatives = (keys for keys in (self.keys, self.more_keys) if keys)
@@ -99,6 +104,8 @@ KINDS = {
             keys=frozenset({"model_dict/decoder.attention_rnn.weight_ih"}),
             reader="gslm.tacotron.model:read_published",
             point=("variant", "k", "lmbda"),
+            synthesizer="tacotron",
+            synthesizer_loader="slmzoo.systems.gslm:synthesizer",
         ),
         Kind(
             name="gslm_codes",
@@ -145,6 +152,8 @@ KINDS = {
             config_beside="twist.published:config_beside",
             keys=frozenset({"generator/dict.weight"}),
             point=("k", "lmbda"),
+            synthesizer="hifigan",
+            synthesizer_loader="slmzoo.systems.twist:synthesizer",
         ),
         Kind(name="unit_hifigan_config", role="settings", loader="slmcore.files.huggingface:read_json"),
         Kind(name="unit_hifigan_speakers", role="settings", loader="twist.published:names_in"),
@@ -213,6 +222,8 @@ KINDS = {
             translator="ellav:published",
             keys=frozenset({"model_args", "tokenizer", "model_state"}),
             point=("k", "lmbda"),
+            synthesizer="ellav",
+            synthesizer_loader="slmzoo.systems.dp_slm:synthesizer",
         ),
         Kind(
             name="wavtokenizer",

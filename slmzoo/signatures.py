@@ -84,6 +84,7 @@ class PipelineOptions(SourceOptions, total=False):
     variant: str | None
     with_ulm: bool
     with_speech: bool
+    synthesizer: str | None
     dtype: torch.dtype | None
     weights: Literal["int8", "int8-weight-only"] | None
 

@@ -28,6 +28,7 @@ from slmzoo.commands.options.common import (
     DeviceOptions,
     ModelOptions,
     PrecisionOptions,
+    SynthesisOptions,
     ZooOptions,
 )
 from slmzoo.commands.results import ResultsCommand
@@ -43,6 +44,7 @@ __all__ = [
     "ModelCommand",
     "PreciseCommand",
     "ResultsCommand",
+    "SynthesisCommand",
     "complain",
     "describe",
     "describe_codes",
@@ -82,7 +84,7 @@ class PreciseCommand(ZooOptions, PrecisionOptions, DeviceCommand):
 class ModelCommand(ModelOptions, PreciseCommand):
     """Command that loads the models of an operating point."""
 
-    def pipeline(self, *needs: str, **parts: bool) -> Pipeline:
+    def pipeline(self, *needs: str, **parts: Any) -> Pipeline:
         """Load the models of this operating point on the device; a ValueError names a missing role of `needs`."""
         with waiting(f"loading models of the zoo {self.zoo}"):
             options = {**self._loading(), **parts}
@@ -118,6 +120,15 @@ class DecodingCommand(DecodingOptions, ModelCommand):
         if self.chosen_device() == "cuda" and self.weights != "float":
             raise ValueError(must("weights", "float on CUDA", self.weights, "Use --dtype bfloat16, or --device cpu."))
         return {**super()._loading(), "weights": None if self.weights == "float" else self.weights}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisCommand(SynthesisOptions, DecodingCommand):
+    """Command whose pipeline speaks, with an acoustic model of choice."""
+
+    def pipeline(self, *needs: str, **parts: Any) -> Pipeline:
+        """Load the models of this operating point on the device; a ValueError names a missing role of `needs`."""
+        return super().pipeline(*needs, synthesizer=self.synthesizer, **parts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,7 @@ __all__ = [
     "load_codebook",
     "plm",
     "quantizer",
+    "synthesizer",
     "ulm",
     "wavlm",
 ]
@@ -190,6 +191,11 @@ def _decode(model: WavTokenizer, codes: Tensor) -> tuple[Tensor, int]:
     return model.decode(codes)
 
 
+def synthesizer(where: Source, wanted: Choice) -> EllaVSynthesizer:
+    """Load the acoustic model of an operating point with its codec."""
+    return EllaVSynthesizer(ellav(k=wanted.k, lmbda=wanted.lmbda, where=where), codec(where=where))
+
+
 def _usual_k(k: int | None, where: Source) -> int | None:
     if k is not None or where.checkpoint is not None:
         return k
@@ -219,7 +225,5 @@ SYSTEM = System(
     language_model=lambda where, wanted: ulm(wanted.variant, k=wanted.k, lmbda=wanted.lmbda, where=where)[0],
     codec=lambda where, wanted: codec(where=where),
     composed=EllaVSynthesizer,
-    synthesizer=lambda where, wanted: EllaVSynthesizer(
-        ellav(k=wanted.k, lmbda=wanted.lmbda, where=where), codec(where=where)
-    ),
+    synthesizer=synthesizer,
 )

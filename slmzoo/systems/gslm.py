@@ -40,6 +40,7 @@ __all__ = [
     "load_codebook",
     "log_mel",
     "quantizer",
+    "synthesizer",
     "tacotron",
     "ulm",
     "waveglow",
@@ -165,7 +166,8 @@ def quantizer(where: Source, wanted: Choice) -> DPDPQuantizer:
     return DPDPQuantizer(book.codes, lmbda, neighbors, frame_rate=rate, operating_point=point).eval()
 
 
-def _synthesizer(where: Source, wanted: Choice) -> TacotronWaveGlow:
+def synthesizer(where: Source, wanted: Choice) -> TacotronWaveGlow:
+    """Load the acoustic model of some features and k with its vocoder."""
     model = tacotron(wanted.variant, wanted.k, lmbda=wanted.lmbda, where=where)
     return TacotronWaveGlow(model, waveglow(where=where))
 
@@ -234,6 +236,6 @@ SYSTEM = System(
     encoder=encoder,
     quantizer=quantizer,
     language_model=lambda where, wanted: ulm(wanted.variant, wanted.k, lmbda=wanted.lmbda, where=where)[0],
-    synthesizer=_synthesizer,
+    synthesizer=synthesizer,
     composed=TacotronWaveGlow,
 )

@@ -24,7 +24,7 @@ from twist.lm import TwistLM
 from twist.mhubert import MHuBERT
 from twist.vocoder import UnitVocoder
 
-__all__ = ["SYSTEM", "codebook", "encoder", "quantizer", "ulm", "vocoder"]
+__all__ = ["SYSTEM", "codebook", "encoder", "quantizer", "synthesizer", "ulm", "vocoder"]
 
 _FRAME_RATE = 25.0
 """Frames per second of the published encoder, for codebooks without a row."""
@@ -101,6 +101,11 @@ def vocoder(
     model = unit_vocoder.load(path, **beside)
     check_size("k", k if row is None else row.k, model.k, "the vocoder's number of units")
     return placed(model, row, where, k=model.k)
+
+
+def synthesizer(where: Source, wanted: Choice) -> UnitVocoder:
+    """Load the unit vocoder of a variant and an operating point, of any system's zoo."""
+    return vocoder(wanted.variant, k=wanted.k, lmbda=wanted.lmbda, where=where)
 
 
 def _where(source: dict[str, Any]) -> Source:

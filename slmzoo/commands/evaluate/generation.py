@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from slmzoo.commands.common import DecodingCommand
+from slmzoo.commands.common import SynthesisCommand
 from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.evaluation import GenerationOptions
 from slmzoo.evaluation.speech.generated import GenerationTask, evaluate_generation, prompts_in
@@ -15,7 +15,7 @@ __all__ = ["Generation"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generation(GenerationOptions, DecodingCommand, Evaluation):
+class Generation(GenerationOptions, SynthesisCommand, Evaluation):
     """Perplexity, auto-BLEU, self-BLEU and VERT of the transcripts of generated speech, as in GSLM."""
 
     def run(self) -> int:

@@ -11,7 +11,7 @@ from slmcore import audio
 from slmcore.files.digests import write_atomically
 from slmcore.roles import greedy_options
 from slmzoo import invocation
-from slmzoo.commands.common import DecodingCommand
+from slmzoo.commands.common import SynthesisCommand
 from slmzoo.commands.evaluate.abx import Abx
 from slmzoo.commands.evaluate.generation import Generation
 from slmzoo.commands.evaluate.pairs import Pairs
@@ -46,7 +46,7 @@ _TEXT_SENTENCES = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunMini(MiniOptions, DecodingCommand, Evaluation):
+class RunMini(MiniOptions, SynthesisCommand, Evaluation):
     """Whole suite on speech by flite; mini.json has all scores."""
 
     def run(self) -> int:

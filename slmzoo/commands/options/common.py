@@ -22,6 +22,7 @@ __all__ = [
     "PrecisionOptions",
     "ResultsOptions",
     "SeedOptions",
+    "SynthesisOptions",
     "ZooOptions",
 ]
 
@@ -102,6 +103,17 @@ class DecodingOptions(ModelOptions):
 
     weights: Literal["float", "int8", "int8-weight-only"] = "float"
     """Weights of the language model and of ELLA-V; int8 makes decoding on a CPU several times faster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisOptions(DecodingOptions):
+    """The acoustic model too."""
+
+    title: ClassVar[str] = "models"
+
+    synthesizer: str | None = None
+    """Acoustic model: ellav, tacotron or hifigan (a unit vocoder), with :VARIANT where the zoo has several; by default
+    the system's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

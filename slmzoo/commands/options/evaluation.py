@@ -11,12 +11,12 @@ from simple_parsing import field
 
 from slmzoo.arguments import flag
 from slmzoo.commands.options.common import (
-    DecodingOptions,
     DeviceOptions,
     ModelOptions,
     PrecisionOptions,
     ResultsOptions,
     SeedOptions,
+    SynthesisOptions,
     ZooOptions,
 )
 
@@ -96,7 +96,7 @@ class FiguresOptions(ResultsOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationOptions(SeedOptions, DecodingOptions, ReportOptions):
+class GenerationOptions(SeedOptions, SynthesisOptions, ReportOptions):
     """Compute perplexity, auto-BLEU, self-BLEU and VERT of the transcripts of generated speech, as in GSLM.
 
     The wavs are kept in OUT/generated, and existing ones are not made again.
@@ -285,7 +285,7 @@ class SweepOptions(SeedOptions, ZooOptions, PrecisionOptions, ReportOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MiniOptions(SeedOptions, DecodingOptions, ReportOptions):
+class MiniOptions(SeedOptions, SynthesisOptions, ReportOptions):
     """Run the whole suite on a small benchmark that flite speaks: words, sentences, units, ABX, resynthesis and
     generation; mini.json has all scores.
 

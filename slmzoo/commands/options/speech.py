@@ -15,6 +15,7 @@ from slmzoo.commands.options.common import (
     ModelOptions,
     PrecisionOptions,
     SeedOptions,
+    SynthesisOptions,
     ZooOptions,
 )
 
@@ -97,7 +98,7 @@ class ScoreOptions(AudioOptions, DecodingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechOptions(AudioOptions, SeedOptions, DecodingOptions):
+class SpeechOptions(AudioOptions, SeedOptions, SynthesisOptions):
     """Speech to write."""
 
     title: ClassVar[str] = "synthesis"

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from slmcore import audio
-from slmzoo.commands.common import AudioCommand, DecodingCommand, complain
+from slmzoo.commands.common import AudioCommand, SynthesisCommand, complain
 from slmzoo.commands.options.speech import SpeechOptions
 from slmzoo.commands.waiting import waiting
 from slmzoo.pipeline import Speech
@@ -19,7 +19,7 @@ __all__ = ["SpeechCommand", "free_name", "lengths_of", "written"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechCommand(SpeechOptions, AudioCommand, DecodingCommand):
+class SpeechCommand(SpeechOptions, AudioCommand, SynthesisCommand):
     """Command that writes speech."""
 
     def each_named(self, work: Callable[[str, Tensor, int], dict[str, Any]]) -> int:
