@@ -42,7 +42,7 @@ FLOORS = (
     ("training",),
     ("corpus",),
     ("hub", "convert"),
-    ("pipeline", "saved"),
+    ("pipeline", "saved", "synthesizers"),
     ("systems", "first_level"),
 )
 """Parts of slmzoo from the top down; all others are below and stand on slmcore."""
