@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ def made(run: Path, kind: str) -> str:
     return next(row.url for row in rows_of_file(run / "zoo.json") if row.kind == kind)
 
 
-def write_report(path: Path, figures: dict[str, float]) -> None:
+def write_report(path: Path, figures: Mapping[str, Any]) -> None:
     """Figures as JSON."""
     atomic.write_bytes(path, (json.dumps(figures, indent=1) + "\n").encode())
 
