@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,17 @@ import torch
 
 from slmcore import audio
 from slmcore.files.checkpoint import read, save
-from slmcore.files.zoofile import add_row
+from slmcore.files.zoofile import add_row, rows_of_file
 from slmcore.units import OperatingPoint
 from slmzoo import hub
 from slmzoo.recipes.demo import __main__ as whole
-from slmzoo.recipes.demo import codebook, codec, common, encoder, measure
+from slmzoo.recipes.demo import codebook, codec, common, encoder, measure, vocoder
 from slmzoo.training.data.feature_samples import cepstral_features
 from slmzoo.training.data.pseudo_labels import read_targets
+from slmzoo.training.loop.fit import publish
+from slmzoo.training.tasks.vocoder import VocoderSettings
+from twist import UnitVocoder
+from twist.vocoder import load as load_vocoder
 from wavlm_codebooks import Codebook, wavlm
 from wavtokenizer import model as wavtokenizer
 
@@ -78,6 +83,39 @@ def test_each_stage_trains_what_the_demo_is_made_of(data: Path, monkeypatch) -> 
     units = np.load(data / "units" / "test" / "rms" / "test-1.npy")
     assert units.dtype == np.int16
     assert len(units) == 75
+
+
+def test_the_vocoder_is_small_and_joins_the_demo(data: Path, tmp_path: Path, monkeypatch) -> None:
+    asked: list[VocoderSettings] = []
+    shop = tmp_path / "demo"
+    shop.mkdir()
+    for name in ("zoo.json", "codebook.safetensors"):
+        shutil.copy(common.DEMO / name, shop / name)
+    for module in (common, vocoder):
+        monkeypatch.setattr(module, "DEMO", shop)
+
+    def train(settings: VocoderSettings) -> None:
+        asked.append(settings)
+        torch.manual_seed(0)
+        model = UnitVocoder(settings.sizes(200, 50.0), settings.point())
+        publish(settings, model.checkpoint(), frame_rate=50.0)
+
+    monkeypatch.setattr(vocoder, "train", train)
+    for _ in range(2):  # again, as after more training
+        vocoder.make(data, tmp_path / "runs")
+    assert asked[0].resume
+    assert asked[0].train_speech == data / "wavs" / "train" / "slt"
+    (row,) = [row for row in rows_of_file(shop / "zoo.json") if row.kind == "unit_hifigan"]
+    assert (row.k, row.frame_rate, row.encoder) == (200, 50.0, "wavlm_demo")
+    assert sorted(file.name for file in shop.iterdir()) == [
+        "codebook.safetensors",
+        "unit_hifigan.safetensors",
+        "zoo.json",
+    ]
+    assert (shop / "unit_hifigan.safetensors").stat().st_size <= 3e6
+    loaded = load_vocoder(row.url)
+    assert loaded.operating_point == common.demo_point()
+    assert loaded.speak([[1, 2, 3]])[0].sample_rate == 16000
 
 
 def test_what_is_shipped_is_of_the_demo_and_names_no_folder(tmp_path: Path, monkeypatch) -> None:

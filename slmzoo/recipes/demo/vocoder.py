@@ -1,0 +1,51 @@
+"""The demo's unit vocoder, of one voice: units straight to speech, in place of ELLA-V and codec.
+
+1.3 million parameters, 2.6 MB in half precision.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slmcore.files.zoofile import add_row
+from slmcore.units import OperatingPoint
+from slmzoo.recipes.demo.common import DEMO, demo_point, ship
+from slmzoo.recipes.demo.corpus import REFERENCE
+from slmzoo.training.tasks.vocoder import VocoderSettings, train
+
+__all__ = ["SIZE", "make"]
+
+SIZE: dict[str, Any] = {
+    "dim": 96,
+    "channels": 192,
+    "rates": (8, 5, 4, 2),
+    "block_kernels": (3, 7),
+    "dilations": (1, 3, 5),
+    "duration_width": 96,
+}
+"""Two cores speak with it at about 50 times real time."""
+
+
+def make(data: Path, runs: Path) -> None:
+    """Train on all sentences of the reference voice, and write the demo's weights and their row."""
+    point, run, where = demo_point(), runs / "vocoder", {}
+    for name, split in (("train", "train"), ("validation", "test")):
+        where[name] = data / "units" / split / REFERENCE
+        where[f"{name}_speech"] = data / "wavs" / split / REFERENCE
+    made_at = {n: getattr(point, n) for n in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
+    rate: dict[str, Any] = {"steps": 40_000, "batch": 8, "lr": 5e-4, "schedule": "cosine", "warmup": 200}
+    # Discriminators of a quarter of the published width cost as much as the generator, not many times that.
+    losses: dict[str, Any] = {"discriminator_from": 5000, "discriminator_width": 8, "duration_dropout": 0.1}
+    more: dict[str, Any] = {"held_out": 20, "validate_every": 2500, "save_every": 500}
+    train(VocoderSettings(run=run, resume=True, **where, **made_at, **SIZE, **rate, **losses, **more))
+    ship(run, "unit_hifigan.safetensors", steps=rate["steps"], voice=REFERENCE)
+    _list(point)
+
+
+def _list(point: OperatingPoint) -> None:
+    """Add the row to the demo's registry."""
+    registry = DEMO / "zoo.json"
+    at = {name: getattr(point, name) for name in ("k", "lmbda", "num_neighbors", "layer")}
+    add_row(registry, "demo", {"kind": "unit_hifigan", "file": "unit_hifigan.safetensors", **at})
+    registry.with_name(f".{registry.name}.lock").unlink(missing_ok=True)
