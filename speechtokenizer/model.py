@@ -19,7 +19,7 @@ from slmcore.layers.segments import in_segments
 from slmcore.layers.vq import ResidualVQ, check_codes
 from slmcore.units import Codes
 from speechtokenizer.config import SpeechTokenizerConfig
-from speechtokenizer.published import config_beside, published
+from speechtokenizer.published import config_beside, config_in, published
 
 __all__ = ["SpeechTokenizer", "load"]
 
@@ -63,6 +63,15 @@ class SpeechTokenizer(Saved):
         Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
         """
         return load(path)
+
+    @classmethod
+    def load_from_checkpoint(cls, config_path: str | Path, ckpt_path: str | Path) -> SpeechTokenizer:
+        """Load published weights with a config of any name, as the published class does, on the CPU.
+
+        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        """
+        config = config_in(Path(config_path))
+        return cls.from_checkpoint(read(ckpt_path, cls.kind, partial(published, config=config)))
 
     @property
     def sample_rate(self) -> int:

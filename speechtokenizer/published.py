@@ -15,7 +15,7 @@ from slmcore.files.checkpoint import Checkpoint
 from slmcore.files.encodec import translated
 from speechtokenizer.config import SpeechTokenizerConfig
 
-__all__ = ["config_beside", "published"]
+__all__ = ["config_beside", "config_in", "published"]
 
 _FIRST_CODEBOOK = "quantizer.vq.layers.0._codebook.embed"
 #: Published key -> ours; `strides` and `n_q` are read on their own.
@@ -51,15 +51,18 @@ def published(obj: Mapping[str, Any], config: SpeechTokenizerConfig | None = Non
 def config_beside(path: Path) -> SpeechTokenizerConfig | None:
     """Return the config.json in the folder of the weights, or None; a CheckpointError names a key that is missing."""
     file = path.with_name("config.json")
-    if not file.is_file():
-        return None
+    return config_in(file) if file.is_file() else None
+
+
+def config_in(file: Path) -> SpeechTokenizerConfig:
+    """Read a published config.json under any name. Raises FileNotFoundError, or CheckpointError for other content."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}") from error
     missing = [key for key in (*_KEYS, "strides") if key not in values]
     if missing:
-        raise CheckpointError(must("config.json", f"a SpeechTokenizer's, with {', '.join(missing)}", str(file)))
+        raise CheckpointError(must(file.name, f"a SpeechTokenizer's, with {', '.join(missing)}", str(file)))
     ours = {name: values[key] for key, name in _KEYS.items()}
     return SpeechTokenizerConfig.from_dict(ours | {"strides": tuple(reversed(values["strides"]))})
 

@@ -62,6 +62,21 @@ def test_sizes_are_those_of_config_json_or_else_read_off_the_weights(variant: st
     assert (other.sample_rate, other.config.dilation_base) == (8000, 1)
 
 
+def test_the_published_way_of_loading_takes_a_config_of_any_name(tmp_path: Path):
+    folder = write(tmp_path / "model", "elu", PUBLISHED["snake"]["config"])
+    named = tmp_path / "other.json"
+    named.write_text(json.dumps(PUBLISHED["elu"]["config"] | {"sample_rate": 8000}))
+    model = SpeechTokenizer.load_from_checkpoint(str(named), str(folder / "ckpt.dev"))
+    assert (model.sample_rate, model.config.activation, model.training) == (8000, "ELU", False)
+    beside = speechtokenizer.load(write(tmp_path / "same", "elu", PUBLISHED["elu"]["config"]))
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in beside.state_dict().items())
+    named.write_text("{}")
+    with pytest.raises(CheckpointError, match=r"`other\.json` must be a SpeechTokenizer's, with n_filters"):
+        SpeechTokenizer.load_from_checkpoint(named, folder / "ckpt.dev")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        SpeechTokenizer.load_from_checkpoint(tmp_path / "missing.json", folder / "ckpt.dev")
+
+
 def test_files_that_do_not_fit_are_named(tmp_path: Path):
     config = PUBLISHED["elu"]["config"]
     lacking = {key: value for key, value in config.items() if key not in ("n_q", "strides")}
