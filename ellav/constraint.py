@@ -22,12 +22,20 @@ class PhonesInOrder:
     sampled freely, specials and phones too.
     """
 
+    rows: tuple[str, ...] = ("number", "phones", "index", "count")
+    ragged: tuple[str, ...] = ("phones",)
+
     def __init__(self, phones: Sequence[Tensor], max_codec_tokens_per_phone: int, device: torch.device) -> None:
         self.most = whole("max_codec_tokens_per_phone", max_codec_tokens_per_phone, 0)
         self.number = torch.tensor([len(p) for p in phones], device=device)
         self.phones = torch.nn.utils.rnn.pad_sequence([*phones], batch_first=True).to(device)
         self.index = torch.zeros_like(self.number)
         self.count = torch.zeros_like(self.number)
+
+    @property
+    def constants(self) -> tuple[object, ...]:
+        """Return what a step depends on beside the tensors."""
+        return (self.most,)
 
     def adjust(self, logits: Tensor) -> Tensor:
         """Logits stay as they are."""
@@ -49,7 +57,7 @@ class PhonesInOrder:
 
     def select(self, rows: Tensor) -> None:
         """Keep some rows."""
-        for name in ("number", "phones", "index", "count"):
+        for name in self.rows:
             setattr(self, name, getattr(self, name)[rows])
 
 
@@ -60,6 +68,9 @@ class PhonesOfLengths(PhonesInOrder):
     Nothing but codec tokens, those from id `first_codec` on, is sampled.
     """
 
+    rows = (*PhonesInOrder.rows, "lengths")
+    ragged = (*PhonesInOrder.ragged, "lengths")
+
     def __init__(
         self, phones: Sequence[Tensor], lengths: Sequence[Tensor], first_codec: int, device: torch.device
     ) -> None:
@@ -67,15 +78,15 @@ class PhonesOfLengths(PhonesInOrder):
         self.lengths = torch.nn.utils.rnn.pad_sequence([*lengths], batch_first=True).to(device)
         self.first_codec = first_codec
 
+    @property
+    def constants(self) -> tuple[object, ...]:
+        """Return what a step depends on beside the tensors."""
+        return (self.first_codec,)
+
     def adjust(self, logits: Tensor) -> Tensor:
         """Mask all but codec tokens."""
         others = torch.arange(logits.shape[-1], device=logits.device) < self.first_codec
         return logits.masked_fill(others, float("-inf"))
-
-    def select(self, rows: Tensor) -> None:
-        """Keep some rows."""
-        super().select(rows)
-        self.lengths = self.lengths[rows]
 
     def _full(self) -> Tensor:
         length = self.lengths.gather(1, self.index.clamp(max=self.lengths.shape[1] - 1)[:, None]).squeeze(1)

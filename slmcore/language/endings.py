@@ -21,6 +21,9 @@ _LARGEST_PENALTY = 1e6
 class UntilToken:
     """End of sequences at the token `end`, after at least `least` tokens, with an optional repetition penalty."""
 
+    rows: tuple[str, ...] = ("counts", "seen")
+    ragged: tuple[str, ...] = ()
+
     def __init__(
         self,
         prompts: Sequence[Tensor],
@@ -35,7 +38,7 @@ class UntilToken:
         """`end` -1: no token ends a sequence; `never`: ids that are never sampled."""
         if not 1 / _LARGEST_PENALTY <= penalty <= _LARGEST_PENALTY:
             raise ValueError(must("repetition_penalty", "from 1e-6 to 1e6", penalty, "1 changes nothing."))
-        self.end, self.least, self.penalty = end, least, penalty
+        self.end, self.least, self.penalty, self.never = end, least, penalty, tuple(never)
         self.counts = torch.zeros(len(prompts), dtype=torch.int64, device=device)
         self.seen = torch.zeros(len(prompts), vocab_size, dtype=torch.bool, device=device)
         for row, prompt in zip(self.seen, prompts, strict=True):
@@ -44,6 +47,11 @@ class UntilToken:
         self._is_end = ids == end
         self.seen &= ~self._is_end
         self._never = torch.isin(ids, torch.tensor(list(never), dtype=torch.int64, device=device)) if never else None
+
+    @property
+    def constants(self) -> tuple[object, ...]:
+        """Return what a step depends on beside the tensors."""
+        return (self.end, self.least, self.penalty, self.never)
 
     def adjust(self, logits: Tensor) -> Tensor:
         """Mask the end while a sequence is too short; divide positive and multiply negative logits of seen tokens."""
@@ -63,4 +71,5 @@ class UntilToken:
 
     def select(self, rows: Tensor) -> None:
         """Keep only these rows, (n,) int64."""
-        self.counts, self.seen = self.counts[rows], self.seen[rows]
+        for name in self.rows:
+            setattr(self, name, getattr(self, name)[rows])

@@ -6,8 +6,8 @@ forward pass of its own: it shares that of the token before it.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from slmcore.layers.cache import KVCache
+from slmcore.layers.fast import switch
+from slmcore.layers.kept import Kept, captured_step, kept_for, slots_needed
 from slmcore.layers.sampling import Sampler
 from slmcore.threads import Layered, for_linears
 
 __all__ = ["FREE", "CachedModel", "Decoded", "Decoding", "Rule", "decode"]
-
-logger = logging.getLogger(__name__)
 
 FREE = -1
 """Marker in place of a forced token's id: none is forced."""
@@ -80,23 +80,41 @@ class Decoding:
     `step` updates them in place with static shapes, so that it can be captured as a CUDA graph.
     """
 
+    state = (
+        *("sequences", "streams", "positions", "counts", "limits", "active", "finished"),
+        *("forced", "tokens", "log_probs", "logits"),
+    )
+    """Attributes that have a row for each sequence."""
+
     def __init__(
-        self, model: CachedModel, prompts: Sequence[Tensor], rule: Rule, sampler: Sampler, limit: int, first: int = 0
+        self,
+        model: CachedModel,
+        prompts: Sequence[Tensor],
+        rule: Rule,
+        sampler: Sampler,
+        limit: int,
+        first: int = 0,
+        *,
+        cache: KVCache | None = None,
+        room: int | None = None,
     ) -> None:
-        self.model, self.rule, self.sampler, self.limit = model, rule, sampler, limit
-        self.cache = model.cache(len(prompts), max(len(p) for p in prompts) + limit + 2)
-        device = self.cache.keys.device
+        """`cache`: one with room for the prompts and `limit` + 2 more; `room`: columns for tokens, at least `limit`."""
+        self.model, self.rule, self.sampler, self.real = model, rule, sampler, len(prompts)
+        self.cache = model.cache(len(prompts), slots_needed(prompts, limit)) if cache is None else cache
+        device = self.cache.device
         lengths = torch.tensor([len(p) for p in prompts], device=device)
         self.rows = torch.arange(len(prompts), device=device)
         self.sequences = self.rows + first
+        self.streams = sampler.streams(self.sequences)
         self.positions = lengths.clone()
         self.counts = torch.zeros_like(lengths)
+        self.limits = torch.full_like(lengths, limit)
         self.active = torch.ones_like(lengths, dtype=torch.bool)
         self.finished = torch.zeros_like(self.active)
         self.forced = torch.full_like(lengths, FREE)
         # The last column takes tokens that are discarded.
-        self.tokens = torch.zeros(len(prompts), limit + 1, dtype=torch.int64, device=device)
-        self.log_probs = torch.zeros(len(prompts), limit + 1, device=device)
+        self.tokens = torch.zeros(len(prompts), (room or limit) + 1, dtype=torch.int64, device=device)
+        self.log_probs = torch.zeros(self.tokens.shape, device=device)
         self.logits = self._prefill(prompts, lengths)
 
     def _prefill(self, prompts: Sequence[Tensor], lengths: Tensor) -> Tensor:
@@ -107,7 +125,7 @@ class Decoding:
 
     def step(self) -> None:
         """Sample a token of each sequence, with the one forced after it if there is one; then run one forward pass."""
-        sampled = self.sampler(self.rule.adjust(self.logits), self.sequences, self.counts)
+        sampled = self.sampler.drawn(self.rule.adjust(self.logits), self.streams, self.counts)
         free = self.forced < 0
         tokens = torch.where(free, sampled, self.forced)
         log_probs = self.logits.float().log_softmax(-1).gather(1, tokens[:, None]).squeeze(1)
@@ -122,7 +140,7 @@ class Decoding:
 
     def _take(self, tokens: Tensor, valid: Tensor, log_probs: Tensor) -> None:
         """Record `tokens` where `valid`, pass them to the rule, and update `forced` and `active`."""
-        place = torch.where(valid, self.counts, self.limit)[:, None]
+        place = torch.where(valid, self.counts, self.tokens.shape[1] - 1)[:, None]
         self.tokens.scatter_(1, place, tokens[:, None])
         self.log_probs.scatter_(1, place, log_probs[:, None])
         self.counts += valid
@@ -130,7 +148,7 @@ class Decoding:
         forced, ended = self.rule.advance(tokens, valid)
         self.forced.copy_(torch.where(valid, forced, FREE))
         self.finished |= valid & ended
-        self.active &= ~self.finished & (self.counts < self.limit)
+        self.active &= ~self.finished & (self.counts < self.limits)
 
     def _forward(self, tokens: Tensor, start: Tensor, rides: Tensor) -> None:
         """Keys of a placeholder token land in the slot of the next real one, which overwrites them."""
@@ -139,21 +157,24 @@ class Decoding:
         hidden = self.model.hidden(tokens, positions, self.cache, reach)
         self.logits.copy_(self.model.output(hidden[self.rows, rides.long() * (tokens.shape[1] - 1)]))
 
-    def select(self, keep: Tensor) -> None:
-        """Keep only some of the rows."""
-        self.cache = self.cache.select(keep)
-        names = ("sequences", "positions", "counts", "active", "finished", "forced", "tokens", "log_probs", "logits")
-        for name in names:
-            setattr(self, name, getattr(self, name)[keep])
-        self.rows = self.rows[: len(keep)]
-        self.rule.select(keep)
+    def selected(self, keep: Tensor, cache: KVCache) -> Decoding:
+        """Return the decoding of some of the rows, whose `cache` is given."""
+        made = copy.copy(self)
+        made.cache, made.rule, made.real = cache, copy.copy(self.rule), len(keep)
+        for name in self.state:
+            setattr(made, name, getattr(self, name)[keep])
+        made.rows = self.rows[: len(keep)]
+        made.rule.select(keep)
+        return made
 
-    def results(self) -> list[Decoded]:
-        """Return the sequence of each row."""
-        counts, finished = self.counts.tolist(), self.finished.tolist()
+    def results(self) -> dict[int, Decoded]:
+        """Return the sequence of each row by its index."""
+        counts, finished, numbers = self.counts.tolist(), self.finished.tolist(), self.sequences.tolist()
         tokens, log_probs = self.tokens.cpu(), self.log_probs.cpu()
-        rows = zip(tokens, log_probs, counts, finished, strict=True)
-        return [Decoded(ids[:n], logs[:n], done) for ids, logs, n, done in rows]
+        return {
+            numbers[i]: Decoded(tokens[i, : counts[i]], log_probs[i, : counts[i]], finished[i])
+            for i in range(self.real)
+        }
 
 
 def decode(
@@ -171,57 +192,56 @@ def decode(
     `first` is the index of the first sequence: its random numbers depend on the index, not on the batch. `graph`
     captures the step as a CUDA graph; None does so on CUDA.
     """
-    with torch.inference_mode(), for_linears(model, sum(map(len, prompts))):
-        decoding = Decoding(model, prompts, rule, sampler, limit, first)
+    with torch.inference_mode(), kept_for(model, prompts, rule, limit, graph) as kept:
+        with for_linears(model, sum(map(len, prompts))):
+            where = {} if kept is None else {"cache": kept.cache.first(len(prompts)), "room": kept.room(limit)}
+            decoding = Decoding(model, prompts, rule, sampler, limit, first, **where)
         with for_linears(model, len(prompts)):
-            made = _decode(decoding, limit, first, graph)
+            results = _decode(decoding, limit, graph) if kept is None else _decode_kept(decoding, limit, kept)
     # Copied outside: inference tensors could not be trained on.
+    made = (results[number] for number in range(first, first + len(prompts)))
     return [Decoded(each.tokens.clone(), each.log_probs.clone(), each.finished) for each in made]
 
 
-def _decode(decoding: Decoding, limit: int, first: int, graph: bool | None) -> list[Decoded]:
+def _decode(decoding: Decoding, limit: int, graph: bool | None) -> dict[int, Decoded]:
     device = decoding.positions.device
     graph = device.type == "cuda" if graph is None else graph
-    results: list[Decoded | None] = [None] * len(decoding.rows)
+    results: dict[int, Decoded] = {}
     taken, step, captured = 0, decoding.step, False
     while taken < limit:
         active = decoding.active.tolist()
         if not any(active):
             break
         if sum(active) <= len(active) // 2:
-            _set_aside(decoding, results, first)
+            results |= decoding.results()
+            running = decoding.active.nonzero().squeeze(1)
+            decoding = decoding.selected(running, decoding.cache.select(running))
             step, captured = decoding.step, False
         if graph and not captured and taken >= _WARM_UP:
-            step, captured = _captured(decoding), True
+            step, captured = captured_step(decoding.step), True
         chunk = 1 if _looks_are_free(device) else _WARM_UP if taken < _WARM_UP else _CHECK_EVERY
         for _ in range(min(chunk, limit - taken)):
             step()
         taken += chunk
-    _set_aside(decoding, results, first)
-    return [result for result in results if result is not None]
+    return results | decoding.results()
 
 
-def _set_aside(decoding: Decoding, results: list[Decoded | None], first: int) -> None:
-    """Move finished sequences out of the batch."""
-    for number, result in zip(decoding.sequences.tolist(), decoding.results(), strict=True):
-        results[number - first] = result
-    running = decoding.active.nonzero().squeeze(1)
-    if len(running):
-        decoding.select(running)
-
-
-def _captured(decoding: Decoding) -> Callable[[], None]:
-    """Capture the step as a CUDA graph: one launch instead of hundreds."""
-    try:
-        graph = torch.cuda.CUDAGraph()
-        torch.cuda.synchronize()
-        with torch.cuda.graph(graph):
-            decoding.step()
-    except RuntimeError as error:
-        logger.warning("The decoding step could not be captured as a CUDA graph and runs uncaptured: %s", error)
-        return decoding.step
-    return graph.replay
+def _decode_kept(decoding: Decoding, limit: int, kept: Kept) -> dict[int, Decoded]:
+    """Decode with steps that were captured for earlier calls, or are for later ones."""
+    decoding, step = kept.loaded(decoding)
+    results: dict[int, Decoded] = {}
+    for first in range(0, limit, _CHECK_EVERY):
+        active = decoding.active.tolist()
+        if not any(active):
+            break
+        if sum(active) <= len(active) // 2:
+            results |= decoding.results()
+            running = decoding.active.nonzero().squeeze(1)
+            decoding, step = kept.loaded(decoding.selected(running, kept.compacted(running)))
+        for _ in range(min(_CHECK_EVERY, limit - first)):
+            step()
+    return results | decoding.results()
 
 
 def _looks_are_free(device: torch.device) -> bool:
-    return device.type == "cpu"
+    return device.type == "cpu" and not switch.on(device)

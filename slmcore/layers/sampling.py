@@ -23,9 +23,15 @@ def uniform(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
 
     Each argument is mixed in by the finaliser of splitmix64 (Steele et al. 2014, doi 10.1145/2660193.2660195).
     """
-    state = _mix(torch.full_like(sequences, seed))
-    state = _mix(_mix(state + sequences) + steps)
-    return _shift(state, 40).to(torch.float32) / (1 << 24)
+    return _uniform(_stream(seed, sequences), steps)
+
+
+def _stream(seed: int, sequences: Tensor) -> Tensor:
+    return _mix(_mix(torch.full_like(sequences, seed)) + sequences)
+
+
+def _uniform(streams: Tensor, steps: Tensor) -> Tensor:
+    return _shift(_mix(streams + steps), 40).to(torch.float32) / (1 << 24)
 
 
 def normal(seed: int, sequences: Tensor, steps: Tensor) -> Tensor:
@@ -84,6 +90,14 @@ class Sampler:
 
     def __call__(self, logits: Tensor, sequences: Tensor, steps: Tensor) -> Tensor:
         """Sample tokens (B,) int64 from logits (B, vocab); `sequences`, `steps` (B,) int64: see `uniform`."""
+        return self.drawn(logits, self.streams(sequences), steps)
+
+    def streams(self, sequences: Tensor) -> Tensor:
+        """Return the state of the random numbers of each sequence, int64 (B,), which is all that the seed decides."""
+        return _stream(self.seed, sequences)
+
+    def drawn(self, logits: Tensor, streams: Tensor, steps: Tensor) -> Tensor:
+        """Return tokens as a call does, from the `streams` of the sequences."""
         if self.greedy:
             return logits.argmax(-1)
         kept = logits if logits.dtype == torch.float64 else logits.float()
@@ -95,7 +109,7 @@ class Sampler:
         before = probabilities.cumsum(-1) - probabilities
         probabilities = probabilities.masked_fill(before > self.top_p * probabilities.sum(-1, keepdim=True), 0.0)
         upto = probabilities.cumsum(-1)
-        target = uniform(self.seed, sequences, steps)[:, None] * upto[:, -1:]
+        target = _uniform(streams, steps)[:, None] * upto[:, -1:]
         # A product rounded up to the total would point past the last kept token.
         rank = torch.minimum((upto <= target).sum(-1), (probabilities > 0).sum(-1) - 1)
         return order.gather(-1, rank[:, None]).squeeze(-1)

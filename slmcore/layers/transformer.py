@@ -14,6 +14,7 @@ from slmcore.checks import whole
 from slmcore.errors import CheckpointError, must
 from slmcore.layers.attention import Attention
 from slmcore.layers.cache import KVCache, Slots
+from slmcore.layers.fast import mistral, switch
 from slmcore.layers.int8 import together
 from slmcore.layers.positions import Positions, Rotary, Turn
 from slmcore.layers.precision import RMSNorm
@@ -22,6 +23,8 @@ __all__ = ["MISTRAL", "FeedForward", "Form", "Perceptron", "PostNormBlock", "Tra
 
 # Present in some published files, without a meaning.
 _IGNORED = {"max_batch_size"}
+_FEW = 4
+"""Tokens of a sequence up to which a pass over its cache is a step of decoding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +158,7 @@ class Transformer(nn.Module):
 
     def __init__(self, config: TransformerConfig, form: Form = MISTRAL) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.form = config, form
         self.positions = form.positions(config)
         self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
         self.layers = nn.ModuleList(form.block(config, form) for _ in range(config.n_layers))
@@ -176,12 +179,24 @@ class Transformer(nn.Module):
         """
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
+        if cache is not None and ids.shape[1] <= _FEW and self.fused(ids.device):
+            return mistral.step(self, ids, positions, cache)
         x = self.positions.embedded(self.tok_embeddings(ids), positions)
         turn = self.positions.turn(positions, torch.promote_types(x.dtype, torch.float32))
         slots = None if cache is None else cache.at(positions, limit or cache.capacity)
         for index, layer in enumerate(self.layers):
             x = layer(x, turn, slots, index)
         return self.norm(x)
+
+    def fused(self, device: torch.device) -> bool:
+        """Return whether `slmcore.layers.fast.mistral` computes it: the form is Mistral's, and a GPU's path wanted."""
+        plain: Any = self.layers[0]
+        return (
+            switch.infers(device)
+            and not self.training
+            and self.form == MISTRAL
+            and type(plain.attention.wq) is nn.Linear
+        )
 
     def cache(self, batch: int, capacity: int) -> KVCache:
         """An empty cache for `batch` sequences of up to `capacity` positions, on the model's device."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ellav import EllaV, EllaVTokenizer, load
+from slmcore.layers.fast import switch
 from tests.reference import goldens
 from tests.reference.ellav_loop import generate_one
 
@@ -40,10 +41,16 @@ CASES = [
 ]
 
 
+MODES = [("cpu", "0"), ("cpu", "rehearse"), *(pytest.param("cuda", mode, marks=pytest.mark.gpu) for mode in "01")]
+
+
+@pytest.mark.parametrize(("device", "mode"), MODES)
 @pytest.mark.parametrize(("edited", "case"), CASES)
-def test_generate_equals_the_golden(models, edited, case):
-    cap = case["max_codec_tokens_per_phone"]
-    codes, finished = models[edited].generate(case["prompts"], case["max_tokens"], cap, temperature=1.0, top_p=0.0)
+def test_generate_equals_the_golden(models, edited, case, device, mode):
+    cap, model = case["max_codec_tokens_per_phone"], models[edited].to(device)
+    with switch.using(mode):
+        codes, finished = model.generate(case["prompts"], case["max_tokens"], cap, temperature=1.0, top_p=0.0)
+    model.cpu()
     assert [c.tolist() for c in codes] == case["codec_ids"]
     assert finished == case["finished"]
     assert all(c.dtype == torch.int64 and c.device.type == "cpu" for c in codes)

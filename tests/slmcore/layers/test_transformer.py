@@ -69,8 +69,8 @@ def test_stale_slots_behind_the_position_are_not_seen():
     model = tiny()
     ids = torch.randint(0, 23, (1, 6))
     clean, dirty = model.cache(1, 10), model.cache(1, 10)
-    dirty.keys.normal_()
-    dirty.values.normal_()
+    for x in (*dirty.keys, *dirty.values):
+        x.normal_()
     positions = torch.arange(6)[None]
     torch.testing.assert_close(model.hidden(ids, positions, dirty), model.hidden(ids, positions, clean))
 

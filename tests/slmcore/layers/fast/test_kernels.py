@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from slmcore.layers.fast import attention, norms, switch
+from slmcore.layers.fast import attention, gates, norms, slots, switch
 from slmcore.layers.fast.attention import GatedBias, Rows, attend_rows
 from slmcore.layers.fast.norms import Norm, normed
 
@@ -30,6 +30,14 @@ def test_in_the_interpreter() -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(switch.interpreted, reason="the interpreter compiles nothing")
+def test_the_kernels_compile_without_a_gpu() -> None:
+    command = [sys.executable, "-m", "tests.reference.compiled_kernels"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -99,3 +107,59 @@ def test_norm(device: str, shape: tuple[int, ...], added: bool, kind: str, dtype
     for found, expected in zip(normed(x, norm, more), norms.plain(x, norm, more), strict=True):
         close(found, expected)
     assert torch.equal(x, 3 * drawn(device, dtype, *shape) + 1)
+
+
+CACHES = {
+    "one sequence, one slot": (1, 1, 2, 2, 16, 40, [0]),
+    "two tokens each, grouped heads": (2, 2, 4, 2, 8, 70, [63, 64, 0, 1]),
+    "split, and a chunk that one of two queries reaches": (1, 2, 2, 2, 16, 1500, [511, 512]),
+    "split into more than are used": (2, 1, 2, 1, 20, 1600, [1599, 3]),
+    "many queries of a row": (1, 3, 24, 2, 16, 30, [4, 5, 6]),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CACHES)
+@pytest.mark.parametrize("device", DEVICES)
+def test_slots(device: str, name: str, dtype: torch.dtype) -> None:
+    batch, each, heads, kv_heads, dim, size, places = CACHES[name]
+    positions = torch.tensor(places, device=device)
+    qkv = drawn(device, dtype, batch * each, heads + 2 * kv_heads, dim)
+    cache = drawn(device, dtype, 2, batch, kv_heads, size + 3, dim)[:, :, :, :size]
+    expected_qkv, expected = qkv.clone(), cache.clone()
+    slots.turn(qkv, positions, heads, 1e4, *cache)
+    slots.plain_turn(expected_qkv, positions, heads, 1e4, *expected)
+    close(qkv, expected_qkv)
+    close(cache, expected)
+    found = slots.attend_slots(qkv[:, :heads], *cache, positions)
+    close(found, slots.plain_attend(qkv[:, :heads], *cache, positions))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_slots_not_in_use_are_not_read(device: str) -> None:
+    cache = torch.full((2, 1, 1, 1100, 16), torch.nan, device=device)
+    cache[:, :, :, :521] = drawn(device, torch.float32, 2, 1, 1, 521, 16)
+    q, positions = drawn(device, torch.float32, 1, 1, 16), torch.tensor([520], device=device)
+    close(slots.attend_slots(q, *cache, positions), slots.plain_attend(q, *cache[:, :, :, :521], positions))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("device", DEVICES)
+def test_turning_in_place_leaves_values(device: str, dtype: torch.dtype) -> None:
+    qkv = drawn(device, dtype, 5, 4 + 2 * 2, 16)
+    positions = torch.tensor([0, 1, 2, 0, 4000], device=device)
+    expected = qkv.clone()
+    slots.plain_turn(expected, positions, 4, 1e4, None, None)
+    before = qkv.clone()
+    slots.turn(qkv, positions, 4, 1e4, None, None)
+    close(qkv, expected)
+    assert torch.equal(qkv[:, 6:], before[:, 6:]) and torch.equal(qkv[0], before[0])
+    assert not torch.equal(qkv[1, :6], before[1, :6])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [1, 1030])
+@pytest.mark.parametrize("device", DEVICES)
+def test_gates(device: str, width: int, dtype: torch.dtype) -> None:
+    x = 3 * drawn(device, dtype, 3, 2 * width)
+    close(gates.gated(x), gates.plain(x))
