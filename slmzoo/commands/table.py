@@ -110,6 +110,12 @@ COMMANDS = {
         "evaluation:TextInformationOptions",
         "evaluate.text_information:TextInformation",
     ),
+    "eval slmtokbench": Command(
+        _SCORES,
+        "text and information that tokens keep",
+        "slmtokbench:SlmTokBenchOptions",
+        "evaluate.slmtokbench:SlmTokBench",
+    ),
     "eval sweep": Command(_SCORES, "units at many operating points", "evaluation:SweepOptions", "evaluate.sweep:Sweep"),
     "eval speech": Command(
         _SCORES,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention
     from slmzoo.evaluation.likelihood.scoring import evaluate_pairs, evaluate_pairs_of_units, evaluate_scores
     from slmzoo.evaluation.report.findings import Findings
+    from slmzoo.evaluation.slmtokbench.scoring import Spoken, TokenTask, evaluate_tokens
+    from slmzoo.evaluation.slmtokbench.tokens import codec_tokens, tokens_of, unit_tokens
     from slmzoo.evaluation.speech.generated import GenerationTask, evaluate_generation
     from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
     from slmzoo.evaluation.units.probing import evaluate_text_information
@@ -26,6 +28,9 @@ __all__ = [
     "Findings",
     "GenerationTask",
     "SpeechMetrics",
+    "Spoken",
+    "TokenTask",
+    "codec_tokens",
     "evaluate_abx",
     "evaluate_generation",
     "evaluate_pairs",
@@ -34,13 +39,18 @@ __all__ = [
     "evaluate_speech",
     "evaluate_sweep",
     "evaluate_text_information",
+    "evaluate_tokens",
     "evaluate_units",
+    "tokens_of",
+    "unit_tokens",
 ]
 
 _MODULES = {
     "likelihood.conventions": ("PRESETS", "Convention"),
     "likelihood.scoring": ("evaluate_pairs", "evaluate_pairs_of_units", "evaluate_scores"),
     "report.findings": ("Findings",),
+    "slmtokbench.scoring": ("Spoken", "TokenTask", "evaluate_tokens"),
+    "slmtokbench.tokens": ("codec_tokens", "tokens_of", "unit_tokens"),
     "speech.generated": ("GenerationTask", "evaluate_generation"),
     "speech.scoring": ("SpeechMetrics", "evaluate_speech"),
     "units.probing": ("evaluate_text_information",),

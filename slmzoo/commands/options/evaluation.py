@@ -198,7 +198,9 @@ class SpeechScoresOptions(DeviceOptions, ReportOptions):
 
     data: Path = field(positional=True, metavar="MADE")
     """Folder of the recordings to evaluate, named by their stems."""
-    metrics: list[str] = field(default_factory=lambda: ["wer"], choices=["wer", "stoi", "pesq", "similarity", "f0"])
+    metrics: list[str] = field(
+        default_factory=lambda: ["wer"], choices=["wer", "stoi", "pesq", "visqol", "similarity", "f0"]
+    )
     """Metrics: wer (and CER) needs --transcripts, the others --originals."""
     transcripts: Path | None = None
     """File of `<id> <text>` lines, or a folder of such .tsv or .txt files (LibriSpeech's .trans.txt are)."""
@@ -208,7 +210,8 @@ class SpeechScoresOptions(DeviceOptions, ReportOptions):
     """Recogniser: pocketsphinx, whisper (tiny.en, for real speech), a folder of a Whisper in CTranslate2's format, or a
     Whisper or CTC model of transformers by name or folder."""
     speaker_model: str = "microsoft/wavlm-base-plus-sv"
-    """Model of transformers with an x-vector head, by name or folder."""
+    """Model of transformers with an x-vector head, by name or folder, or ltas: a stand-in, the correlation of long-term
+    average spectra."""
     jobs: int = 1
     """Processes of the recogniser, on a CPU."""
 

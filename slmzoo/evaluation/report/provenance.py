@@ -13,6 +13,7 @@ from slmcore.files.fetch import verify
 from slmcore.files.rows import Row
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.speech import ctranslate
+from slmzoo.evaluation.speech.speakers import STAND_IN
 from slmzoo.kinds import Role
 from slmzoo.pipeline import Pipeline
 from slmzoo.systems import kinds
@@ -33,6 +34,8 @@ def outside(name: str) -> dict[str, str]:
             return {"name": name, "version": version(name)}
         except PackageNotFoundError:
             return {"name": name}
+    if name == STAND_IN:
+        return {"name": name}
     if name.startswith("ngram:"):
         return {"name": name, "sha256": sha256_of(Path(name.removeprefix("ngram:")))}
     folder = ctranslate.folder_of(name) if name == ctranslate.NAME else Path(name)

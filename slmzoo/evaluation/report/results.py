@@ -65,6 +65,7 @@ _PACKAGES = (
     "pesq",
     "transformers",
     "faster-whisper",
+    "visqol-python",
 )
 
 

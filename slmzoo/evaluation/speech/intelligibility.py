@@ -1,12 +1,14 @@
-"""STOI and PESQ of speech beside the original that it lies on, sample for sample: copies through a codec, say.
+"""STOI, PESQ and ViSQOL of speech beside the original that it lies on, sample for sample: copies through a codec, say.
 
 STOI: Taal et al., doi 10.1109/TASL.2011.2114881, by the package pystoi. PESQ: ITU-T P.862.2 (wideband), by the package
-pesq. Neither is defined for speech whose timing is its own, as that of ELLA-V is.
+pesq. ViSQOL: Chinen et al., arXiv 2004.09584 (speech mode, polynomial mapping), by the package visqol-python. None is
+defined for speech whose timing is its own, as that of ELLA-V is.
 """
 
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,20 +18,22 @@ from torch import Tensor
 from slmcore import audio
 from slmzoo.evaluation.optional import need
 
-__all__ = ["pesq", "require", "stoi"]
+__all__ = ["pesq", "require", "stoi", "visqol"]
 
 _PESQ_RATE = 16000
+_VISQOL_RATE = 16000
 _MOST_APART = 0.05
 
 
 _PACKAGES = {
     "stoi": ("pystoi", "STOI", ""),
     "pesq": ("pesq", "PESQ", "pip install pesq (it is compiled, and licensed by ITU-T's terms)"),
+    "visqol": ("visqol", "ViSQOL", "pip install 'slmzoo[visqol]'"),
 }
 
 
 def require(metric: str) -> Any:
-    """The package that computes "stoi" or "pesq". Raises ImportError that says what to install."""
+    """The package that computes "stoi", "pesq" or "visqol". Raises ImportError that says what to install."""
     return need(*_PACKAGES[metric])
 
 
@@ -56,6 +60,27 @@ def pesq(original: Tensor, copy: Tensor, sr: int) -> float:
         return float(package.pesq(_PESQ_RATE, *wavs, "wb"))
     except package.PesqError as error:
         raise ValueError(f"PESQ finds no score: {error}") from error
+
+
+def visqol(original: Tensor, copy: Tensor, sr: int) -> float:
+    """ViSQOL's estimate of a mean opinion score, 1 to 5, of wavs (1, samples) at `sr` Hz. Raises as `stoi`.
+
+    It needs about a second of speech.
+    """
+    require("visqol")
+    wavs = _together(*(audio.resample(wav, sr, _VISQOL_RATE) for wav in (original, copy)), sr=_VISQOL_RATE)
+    try:
+        return float(_visqol().measure_from_arrays(*wavs, _VISQOL_RATE).moslqo)
+    except IndexError as error:
+        raise ValueError("ViSQOL needs about a second of speech that is not silent.") from error
+
+
+@cache
+def _visqol() -> Any:
+    """The package's speech mode, with the mapping that needs no other package."""
+    made = require("visqol").VisqolApi()
+    made.create(mode="speech", use_lattice_model=False)
+    return made
 
 
 def _together(original: Tensor, copy: Tensor, *, sr: int) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.asr import hear
+from slmzoo.evaluation.speech.speakers import DEFAULT
 from slmzoo.evaluation.speech.speech_scores import compare_files, measure, recognition, require, transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION
 from slmzoo.evaluation.units.unit_scores import Found, joined
@@ -27,10 +28,10 @@ class SpeechMetrics:
     """Metrics of speech, and the models that compute them."""
 
     names: Sequence[str] = ("wer",)
-    """Metrics: "wer" (with the CER) needs transcripts; "stoi", "pesq", "similarity" and "f0" need originals."""
+    """Metrics: "wer" (with the CER) needs transcripts, all others of `speech_scores.MEASURES` need originals."""
     asr: str = "pocketsphinx"
     """Recogniser, by a name that `asr.recogniser` takes."""
-    speaker_model: str = "microsoft/wavlm-base-plus-sv"
+    speaker_model: str = DEFAULT
     """Speaker verification model, by a name that `speakers.speaker_model` takes."""
     device: str = "cpu"
     """Device of both models."""
@@ -71,7 +72,7 @@ def evaluate_speech(
 
     Example: `evaluate_speech(Path("resynthesis"), transcripts=Path("text.tsv")).scores[0].interval.value`
     """
-    require(metrics.names, metrics.asr)
+    require(metrics.names, metrics.asr, metrics.speaker_model)
     run = _Run(metrics, bootstrap or Bootstrap(), check)
     files, problems = run.readable(folder)
     found: list[Found] = []

@@ -14,7 +14,7 @@ from slmcore.files import folders
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.evaluation.speech import asr, intelligibility, pitch, wer
+from slmzoo.evaluation.speech import asr, intelligibility, pitch, speakers, wer
 from slmzoo.evaluation.speech.speakers import similarity, speaker_model
 from slmzoo.evaluation.units.unit_scores import Found
 
@@ -23,7 +23,7 @@ __all__ = ["MEASURES", "Measure", "compare_files", "measure", "recognition", "re
 Measure = Callable[[Tensor, Tensor, int], float]
 """Measure of an original and its reconstruction, both (1, samples), at a rate in Hz."""
 
-MEASURES = {"stoi": "share", "pesq": "MOS", "similarity": "cosine", "f0": "correlation"}
+MEASURES = {"stoi": "share", "pesq": "MOS", "visqol": "MOS", "similarity": "cosine", "f0": "correlation"}
 """Measures against an original, each with its unit."""
 
 _SAMPLE_RATE = 16000
@@ -67,15 +67,18 @@ def recognition(said: Mapping[str, str], heard: Mapping[str, str], bootstrap: Bo
     return scores, tables
 
 
-def require(metrics: Iterable[str], recogniser: str) -> None:
-    """Raise an ImportError that says what to install if a metric, "wer" or one of `MEASURES`, lacks its package."""
+def require(metrics: Iterable[str], recogniser: str, speaker: str = speakers.DEFAULT) -> None:
+    """Raise an ImportError that says what to install if a metric, "wer" or one of `MEASURES`, lacks its package.
+
+    `recogniser` and `speaker` name the models of "wer" and "similarity".
+    """
     for metric in metrics:
         if metric == "wer":
             wer.require()
             asr.require(recogniser)
-        elif metric in ("stoi", "pesq"):
+        elif metric in ("stoi", "pesq", "visqol"):
             intelligibility.require(metric)
-        elif metric == "similarity":
+        elif metric == "similarity" and speaker != speakers.STAND_IN:
             need("transformers", "Speaker similarity", "pip install 'slmzoo[transformers]'")
 
 
@@ -86,7 +89,7 @@ def measure(metric: str, **options: Any) -> Measure:
         return lambda original, made, sr: similarity(speaker.embed(original, sr), speaker.embed(made, sr))
     if metric == "f0":
         return lambda original, made, sr: pitch.correlation(pitch.f0(original, sr), pitch.f0(made, sr))
-    return {"stoi": intelligibility.stoi, "pesq": intelligibility.pesq}[metric]
+    return getattr(intelligibility, metric)
 
 
 def compare_files(

@@ -1,11 +1,11 @@
-"""Evaluation of text information in one call: a recogniser trained on some units bounds that of others."""
+"""Evaluation of text information in one call: a recogniser trained on some tokens bounds that of others."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,37 @@ from slmzoo.evaluation.recordings import matched
 from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.results import Problems, Score, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.evaluation.units.text_information import Bound, Probe, ProbeConfig, bound, needed, train, undecided
+from slmzoo.evaluation.units.text_information import (
+    Bound,
+    Probe,
+    ProbeConfig,
+    bound,
+    needed,
+    recognised,
+    train,
+    undecided,
+)
 
-__all__ = ["evaluate_text_information"]
+__all__ = ["TextProbe", "evaluate_text_information", "evaluate_token_information"]
+
+Tokens = Mapping[str, Tensor]
+"""Tokens of recordings by id, each int64 (T,), or (streams, T) where each frame has several."""
 
 _UNITS = {"text_information": "nats/recording", "text_information_by_symbol": "nats/symbol"}
+
+
+@dataclass(frozen=True, eq=False)
+class TextProbe:
+    """Recogniser of text that was trained on tokens."""
+
+    probe: Probe
+    ids: Mapping[str, int]
+    """Numbers of the symbols, from 1."""
+
+    def heard(self, tokens: Tensor) -> list[str]:
+        """Return the symbols that it recognises in tokens (T,) or (streams, T)."""
+        symbols = {number: symbol for symbol, number in self.ids.items()}
+        return [symbols[number] for number in recognised(self.probe, tokens)]
 
 
 def evaluate_text_information(
@@ -48,23 +74,44 @@ def evaluate_text_information(
 
     Example: `evaluate_text_information(train, test, texts, Path("probe"), ProbeConfig(steps=20_000)).scores`
     """
-    _check(train_units, test_units, against)
-    symbols = sorted({symbol for name in train_units if name in texts for symbol in texts[name]})
+    train, test = ({name: each.framewise() for name, each in units.items()} for units in (train_units, test_units))
+    kinds = 1 + max((int(x.max()) for some in (train, test) for x in some.values()), default=0)
+    options: dict[str, Any] = {"against": against, "device": device, "problems": problems}
+    options |= {"bootstrap": bootstrap, "check": check}
+    return evaluate_token_information(train, test, texts, folder, config, kinds=kinds, **options)[0]
+
+
+def evaluate_token_information(
+    train_tokens: Tokens,
+    test_tokens: Tokens,
+    texts: Mapping[str, Sequence[str]],
+    folder: Path,
+    config: ProbeConfig,
+    *,
+    kinds: int,
+    vectors: Tensor | None = None,
+    against: int | None = None,
+    device: str = "cpu",
+    problems: Problems | None = None,
+    bootstrap: Bootstrap | None = None,
+    check: Check = accept,
+) -> tuple[Findings, TextProbe]:
+    """Upper bound of the mutual information of tokens of `kinds` kinds and text, and the recogniser behind it.
+
+    Streams of tokens are embedded one by one and added; `vectors` (streams, kinds, config.dim) start the embedding.
+    Other arguments and errors as for `evaluate_text_information`.
+    """
+    _check(train_tokens, test_tokens, against)
+    symbols = sorted({symbol for name in train_tokens if name in texts for symbol in texts[name]})
     ids = {symbol: i for i, symbol in enumerate(symbols, 1)}
-    chosen, wrong = _usable(test_units, texts, ids)
-    missing = matched("texts", {**train_units, **test_units}, texts)["missing texts"]
+    chosen, wrong = _usable(test_tokens, texts, ids)
+    missing = matched("texts", {**train_tokens, **test_tokens}, texts)["missing texts"]
     found_problems = {**(problems or {}), "missing texts": missing, **wrong}
     check(found_problems)
-    tokens, targets = _sequences(test_units, texts, chosen, ids)
-    lost = [chosen[i] for i in undecided(tokens, targets, against, config.seed)]
-    if lost:
-        wanted = "enough texts that one of those drawn for each recording has no more symbols than it has tokens"
-        raise ValueError(must("against", wanted, against, f"Draw more: {', '.join(lost[:5])} has none."))
-    kinds = 1 + max(int(u.units.max()) for u in [*train_units.values(), *test_units.values()])
-    data = _sequences(train_units, texts, [name for name in train_units if name in texts], ids)
-    torch.manual_seed(config.seed)
-    probe = Probe(kinds, len(ids), config).to(device)
-    path = _train(probe, [kinds, asdict(config)], data, config, folder)
+    tokens, targets = _sequences(test_tokens, texts, chosen, ids)
+    _check_drawn([chosen[i] for i in undecided(tokens, targets, against, config.seed)], against)
+    data = _sequences(train_tokens, texts, [name for name in train_tokens if name in texts], ids)
+    probe, path = _trained(data, len(ids), kinds, vectors, config, folder, device)
     found = bound(probe, tokens, targets, against, config.seed)
     scores, tables = _scores(chosen, found, bootstrap or Bootstrap())
     conventions = {
@@ -74,47 +121,63 @@ def evaluate_text_information(
         "texts_possible": float(found.possible.mean()),
     }
     models = {"probe": {"file": str(path.relative_to(folder)), "sha256": sha256_of(path)}}
-    return Findings(scores=scores, tables=tables, conventions=conventions, models=models, problems=found_problems)
+    said = {"conventions": conventions, "models": models, "problems": found_problems}
+    return Findings(scores=scores, tables=tables, **said), TextProbe(probe, ids)
 
 
-def _check(train_units: Mapping[str, Units], test_units: Mapping[str, Units], against: int | None) -> None:
+def _check(train_tokens: Tokens, test_tokens: Tokens, against: int | None) -> None:
     if against is not None and against < 1:
         raise ValueError(must("against", "a number of texts >= 1", against, "Leave it out for all."))
-    both = sorted(train_units.keys() & test_units.keys())
+    both = sorted(train_tokens.keys() & test_tokens.keys())
     if both:
         raise ValueError(f"TRAIN and TEST must have no recording in common, but both have {', '.join(both[:5])}.")
 
 
+def _check_drawn(lost: Sequence[str], against: int | None) -> None:
+    """Raise a ValueError for recordings of which no drawn text is possible."""
+    if lost:
+        wanted = "enough texts that one of those drawn for each recording has no more symbols than it has tokens"
+        raise ValueError(must("against", wanted, against, f"Draw more: {', '.join(lost[:5])} has none."))
+
+
 def _usable(
-    units: Mapping[str, Units], texts: Mapping[str, Sequence[str]], ids: Mapping[str, int]
+    tokens: Tokens, texts: Mapping[str, Sequence[str]], ids: Mapping[str, int]
 ) -> tuple[list[str], dict[str, list[str]]]:
     """Return the recordings for which the bound can be computed; and, as problems, the others."""
-    there = [name for name in units if name in texts]
+    there = [name for name in tokens if name in texts]
     known = [name for name in there if set(texts[name]) <= ids.keys()]
-    tokens, targets = _sequences(units, texts, known, ids)
-    short = [name for name, x, y in zip(known, tokens, targets, strict=True) if len(x) < needed(y)]
+    sequences, targets = _sequences(tokens, texts, known, ids)
+    short = [name for name, x, y in zip(known, sequences, targets, strict=True) if x.shape[-1] < needed(y)]
     chosen = [name for name in known if name not in set(short)]
     return chosen, {"symbols not in TRAIN": sorted(set(there) - set(known)), "fewer tokens than CTC needs": short}
 
 
 def _sequences(
-    units: Mapping[str, Units], texts: Mapping[str, Sequence[str]], names: Sequence[str], ids: Mapping[str, int]
+    tokens: Tokens, texts: Mapping[str, Sequence[str]], names: Sequence[str], ids: Mapping[str, int]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    tokens = [units[name].framewise() for name in names]
-    return tokens, [torch.tensor([ids[symbol] for symbol in texts[name]]) for name in names]
+    return [tokens[name] for name in names], [torch.tensor([ids[symbol] for symbol in texts[name]]) for name in names]
 
 
-def _train(
-    probe: Probe, made_of: list[Any], data: tuple[list[Tensor], list[Tensor]], config: ProbeConfig, folder: Path
-) -> Path:
-    """Train the recogniser, or load one trained on the same data with the same settings; return its file."""
+def _trained(
+    data: tuple[list[Tensor], list[Tensor]],
+    symbols: int,
+    kinds: int,
+    vectors: Tensor | None,
+    config: ProbeConfig,
+    folder: Path,
+    device: str,
+) -> tuple[Probe, Path]:
+    """Train the recogniser, or load one trained on the same data with the same settings; return it and its file."""
     tokens, targets = data
     listed = [[x.tolist(), y.tolist()] for x, y in zip(tokens, targets, strict=True)]
-    fingerprint = hashlib.sha256(json.dumps([*made_of, listed]).encode()).hexdigest()[:16]
+    begun = [] if vectors is None else [hashlib.sha256(vectors.cpu().numpy().tobytes()).hexdigest()]
+    fingerprint = hashlib.sha256(json.dumps([kinds, asdict(config), *begun, listed]).encode()).hexdigest()[:16]
+    torch.manual_seed(config.seed)
+    streams = max((x.reshape(-1, x.shape[-1]).shape[0] for x in tokens), default=1)
+    probe = Probe(kinds, symbols, config, streams, vectors).to(device)
     run = folder / f"probe-{fingerprint}"
     train(probe, tokens, targets, config, run)
-    probe.eval()
-    return run / "probe.pt"
+    return probe.eval(), run / "probe.pt"
 
 
 def _scores(names: Sequence[str], found: Bound, bootstrap: Bootstrap) -> tuple[list[Score], dict[str, list[dict]]]:

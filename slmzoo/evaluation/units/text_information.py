@@ -19,7 +19,7 @@ from slmcore.errors import must
 from slmcore.files import atomic
 from slmzoo.training.loop.task import generator
 
-__all__ = ["Bound", "Probe", "ProbeConfig", "bound", "loglikelihoods", "needed", "train", "undecided"]
+__all__ = ["Bound", "Probe", "ProbeConfig", "bound", "loglikelihoods", "needed", "recognised", "train", "undecided"]
 
 _BLANK = 0
 _TEXTS_AT_ONCE = 64
@@ -43,21 +43,43 @@ class ProbeConfig:
 
 
 class Probe(nn.Module):
-    """Tokens to log-probabilities of symbols; 0 is CTC's blank, so that symbols count from 1."""
+    """Tokens to log-probabilities of symbols; 0 is CTC's blank, so that symbols count from 1.
 
-    def __init__(self, tokens: int, symbols: int, config: ProbeConfig) -> None:
+    Several streams of `tokens` kinds each are embedded one by one and added. `vectors` (streams, tokens, dim) are what
+    the embedding starts from, in place of random ones.
+    """
+
+    def __init__(
+        self, tokens: int, symbols: int, config: ProbeConfig, streams: int = 1, vectors: Tensor | None = None
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(tokens, config.dim)
+        self.tokens = tokens
+        self.embedding = nn.Embedding(streams * tokens, config.dim)
         self.lstm = nn.LSTM(config.dim, config.hidden, config.layers, batch_first=True, bidirectional=True)
         self.output = nn.Linear(2 * config.hidden, symbols + 1)
+        if vectors is not None:
+            self._start_from(vectors, streams)
 
     def forward(self, tokens: Sequence[Tensor]) -> Tensor:
-        """Log-probabilities (B, T, symbols + 1) of sequences (T_i,), padded at the end; each as if it were alone."""
-        lengths = torch.tensor([len(x) for x in tokens])
-        embedded = self.embedding(nn.utils.rnn.pad_sequence(list(tokens), batch_first=True))
+        """Log-probabilities (B, T, symbols + 1) of sequences (T_i,) or (streams, T_i), each as if it were alone.
+
+        Shorter sequences are padded at the end.
+        """
+        lengths = torch.tensor([x.shape[-1] for x in tokens])
+        framed = [x.reshape(-1, x.shape[-1]).mT for x in tokens]
+        padded = nn.utils.rnn.pad_sequence(framed, batch_first=True)
+        first = self.tokens * torch.arange(padded.shape[-1], device=padded.device)
+        embedded = self.embedding(padded + first).sum(-2)
         packed = nn.utils.rnn.pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         found, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         return self.output(found).log_softmax(-1)
+
+    @torch.no_grad()
+    def _start_from(self, vectors: Tensor, streams: int) -> None:
+        wanted = (streams, self.tokens, self.embedding.embedding_dim)
+        if tuple(vectors.shape) != wanted:
+            raise ValueError(must("vectors", f"of {wanted}, streams, tokens and dim", tuple(vectors.shape)))
+        self.embedding.weight.copy_(vectors.flatten(0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +104,12 @@ class Bound:
 def train(
     probe: Probe, tokens: Sequence[Tensor], texts: Sequence[Tensor], config: ProbeConfig, run: str | Path
 ) -> None:
-    """Train on tokens (T_i,) and symbols (S_i,), int64, by CTC divided by each text's length; resumes from `run`.
+    """Train on tokens (T_i,) or (streams, T_i) and symbols (S_i,), int64; resumes from `run`.
 
-    Raises ValueError if no recording has as many tokens as CTC needs for its text.
+    The loss is CTC's divided by each text's length. Raises ValueError if no recording has as many tokens as CTC needs
+    for its text.
     """
-    usable = [i for i, (x, y) in enumerate(zip(tokens, texts, strict=True)) if len(y) and needed(y) <= len(x)]
+    usable = [i for i, (x, y) in enumerate(zip(tokens, texts, strict=True)) if len(y) and needed(y) <= x.shape[-1]]
     if not usable:
         raise ValueError(must("tokens", "at least as many as symbols in some recording", "a list of shorter sequences"))
     device = probe.output.weight.device
@@ -94,7 +117,7 @@ def train(
     def loss(step: int) -> Tensor:
         draw = torch.randint(len(usable), (config.batch,), generator=generator(config.seed, step)).tolist()
         x, y = ([of[usable[i]].to(device) for i in draw] for of in (tokens, texts))
-        costs = _ctc(probe(x).transpose(0, 1), [len(each) for each in x], y)
+        costs = _ctc(probe(x).transpose(0, 1), [each.shape[-1] for each in x], y)
         return (costs / torch.tensor([len(each) for each in y], device=device)).mean()
 
     _fit(probe, loss, config, Path(run))
@@ -130,9 +153,17 @@ def loglikelihoods(probe: Probe, tokens: Tensor, texts: Sequence[Tensor]) -> Ten
     found = probe([tokens.to(device)]).double().transpose(0, 1)
     parts = [list(texts[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(texts), _TEXTS_AT_ONCE)]
     costs = [
-        _ctc(found.expand(-1, len(part), -1), [len(tokens)] * len(part), [y.to(device) for y in part]) for part in parts
+        _ctc(found.expand(-1, len(part), -1), [tokens.shape[-1]] * len(part), [y.to(device) for y in part])
+        for part in parts
     ]
     return -torch.cat(costs).cpu()
+
+
+@torch.no_grad()
+def recognised(probe: Probe, tokens: Tensor) -> list[int]:
+    """Return the symbols that the probe hears in one sequence of tokens: the likeliest of each frame, collapsed."""
+    path = probe([tokens.to(probe.output.weight.device)])[0].argmax(-1).unique_consecutive()
+    return path[path != _BLANK].tolist()
 
 
 def bound(
@@ -144,8 +175,9 @@ def bound(
     """
     rows: list[tuple[float, float, float]] = []
     for i, x in enumerate(tqdm(tokens, desc="vCLUB", unit="file", disable=None)):
-        if needed(texts[i]) > len(x):
-            raise ValueError(must("tokens", f"at least {needed(texts[i])} for text {i}", f"a sequence of {len(x)}"))
+        if needed(texts[i]) > x.shape[-1]:
+            found = f"a sequence of {x.shape[-1]}"
+            raise ValueError(must("tokens", f"at least {needed(texts[i])} for text {i}", found))
         values = loglikelihoods(probe, x, [texts[i], *(texts[j] for j in _drawn(len(texts), i, most, seed))])
         own, others = values[0], values[1:]
         possible = others.isfinite()
@@ -157,7 +189,7 @@ def bound(
 def undecided(tokens: Sequence[Tensor], texts: Sequence[Tensor], most: int | None = None, seed: int = 0) -> list[int]:
     """Recordings with too few tokens for any text that `bound` draws for them."""
     lengths = [needed(text) for text in texts]
-    drawn = ((i, len(x), _drawn(len(texts), i, most, seed)) for i, x in enumerate(tokens))
+    drawn = ((i, x.shape[-1], _drawn(len(texts), i, most, seed)) for i, x in enumerate(tokens))
     return [i for i, length, order in drawn if all(lengths[j] > length for j in order)]
 
 

@@ -13,7 +13,15 @@ from slmcore.files.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.cli import main
-from slmzoo.evaluation.units.text_information import Probe, ProbeConfig, bound, loglikelihoods, train, undecided
+from slmzoo.evaluation.units.text_information import (
+    Probe,
+    ProbeConfig,
+    bound,
+    loglikelihoods,
+    recognised,
+    train,
+    undecided,
+)
 
 TINY = ProbeConfig(dim=8, hidden=8, layers=1, batch=8, lr=3e-2, steps=60)
 
@@ -153,3 +161,37 @@ def test_command_names_what_it_leaves_out_and_takes_up_its_probe_again(tmp_path,
     assert json.loads((tmp_path / "out" / "text-information.json").read_text()) == content
     assert main([str(x) for x in ("eval", "text-information", files[0], files[0], *files[2:])]) == 2
     assert "in common" in capsys.readouterr().err
+
+
+def test_streams_are_embedded_one_by_one_and_added():
+    torch.manual_seed(0)
+    made = Probe(4, 3, TINY, streams=2).eval()
+    assert made.embedding.num_embeddings == 8
+    tokens = torch.tensor([[0, 3, 1], [2, 0, 3]])
+    rows = made.embedding.weight[torch.tensor([0, 3, 1])] + made.embedding.weight[4 + torch.tensor([2, 0, 3])]
+    wanted = made.output(made.lstm(rows[None])[0]).log_softmax(-1)
+    assert torch.allclose(made([tokens]), wanted, atol=1e-6)
+    together = made([tokens, tokens[:, :2]])
+    assert torch.allclose(together[1, :2], made([tokens[:, :2]])[0], atol=1e-6)
+    swapped = made([tokens.flip(0)])
+    assert not torch.allclose(swapped, wanted, atol=1e-3)
+
+
+def test_an_embedding_starts_from_vectors_of_its_shape():
+    vectors = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(1))
+    made = Probe(4, 3, TINY, 2, vectors)
+    assert torch.equal(made.embedding.weight[4 + 1], vectors[1, 1])
+    for wrong in (vectors[:1], vectors[:, :3], vectors[..., :7]):
+        with pytest.raises(ValueError, match="`vectors` must be of "):
+            Probe(4, 3, TINY, 2, wrong)
+
+
+def test_recognised_symbols_are_the_collapsed_likeliest_path(probe):
+    tokens = torch.tensor([0, 3, 1, 2, 2, 0, 1])
+    assert recognised(probe, tokens) == collapsed(tuple(probe([tokens])[0].argmax(-1).tolist()))
+    with torch.no_grad():
+        probe.output.bias += torch.tensor([0.0, 0.0, 50.0, 0.0])
+    assert recognised(probe, tokens) == [2]
+    with torch.no_grad():
+        probe.output.bias += torch.tensor([99.0, 0.0, 0.0, 0.0])
+    assert recognised(probe, tokens) == []

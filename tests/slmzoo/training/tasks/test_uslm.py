@@ -20,6 +20,7 @@ from slmzoo.training.tasks.uslm import UslmSettings, UslmTask, ar_nats, nar_nats
 from speechtokenizer.uslm import load
 from tests.reference import goldens
 from tests.reference.uslm import tiny, zoo
+from tests.speechtokenizer.uslm.test_goldens import published_file
 
 SMALL = {"dim": 16, "heads": 2, "layers": 1, "text_size": 20, "dropout": 0.0}
 SAID = ("a b", "b a c", "c c a", "a", "b c")
@@ -84,6 +85,21 @@ def test_losses_count_every_code_and_end_once():
         assert float(nats) == pytest.approx(wanted, rel=1e-5)
     with_start = tiny(prepend_bos=True)
     assert ar_nats(with_start, texts, codes)[1] == 10
+
+
+@pytest.mark.golden
+def test_losses_of_later_levels_are_the_goldens(tmp_path):
+    about, arrays = goldens.load("uslm_small")
+    model = load(published_file(tmp_path / "USLM.pt", None, False), heads=4)
+    names = ("text", "text_lens", "codes", "codes_lens")
+    text, of_text, codes, of_codes = (torch.from_numpy(arrays[f"train/{name}"]).long() for name in names)
+    texts = [row[:n] for row, n in zip(text, of_text.tolist(), strict=True)]
+    levels = [row[:n].T for row, n in zip(codes, of_codes.tolist(), strict=True)]
+    with torch.no_grad():
+        found = [float(nar_nats(model, texts, levels, level)[0]) for level in range(1, 8)]
+    for level in range(3, 9):
+        # Upstream's batch has level 2 and a later one, counted from 1.
+        assert found[0] + found[level - 2] == pytest.approx(about["values"][f"train/nar_loss_2_and_{level}"], rel=1e-5)
 
 
 def task(data: Path, tmp_path: Path, **more: object) -> UslmTask:
