@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from soundstream.config import SoundStreamConfig, TransformerConfig
+from soundstream.latents import LatentReport, LatentStatistics
 from soundstream.model import Reconstruction, SoundStream, load
 from soundstream.published import published
 from soundstream.streaming import Stream
 
-__all__ = ["Reconstruction", "SoundStream", "SoundStreamConfig", "Stream", "TransformerConfig", "load", "published"]
+__all__ = [
+    "LatentReport",
+    "LatentStatistics",
+    "Reconstruction",
+    "SoundStream",
+    "SoundStreamConfig",
+    "Stream",
+    "TransformerConfig",
+    "load",
+    "published",
+]

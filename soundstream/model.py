@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from slmcore.layers.streaming import Chain, Conv1d, ConvTranspose1d, State
 from slmcore.layers.vq import Quantized, check_codes
 from slmcore.units import Codes
 from soundstream.config import SoundStreamConfig
+from soundstream.latents import LatentReport, LatentScale, LatentStatistics
 from soundstream.published import published
 from soundstream.quantizer import first_level, quantizer_of
 from soundstream.streaming import Stream
@@ -66,12 +67,14 @@ class SoundStream(Saved):
         self.quantizer = quantizer_of(config)
         self.decoder_transformer = Transformer(dim, config.transformer) if config.transformer else Chain()
         self.decoder = SEANetDecoder(config.seanet)
+        self.latent_scale = LatentScale(dim)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> SoundStream:
         """Build the model that a checkpoint describes, in float32 and eval mode; CheckpointError if it does not fit."""
         config = SoundStreamConfig.from_dict(checkpoint.config)
-        return build(lambda: cls(config), checkpoint.state)
+        unknown = LatentScale(config.seanet.dimension).state_dict(prefix="latent_scale.")
+        return build(lambda: cls(config), {**unknown, **checkpoint.state})
 
     @classmethod
     def from_pretrained(cls, path: str | Path, **facts: Any) -> SoundStream:
@@ -147,9 +150,7 @@ class SoundStream(Saved):
     @torch.no_grad()
     def decode_latents(self, latents: Tensor, samples: int | None = None) -> Tensor:
         """Decode latents (B, dimension, frames), quantised or not, to waveforms (B, frames * hop), cut to `samples`."""
-        dim = self.config.seanet.dimension
-        if latents.ndim != 3 or latents.shape[1] != dim:
-            raise ValueError(must("latents", f"(B, {dim}, frames)", f"a tensor of {tuple(latents.shape)}"))
+        self._check_latents(latents)
         longest = latents.shape[2] * self.hop
         if samples is not None and not 0 <= samples <= longest:
             raise ValueError(must("samples", f"from 0 to {longest}, what the frames have", samples))
@@ -162,9 +163,35 @@ class SoundStream(Saved):
             wav = self.decoder.in_segments(frames, self._segment * self.config.downsample)
         return wav[:, :samples].float()
 
+    def latents(self, wav: Tensor, sr: int) -> Tensor:
+        """Encode waveforms (B, samples) at `sr` Hz to latents (B, dimension, frames) for a diffusion model.
+
+        They are not quantised, and normalised: over the training set each channel has mean 0 and deviation 1. Raises
+        ValueError as `encode_latents` does, and for a codec whose latents were never measured.
+        """
+        return self.latent_scale.normalise(self.encode_latents(wav, sr))
+
+    def from_latents(self, latents: Tensor, samples: int | None = None) -> Tensor:
+        """Decode latents (B, dimension, frames) on the scale of `latents` to waveforms (B, frames * hop).
+
+        `samples` cuts them. Raises ValueError as `decode_latents` and `latents` do.
+        """
+        self._check_latents(latents)
+        return self.decode_latents(self.latent_scale.denormalise(latents.to(self.device)), samples)
+
+    def measure_latents(self, wavs: Iterable[Tensor], sr: int) -> LatentReport:
+        """Set the scale of `latents` by waveforms (samples,) at `sr` Hz, and return their statistics."""
+        statistics = LatentStatistics(self.config.seanet.dimension)
+        for wav in wavs:
+            statistics.add(self.encode_latents(wav[None], sr)[0])
+        report = statistics.report()
+        self.latent_scale.set(report)
+        return report
+
     @torch.no_grad()
     def quantize(self, latents: Tensor, bandwidth: float | None = None) -> Tensor:
         """Quantise latents (B, dimension, frames) to codes (B, levels, frames) of `bandwidth` kb/s (None: all)."""
+        self._check_latents(latents)
         levels = self._levels(bandwidth)
         if not latents.shape[-1]:
             return torch.zeros(len(latents), levels, 0, dtype=torch.int64)
@@ -254,6 +281,11 @@ class SoundStream(Saved):
 
     def _levels(self, bandwidth: float | None) -> int:
         return self.num_codebooks if bandwidth is None else self.config.levels_of(bandwidth)
+
+    def _check_latents(self, latents: Tensor) -> None:
+        dim = self.config.seanet.dimension
+        if latents.ndim != 3 or latents.shape[1] != dim:
+            raise ValueError(must("latents", f"(B, {dim}, frames)", f"a tensor of {tuple(latents.shape)}"))
 
     def _filled(self, wav: Tensor) -> Tensor:
         """Silence behind the end up to a whole frame, which is what a stream can know of it."""

@@ -101,14 +101,15 @@ def begin_zoo(path: Path, zoo: str, system: str) -> None:
             write_bytes(path, (json.dumps(new, indent=2) + "\n").encode())
 
 
-def add_row(path: Path, zoo: str, entry: Mapping[str, Any]) -> None:
-    """Add a row to the registry `path` of `zoo`, created if missing; a row of the same key is replaced.
+def add_row(path: Path, zoo: str, entry: Mapping[str, Any], system: str | None = None) -> None:
+    """Add a row to the registry `path` of `zoo`, created for `system` if missing; a row of the same key is replaced.
 
     Several processes may add rows at once. Raises ValueError, and leaves the file unchanged, for an invalid row.
     """
     with FileLock(path.with_name(f".{path.name}.lock")):
         check_zoo(path, zoo)
         new = {"format": _FORMAT, "version": _VERSION, "zoo": zoo, "rows": []}
+        new |= {} if system is None else {"system": system}
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else new
         defaults, key = content.get("defaults", {}), ("kind", "variant", "k", "lmbda")
         same = [{**defaults, **entry}.get(name) for name in key]

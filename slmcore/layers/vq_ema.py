@@ -100,8 +100,13 @@ class RunningMeans(nn.Module):
         sums = self.over_all(torch.zeros_like(self.sums).index_add_(0, chosen, seen))
         self.sums.lerp_(sums, 1 - decay)
         mean = self.counts.mean()
-        dead = torch.nonzero(self.counts < revive_below * mean).flatten()[: len(seen)]
-        fresh = self.from_first(seen[torch.randperm(len(seen), generator=draw)[: len(dead)].to(seen.device)])
+        # Devices may have seen unequal numbers of latents; the first one's count.
+        most = int(self.from_first(torch.tensor(len(seen), device=seen.device)))
+        dead = torch.nonzero(self.counts < revive_below * mean).flatten()[:most]
+        replacements = seen[torch.randperm(len(seen), generator=draw)[: len(dead)].to(seen.device)]
+        fresh = torch.zeros_like(self.sums[dead])
+        fresh[: len(replacements)] = replacements
+        fresh = self.from_first(fresh)
         self.counts[dead] = mean
         self.sums[dead] = fresh * mean
         embed.copy_(self.sums / self._divisors().unsqueeze(1))

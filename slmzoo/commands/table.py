@@ -79,6 +79,12 @@ COMMANDS = {
     ),
     "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train.ulm:train_ulm"),
     "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train.codec:train_codec"),
+    "train soundstream": Command(
+        _TRAINING,
+        "train a codec with residual codebooks",
+        "train:TrainSoundStreamOptions",
+        "train.soundstream:train_soundstream",
+    ),
     "train ellav": Command(_TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train.ellav:train_ellav"),
     "train vocoder": Command(
         _TRAINING, "train a unit vocoder", "train:TrainVocoderOptions", "train.vocoder:train_vocoder"

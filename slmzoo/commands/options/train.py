@@ -9,6 +9,7 @@ from slmzoo.commands.options.common import ResultsOptions
 from slmzoo.training.options.codebook import CodebookOptions
 from slmzoo.training.options.codec import CodecOptions
 from slmzoo.training.options.encoder import EncoderOptions
+from slmzoo.training.options.soundstream import SoundStreamOptions
 from slmzoo.training.options.units import EllavOptions, UlmOptions
 from slmzoo.training.options.uslm import UslmOptions
 from slmzoo.training.options.vocoder import VocoderOptions
@@ -18,6 +19,7 @@ __all__ = [
     "TrainCodecOptions",
     "TrainEllavOptions",
     "TrainEncoderOptions",
+    "TrainSoundStreamOptions",
     "TrainUlmOptions",
     "TrainUslmOptions",
     "TrainVocoderOptions",
@@ -131,4 +133,23 @@ class TrainUslmOptions(UslmOptions, ResultsOptions):
     examples: ClassVar[tuple[str, ...]] = (
         "slmzoo train uslm --train train.tsv --validation dev.tsv --run runs/uslm",
         "slmzoo train uslm --train train.tsv --validation dev.tsv --run runs/uslm --resume",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSoundStreamOptions(SoundStreamOptions, ResultsOptions):
+    """Train a codec with residual codebooks at a choice of bit rates; with --causal it streams. Sizes and losses are
+    those of odunola499/soundstream-codec-lightning, whose faults are mended (docs/soundstream.md).
+
+    --audio and --validation take folders, tars and manifests, or a dataset of the Hugging Face hub that is streamed.
+    RUN/samples gets held-out recordings and their reconstructions, as sound and as pictures, with each validation.
+
+    The JSON line holds: zoo, kind, step, and of the held-out recordings mel and stft from all levels, and mel_level_1
+    and stft_level_1.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train soundstream --audio speech/train --validation speech/dev --run runs/soundstream",
+        "slmzoo train soundstream --audio huggingface:gpt-omni/VoiceAssistant-400K:train --column question_audio "
+        "--validation speech/dev --causal --teacher dp-slm --run runs/soundstream",
     )

@@ -67,11 +67,12 @@ def fit(task: Task, settings: TrainSettings, run: Run) -> None:
     task.to("cpu").eval()
 
 
-def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
+def publish(settings: RunSettings, checkpoint: Checkpoint, system: str | None = None, **row: Any) -> None:
     """Write the weights beside the registry, and their row, with the operating point of the model's units.
 
-    `row`: further fields of `slmcore.files.rows.Row`, such as `variant`, `sample_rate` (Hz) and `frame_rate` (Hz). A
-    row of the same key is replaced. Only the first of several processes writes.
+    `system`: that of a registry that is new. `row`: further fields of `slmcore.files.rows.Row`, such as `variant`,
+    `sample_rate` (Hz) and `frame_rate` (Hz). A row of the same key is replaced. Only the first of several processes
+    writes.
     """
     if rank():
         return
@@ -85,7 +86,7 @@ def publish(settings: RunSettings, checkpoint: Checkpoint, **row: Any) -> None:
     folder = settings.registry_file.parent
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / file, replace(checkpoint, operating_point=point), torch.float16 if settings.save_half else None)
-    add_row(settings.registry_file, settings.zoo, {**entry, "file": file})
+    add_row(settings.registry_file, settings.zoo, {**entry, "file": file}, system)
     logger.info("%s is the %s of the zoo %r in %s", file, checkpoint.kind, settings.zoo, settings.registry_file)
 
 

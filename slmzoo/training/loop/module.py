@@ -103,6 +103,7 @@ class Module(lightning.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = optimization.lr_at(step)
             self._figures |= self._move(name, optimizer, step, batches, optimization.clip)
+        self.task.after_step(step)
         first = next(iter(self._parts.values()))[1]
         self._figures["lr"] = first.lr_at(step)
 
@@ -166,7 +167,7 @@ class Module(lightning.LightningModule):
             self.trainer.should_stop = True
 
     def _stop_if_wrong(self) -> None:
-        """Raise FloatingPointError before a state that is not finite is saved."""
+        """Raise FloatingPointError before a state that is not finite, or in trouble, is saved."""
         several = self.trainer.world_size > 1
         # A loss may be infinite on one device only: the others must not wait for it in the next exchange.
         step = int(self._reduced(self._wrong, "max", torch.float64) if several else self._wrong)
@@ -175,6 +176,9 @@ class Module(lightning.LightningModule):
                 f"The loss or its gradient is not finite at step {step}. {self._kept()} "
                 "Lower --lr or --clip and give --resume, or look at the data of that step."
             )
+        trouble = self.task.trouble()
+        if trouble is not None:
+            raise FloatingPointError(f"{trouble} {self._kept()}")
 
     def _log(self, done: int) -> None:
         reduced = {name: self._reduced(value, "mean") for name, value in self._figures.items()}
@@ -269,7 +273,8 @@ class _Steps(Dataset):
 
     def __getitem__(self, index: int) -> tuple[int, list[tuple[int, Any]]]:
         step = self.steps[index]
-        return step, [(n, self.task.batch(generator(self.seed, step, 3 * n + _BATCH))) for n in self.numbers]
+        draws = ((n, generator(self.seed, step, 3 * n + _BATCH)) for n in self.numbers)
+        return step, [(n, self.task.batch_at(step, n, draw)) for n, draw in draws]
 
     def __iter__(self) -> Iterator[tuple[int, list[tuple[int, Any]]]]:
         return (self[i] for i in range(len(self)))

@@ -80,9 +80,26 @@ class Task(nn.Module, ABC):
     def batch(self, draw: torch.Generator) -> Any:
         """Sample a batch on the CPU with `draw`: tensors in tuples, lists or dicts. May run in another process."""
 
+    def batch_at(self, step: int, number: int, draw: torch.Generator) -> Any:
+        """Return batch `number` of the batches of a step, over all devices; where the data have an order, its place.
+
+        As `batch`, which is what it returns by default.
+        """
+        return self.batch(draw)
+
     @abstractmethod
     def loss(self, part: str, batch: Any, context: StepContext) -> tuple[Tensor, Figures] | None:
         """Return the loss of a batch for one of the parts, and figures to log; None to skip the part at this step."""
+
+    def after_step(self, step: int) -> None:
+        """Change what is not moved by gradients, on each device after all parts have moved; nothing by default."""
+
+    def trouble(self) -> str | None:
+        """Return what is wrong with the model, so that the run stops before it is kept; None if nothing is.
+
+        Every device returns the same.
+        """
+        return None
 
     def validation(self) -> Sequence[Any]:
         """Return the batches of the held-out data, always the same; none by default."""

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -16,42 +14,9 @@ from slmcore.layers.discriminators import (
 from slmcore.layers.discriminators.multi_frequency import MultiFrequencyDiscriminator
 from slmcore.layers.discriminators.multi_period import MultiPeriodDiscriminator
 from slmcore.layers.discriminators.multi_scale import MultiScaleDiscriminator
-from tests.reference import goldens
+from tests.reference.soundstream_losses import ABOUT, ARRAYS, frequency, waves, weighted
 
 pytestmark = pytest.mark.golden
-ABOUT, ARRAYS = goldens.load("soundstream_losses")
-
-
-def normal(seed: int) -> np.ndarray:
-    return np.random.RandomState(goldens.seed() + seed).standard_normal(16800).reshape(2, 8400).astype(np.float32)
-
-
-REAL = (0.3 * normal(0).astype(np.float64)).astype(np.float32)
-FAKE = (0.7 * REAL + 0.2 * normal(1)).astype(np.float32)
-
-
-def waves(samples: int, items: int = 2) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(x[:items, :samples]) for name, x in (("real", REAL), ("fake", FAKE))}
-
-
-def weighted(name: str, make: Callable[[], nn.Module]) -> nn.Module:
-    shapes = {key: value for key, value in ABOUT["state_dict"].items() if key.startswith(f"{name}.")}
-    state = {key.removeprefix(f"{name}."): value for key, value in goldens.weights(shapes).items()}
-    for key in [key for key in state if key.endswith(".weight_orig")]:
-        u, _, v = torch.linalg.svd(state[key].flatten(1), full_matrices=False)
-        stem = key.removesuffix("orig")
-        state |= {f"{stem}u": u[:, 0], f"{stem}v": v[0]}
-    module = make()
-    module.load_state_dict(state)
-    return module.eval()
-
-
-def frequency(name: str, **options: str | bool) -> nn.Module:
-    sizes = ABOUT[name if name in ABOUT else "mfd_small"]
-    size = {"hops": sizes["hop_lengths"], "channels": sizes["hidden_channels"]}
-    return weighted(name, lambda: MultiFrequencyDiscriminator(sizes["sample_rate"], **size, **options))
-
-
 SMALL_WIDTHS = {"mpd": (4, 16, 64, 128, 128), "msd": (16, 16, 32, 64, 128, 128, 128)}
 
 
