@@ -30,6 +30,7 @@ __all__ = [
     "greedy_options",
     "options_of",
     "point_of",
+    "scores_end",
     "scores_first",
     "usual_new_units",
 ]
@@ -295,6 +296,11 @@ def usual_new_units(ulm: UnitLanguageModel) -> int | None:
 def scores_first(ulm: UnitLanguageModel) -> bool:
     """Whether a model scores the first unit by default: unless its `has_bos` is False."""
     return bool(getattr(ulm, "has_bos", True))
+
+
+def scores_end(ulm: UnitLanguageModel) -> bool:
+    """Whether a model can score the end of an utterance: unless its `has_eos` is False."""
+    return bool(getattr(ulm, "has_eos", True))
 
 
 def point_of(part: object) -> OperatingPoint | None:

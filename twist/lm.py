@@ -78,6 +78,16 @@ class TwistLM(Saved):
         """Whether sequences begin with a token that conditions the first unit."""
         return self.config.bos is not None
 
+    @property
+    def has_eos(self) -> bool:
+        """Whether a token ends sequences."""
+        return self.config.eos is not None
+
+    @property
+    def convention(self) -> str:
+        """Name of its system's scoring convention: "twist", or "slamkit" where sequences begin with BOS."""
+        return "slamkit" if self.has_bos else "twist"
+
     def forward(self, ids: Tensor) -> Tensor:
         """Return logits (B, T, vocab_size) of right-padded token ids (B, T), int64."""
         return self.transformer(ids)

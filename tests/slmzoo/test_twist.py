@@ -13,6 +13,7 @@ import hubconf
 from slmcore import audio
 from slmcore.errors import CheckpointError
 from slmzoo import cli, hub
+from slmzoo.evaluation.report.results import items_of
 from slmzoo.pipeline import Pipeline
 from tests.reference import tiny_twist
 from tests.reference.recipe import GOLDEN
@@ -175,6 +176,22 @@ def test_commands(capsys, twist, registry, talk, tmp_path):
     assert row["units"] != [twist.continue_speech(*audio.load(talk), 1.0)[0].units.tolist()]
     files = {row["kind"] for row in run(capsys, "fetch", registry)}
     assert files == {"mhubert", "codebook", "twist_ulm", "unit_hifigan", "unit_hifigan_config"}
+
+
+def test_stories_are_scored_by_twists_own_convention(capsys, twist, registry, talk, tmp_path):
+    wav, rate = audio.load(talk)
+    (tmp_path / "stories").mkdir()
+    for name, start in (("a_1_correct", 0), ("a_1_incorrect", 8000), ("b_2_correct", 4000), ("b_2_incorrect", 12000)):
+        audio.write(tmp_path / "stories" / f"{name}.wav", wav[:, start : start + 12000], rate)
+    for more in ((), ("--convention", "slamkit")):
+        out = tmp_path / f"out{len(more)}"
+        run(capsys, "eval storycloze", registry, tmp_path / "stories", "--out", out, *more)
+        content = json.loads((out / "storycloze.json").read_text())
+        assert content["conventions"]["same_as"] == ["slamkit", "twist", "salmon"]
+        scored = {row["item"]: float(row["value"]) for row in items_of(out / "storycloze.json", "loglikelihood")}
+        units = twist.units(*audio.load(tmp_path / "stories" / "b_2_incorrect.wav"))
+        mean = float(twist.ulm.logprobs([units])[0].double().mean())
+        assert scored["b_2_incorrect"] == pytest.approx(mean, abs=1e-4)
 
 
 def test_units_go_to_shards(capsys, registry, talk, tmp_path):

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from slmcore import audio
+from slmcore.roles import UnitLanguageModel
 from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.pairs import ConventionOptions
 from slmzoo.evaluation.likelihood import zerospeech
-from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention
+from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, usual_convention
 from slmzoo.evaluation.likelihood.pairs import Benchmark
 from slmzoo.evaluation.likelihood.scoring import evaluate_pairs, evaluate_pairs_of_units, evaluate_scores
 from slmzoo.evaluation.report.findings import Findings
@@ -28,12 +29,12 @@ __all__ = ["PairsEvaluation"]
 class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
     """Base of the evaluations on pairs."""
 
-    @property
-    def chosen(self) -> Convention:
-        """The convention with what was given in place of its own."""
+    def chosen(self, ulm: UnitLanguageModel) -> Convention:
+        """Return the convention, by default the model's, with what was given in place of its own."""
         given = {"reduction": self.reduction, "bos": self.bos, "eos": self.eos}
         values = {name: {"yes": True, "no": False}.get(v, v) for name, v in given.items() if v != "default"}
-        return replace(PRESETS[self.convention], **values)
+        name = usual_convention(ulm) if self.convention == "default" else self.convention
+        return replace(PRESETS[name], **values)
 
     def benchmark(self) -> Benchmark:
         """The pairs of `data`."""
@@ -69,14 +70,14 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
     def _of_audio(self, benchmark: Benchmark, shared: dict[str, Any]) -> Findings:
         pipeline = self.pipeline("quantizer", "language_model", with_speech=False)
         options = {"store": self.out / "units", "models": self.models(pipeline.sources), **shared}
-        return evaluate_pairs(pipeline, benchmark, self.chosen, **options)
+        return evaluate_pairs(pipeline, benchmark, self.chosen(cast("UnitLanguageModel", pipeline.ulm)), **options)
 
     def _of_shards(self, benchmark: Benchmark, shared: dict[str, Any]) -> Findings:
         shards = Path(str(self.units))
         called = {_plain(name): name for name in benchmark.ids} | {name: name for name in benchmark.ids}
         units = {called.get(name, name): each for name, each in units_in(shards).items()}
         ulm, sources = self.language_model()
-        found = evaluate_pairs_of_units(ulm, units, benchmark, self.chosen, origin=str(shards), **shared)
+        found = evaluate_pairs_of_units(ulm, units, benchmark, self.chosen(ulm), origin=str(shards), **shared)
         return replace(found, models={**self.models(sources), "units": described(shards)})
 
 

@@ -44,8 +44,9 @@ class ConventionOptions(PairsTaskOptions):
 
     title: ClassVar[str] = "scoring"
 
-    convention: Literal["dpslm", "zerosyl", "slamkit", "twist"] = "dpslm"
-    """Scoring convention: of DP-SLM, ZeroSyl, slamkit, or TWIST as in SALMon."""
+    convention: Literal["default", "dpslm", "zerosyl", "slamkit", "twist", "salmon"] = "default"
+    """Scoring convention: of DP-SLM, ZeroSyl, slamkit, TWIST or SALMon; by default that of the language model's
+    system."""
     reduction: Literal["default", "sum", "mean"] = "default"
     """Sum of the log-probabilities, or their mean; by default the convention's."""
     bos: Literal["default", "yes", "no"] = "default"
@@ -98,7 +99,7 @@ class SalmonOptions(ConventionOptions):
 
     examples: ClassVar[tuple[str, ...]] = ("slmzoo eval salmon salmon_benchmark/ --k 500 --lmbda 4500",)
 
-    convention: Literal["dpslm", "zerosyl", "slamkit", "twist"] = "twist"
+    convention: Literal["default", "dpslm", "zerosyl", "slamkit", "twist", "salmon"] = "salmon"
 
 
 @dataclass(frozen=True, kw_only=True)

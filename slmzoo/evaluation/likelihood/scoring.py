@@ -10,7 +10,7 @@ from typing import Any
 from slmcore.errors import must
 from slmcore.roles import UnitLanguageModel
 from slmcore.units import Units
-from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
+from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods, usual_convention
 from slmzoo.evaluation.likelihood.pairs import Benchmark, accuracy, likelihood_rows, problems_of
 from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.provenance import identity, models_of
@@ -27,7 +27,7 @@ _TOO_SHORT = "too short to score, unless one unit is by --bos yes"
 def evaluate_pairs(
     pipeline: Pipeline,
     benchmark: Benchmark,
-    convention: Convention = PRESETS["dpslm"],
+    convention: Convention | None = None,
     *,
     store: Path | None = None,
     models: Mapping[str, Any] | None = None,
@@ -38,9 +38,10 @@ def evaluate_pairs(
     """Accuracy of a pipeline on pairs of recordings: how often the right one is likelier; ties count half.
 
     The metrics are "accuracy" and its subsets by `benchmark.by`; the log-likelihood (nats) of each recording is in
-    `tables["loglikelihood"]`. `store`: folder that keeps the units, from which an interrupted call resumes. `models`:
-    names and digests of the models for the result, by default of the registry rows of the pipeline. Raises ValueError
-    for a pipeline without a language model, and what `check` raises.
+    `tables["loglikelihood"]`. `convention`: by default that of the language model's system. `store`: folder that keeps
+    the units, from which an interrupted call resumes. `models`: names and digests of the models for the result, by
+    default of the registry rows of the pipeline. Raises ValueError for a pipeline without a language model, and what
+    `check` raises.
 
     Example: `evaluate_pairs(pipeline, salmon(folder), PRESETS["twist"]).scores[0].interval.value`
     """
@@ -67,7 +68,7 @@ def evaluate_pairs_of_units(
     ulm: UnitLanguageModel,
     units: Mapping[str, Units],
     benchmark: Benchmark,
-    convention: Convention = PRESETS["dpslm"],
+    convention: Convention | None = None,
     *,
     there: Collection[str] | None = None,
     problems: Problems | None = None,
@@ -78,14 +79,16 @@ def evaluate_pairs_of_units(
 ) -> Findings:
     """Accuracy of a language model on pairs whose units are known, by the id of the recording.
 
-    `there`: recordings that exist, whether or not they have units; by default those of `units`. `problems`: others of
-    the data, which `check` is to see too. `origin` names the units in errors. Raises ValueError where units and
-    language model are of different operating points, and what `check` raises.
+    `convention`: by default that of the model's system. `there`: recordings that exist, whether or not they have units;
+    by default those of `units`. `problems`: others of the data, which `check` is to see too. `origin` names the units
+    in errors. Raises ValueError where units and language model are of different operating points, and what `check`
+    raises.
     """
     point = getattr(ulm, "operating_point", None)
     if point is not None:
         for each in units.values():
             point.check_compatible(each.operating_point, f"{origin} and the language model")
+    convention = (PRESETS[usual_convention(ulm)] if convention is None else convention).of(ulm)
     made = [name for name in benchmark.ids if name in units]
     wanted = [name for name in made if convention.scores(len(units[name]))]
     values = loglikelihoods(ulm, [units[name] for name in wanted], convention, progress=progress)
@@ -97,7 +100,7 @@ def evaluate_pairs_of_units(
         bootstrap=bootstrap,
         check=check,
     )
-    return replace(found, conventions={**convention.describe(), **found.conventions})
+    return replace(found, conventions={**convention.describe(ulm), **found.conventions})
 
 
 def evaluate_scores(

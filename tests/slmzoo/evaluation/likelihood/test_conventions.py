@@ -11,10 +11,15 @@ from mistral_ulm import UnitLM, UnitTokenizer
 from slmcore.language import scoring
 from slmcore.layers.transformer import TransformerConfig
 from slmcore.units import Units
-from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods
+from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods, usual_convention
 from slmzoo.evaluation.likelihood.pairs import Pair, accuracy
+from twist import TwistLM, TwistLMConfig
 
 K = 30
+TINY = {
+    "architecture": "llama", "vocab_size": K + 3, "dim": 16, "layers": 1, "heads": 2, "kv_heads": 2, "head_dim": 8,
+    "hidden_dim": 16, "longest": 64, "num_units": K, "offset": 2, "attention_bias": False,
+}  # fmt: skip
 EVERY = [Convention(reduction=r, bos=b, eos=e) for r in ("sum", "mean") for b in (True, False) for e in (True, False)]
 
 
@@ -46,16 +51,45 @@ def test_a_convention_is_what_it_says(model, convention):
     assert found == pytest.approx([by_hand(model, s.tolist(), convention) for s in sequences], abs=1e-4)
 
 
-def test_presets_are_those_of_the_systems():
+def test_presets_are_those_of_the_systems(model):
     said = {name: (p.reduction, p.bos, p.eos) for name, p in PRESETS.items()}
     assert said == {
         "dpslm": ("sum", True, False),
         "zerosyl": ("sum", True, False),
-        "slamkit": ("mean", True, True),
+        "slamkit": ("mean", None, None),
         "twist": ("mean", False, False),
+        "salmon": ("mean", False, False),
     }
-    assert PRESETS["zerosyl"].describe()["same_as"] == ["dpslm", "zerosyl"]
-    assert Convention(reduction="mean").describe()["same_as"] == []
+    assert PRESETS["zerosyl"].describe(model)["same_as"] == ["dpslm", "zerosyl"]
+    assert PRESETS["twist"].describe(model)["same_as"] == ["twist", "salmon"]
+    assert PRESETS["slamkit"].describe(model) == {
+        "reduction": "mean", "bos": True, "eos": True, "deduplicated": True, "same_as": ["slamkit"],
+    }  # fmt: skip
+    assert Convention(reduction="mean").describe(model)["same_as"] == []
+    assert usual_convention(model) == "dpslm"
+
+
+@pytest.mark.parametrize("name", ["twist", "salmon", "slamkit"])
+def test_presets_of_twist_ask_for_no_beginning_where_the_model_has_none(name):
+    twist = TwistLM(TwistLMConfig(**TINY)).eval()
+    assert usual_convention(twist) == "twist"
+    sequences = some(3)
+    found = loglikelihoods(twist, sequences, PRESETS[name])
+    assert found == [float(x.double().mean()) for x in twist.logprobs(sequences, bos=False)]
+    assert PRESETS[name].describe(twist)["same_as"] == ["slamkit", "twist", "salmon"]
+    with pytest.raises(ValueError, match="`bos` must be False"):
+        loglikelihoods(twist, sequences, PRESETS["dpslm"])
+
+
+def test_slamkits_models_score_beginning_and_end():
+    slam = TwistLM(TwistLMConfig(**{**TINY, "bos": 1, "eos": 1})).eval()
+    assert usual_convention(slam) == "slamkit"
+    sequences = some(3)
+    found = loglikelihoods(slam, sequences, PRESETS["slamkit"])
+    assert found == [float(x.double().mean()) for x in slam.logprobs(sequences, bos=True, eos=True)]
+    assert [len(x) for x in slam.logprobs(sequences, bos=True, eos=True)] == [len(s) + 1 for s in sequences]
+    ends = TwistLM(TwistLMConfig(**{**TINY, "eos": 1})).eval()
+    assert PRESETS["slamkit"].of(ends) == PRESETS["twist"]
 
 
 def test_the_default_is_the_likelihood_of_the_model_itself(model):
