@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo test quick coverage slow clean
+.PHONY: install demo web test quick coverage slow clean
 
 install: .venv/.installed
 
@@ -26,6 +26,14 @@ demo: .venv/.demo
 	env -u OMP_NUM_THREADS $(BIN)/slmzoo resynth examples/sample.wav --zoo demo --out demo-out > demo-out/sample.jsonl
 	@echo 'The sentence: "My neighbor walks her dog along the river before sunrise." (examples/sample.wav)'
 	@echo 'Made from its units: demo-out/sample.wav. Picture of both: demo-out/sample.png.'
+
+.venv/.web: .venv/.demo
+	$(PIP) -e '.[web]'
+	touch $@
+
+# A page to speak to, at http://127.0.0.1:8000.
+web: .venv/.web
+	env -u OMP_NUM_THREADS $(BIN)/slmzoo web
 
 test: install
 	$(BIN)/ruff check .

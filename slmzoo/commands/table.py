@@ -62,6 +62,10 @@ COMMANDS = {
         "speech.convert_voice:ConvertVoice",
     ),
     "speak": Command(_SPEECH, "speak text in the voice of a recording", "speech:SpeakOptions", "speech.speak:Speak"),
+    "stream": Command(
+        _SPEECH, "encode speech as units while it is spoken", "streaming:StreamOptions", "speech.stream:Stream"
+    ),
+    "web": Command(_SPEECH, "a page to speak, see and hear units", "web:WebOptions", "speech.web:Web"),
     "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "files.listing:List"),
     "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "files.fetch:Fetch"),
     "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "files.verify:Verify"),

@@ -18,13 +18,13 @@ class Timing:
     on `context + step + ahead` for every `step` of speech, so that short steps cost computation.
     """
 
-    step: float = 0.16
+    step: float = 0.1
     """New speech of each window."""
-    ahead: float = 0.16
+    ahead: float = 0.3
     """Speech after the new that its frames see."""
     context: float = 2.0
     """Speech before the new that its frames see."""
-    wait: float | None = 0.2
+    wait: float | None = 0.1
     """Longest wait for the search to agree on a frame's unit; None waits until no future can change it."""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,199 @@
+"""Units of a recording while it is spoken, over a WebSocket.
+
+The page sends JSON `{"zoo", "rate", "name", "k", "lmbda", "back"}`, then float32 samples in binary messages, then
+`{"stop": true}`. It gets JSON: the units that have ended, the one that still lasts, and the seconds heard; with `back`
+also `{"speech": rate}`, each followed by the samples of a segment of the resynthesis; and at last the recording.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from slmcore.audio.checks import whole_rate
+from slmcore.errors import must
+from slmcore.units import Units
+from slmzoo.streaming import SpeechStream, UnitStream
+from slmzoo.web.limits import BusyError, words_of
+from slmzoo.web.shelf import described
+from slmzoo.web.studio import Studio
+
+__all__ = ["Live"]
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 1 << 20
+_RATES = (8000, 192_000)
+_LEAST_KEPT = 0.3
+"""Seconds of a broken recording that are worth keeping."""
+
+
+class _Take:
+    """One recording in progress."""
+
+    def __init__(self, studio: Studio, asked: dict[str, Any]) -> None:
+        self._studio, self.name = studio, str(asked.get("name") or "recording")
+        zoo, rate = asked.get("zoo"), whole_rate(asked.get("rate"))
+        if not isinstance(zoo, str) or not _RATES[0] <= rate <= _RATES[1]:
+            raise ValueError(must("rate", f"from {_RATES[0]} to {_RATES[1]} Hz, with a zoo", rate))
+        pipeline = studio.systems.pipeline(zoo)
+        quantizer = studio.systems.quantizer(zoo, asked.get("k"), asked.get("lmbda"))
+        if pipeline.encoder is None:
+            raise ValueError(f"The system of {zoo} has no encoder: it cannot be heard live.")
+        self.rate, self.samples = rate, 0
+        self._stream = UnitStream(pipeline.encoder, quantizer, rate)
+        self._voice = pipeline.speech_stream(seconds=0.6) if asked.get("back") else None
+        self._heard: list[torch.Tensor] = []
+        self._kept: dict[str, Any] | None = None
+
+    @property
+    def voice(self) -> SpeechStream | None:
+        """Stream that speaks the units back, if that is wanted."""
+        return self._voice
+
+    def push(self, content: bytes) -> Units:
+        """Take float32 samples; return the units that have ended. Raises TooMuchError past the longest recording."""
+        if len(content) % 4 or len(content) > _LONGEST_MESSAGE:
+            raise ValueError(must("message", "float32 samples, at most 1 MB of them", f"a message of {len(content)} B"))
+        chunk = torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32))
+        self._studio.shelf.check_length((self.samples + len(chunk)) / self.rate)
+        found = self._stream.push(chunk)
+        self._heard.append(chunk)
+        self.samples += len(chunk)
+        return found
+
+    def told(self, found: Units) -> dict[str, Any]:
+        """Units as a message to the page."""
+        current = self._stream.current
+        return {
+            "units": found.units.tolist(),
+            "durations": found.durations.tolist(),
+            "current": [*current.units.tolist(), *current.durations.tolist()],
+            "frame_rate": found.frame_rate,
+            "heard": round(self.samples / self.rate, 3),
+        }
+
+    def flush(self) -> Units:
+        """The last units. Raises ValueError for less speech than the encoder needs."""
+        return self._stream.flush()
+
+    def kept(self) -> dict[str, Any] | None:
+        """Put what was heard on the shelf, once; None for nothing."""
+        if self._kept is None and self.samples:
+            made = self._studio.shelf.keep(torch.cat(self._heard)[None], self.rate, self.name)
+            self._kept = described(made)
+        return self._kept
+
+
+class Live:
+    """Live recordings of all windows: as many at a time as the limits allow, in threads of their own."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.running = 0
+        """Windows that record now."""
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="slmzoo-live")
+        self._speaker = ThreadPoolExecutor(1, thread_name_prefix="slmzoo-voice")
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one window until it stops, fails or goes."""
+        await socket.accept()
+        if self.running >= self._studio.limits.live:
+            await _told(socket, BusyError("Another window is recording. Stop it there first; nothing here is lost."))
+            return
+        self.running += 1
+        try:
+            asked = _object(await socket.receive_text())
+            take: _Take = await self._run(self._encoder, lambda: _Take(self._studio, asked))
+            await self._record(socket, take)
+        except WebSocketDisconnect:
+            logger.info("A window went before it recorded.")
+        except Exception as error:
+            await _told(socket, error)
+        finally:
+            self.running -= 1
+
+    async def _record(self, socket: WebSocket, take: _Take) -> None:
+        """Hear one recording; what was heard is kept whatever happens."""
+        speaking: list[asyncio.Task[None]] = []
+        try:
+            await socket.send_json({"ready": True})
+            await self._hear(socket, take, speaking)
+            await self._finish(socket, take, speaking)
+        except Exception as error:
+            kept = await self._run(self._encoder, take.kept) if take.samples >= take.rate * _LEAST_KEPT else None
+            await _told(socket, error, kept)
+        finally:
+            for task in speaking:
+                task.cancel()
+
+    async def _hear(self, socket: WebSocket, take: _Take, speaking: list[asyncio.Task[None]]) -> None:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1006))
+            content = message.get("bytes")
+            if content is None:
+                _object(message.get("text") or "")
+                return
+            found = await self._run(self._encoder, lambda content=content: take.push(content))
+            await socket.send_json(take.told(found))
+            self._speak(socket, take, found, speaking)
+
+    async def _finish(self, socket: WebSocket, take: _Take, speaking: list[asyncio.Task[None]]) -> None:
+        kept = await self._run(self._encoder, take.kept)
+        if kept is not None:
+            found = await self._run(self._encoder, take.flush)
+            await socket.send_json(take.told(found))
+            self._speak(socket, take, found, speaking, last=True)
+        await asyncio.gather(*speaking)
+        await socket.send_json({"done": True, "recording": kept})
+        await socket.close()
+
+    def _speak(
+        self, socket: WebSocket, take: _Take, found: Units, speaking: list[asyncio.Task[None]], last: bool = False
+    ) -> None:
+        """Let units be spoken while the next are found; what is ready is sent in order."""
+        voice = take.voice
+        if voice is None or not (len(found) or last):
+            return
+
+        async def spoken() -> None:
+            segments = await self._run(self._speaker, lambda: [*voice.push(found), *(voice.flush() if last else [])])
+            for speech in segments:
+                await socket.send_json({"speech": speech.sample_rate})
+                await socket.send_bytes(speech.wav[0].cpu().float().numpy().astype("<f4").tobytes())
+
+        speaking.append(asyncio.ensure_future(spoken()))
+
+    async def _run(self, worker: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(worker, work)
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(must("message", "a JSON object", found))
+    return found
+
+
+async def _told(socket: WebSocket, error: Exception, kept: dict[str, Any] | None = None) -> None:
+    """Tell the window what happened, if it is still there."""
+    if isinstance(error, WebSocketDisconnect):
+        logger.info("A window went while it recorded.")
+        return
+    if not isinstance(error, (ValueError, TypeError, LookupError, BusyError)):
+        logger.error("A live recording failed.", exc_info=error)
+    try:
+        await socket.send_json({"error": words_of(error), "recording": kept})
+        await socket.close()
+    except (RuntimeError, WebSocketDisconnect):
+        logger.info("The window had gone before it could be told.")
