@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slmcore.encoders.waveforms import collate
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.acoustics import in_a_room, through_a_channel, with_background
@@ -191,7 +190,8 @@ class EncoderTask(Task):
 
     def _masked(self, pieces: Sequence[tuple[Tensor, Tensor]], draw: torch.Generator) -> dict[str, Tensor]:
         """Collate `wav` (B, samples), `lengths` (B,), `targets` (B, frames), -1 beyond the end, `mask` (B, frames)."""
-        wav, lengths = collate([piece for piece, _ in pieces])
+        wav = nn.utils.rnn.pad_sequence([piece for piece, _ in pieces], batch_first=True)
+        lengths = torch.tensor([len(piece) for piece, _ in pieces])
         targets = nn.utils.rnn.pad_sequence([target for _, target in pieces], batch_first=True, padding_value=-1)
         mask = masked_spans(targets.shape, self.settings.mask_start, self.settings.mask_length, draw)
         return {"wav": wav, "lengths": lengths, "targets": targets, "mask": mask}

@@ -1,0 +1,1 @@
+"""The next demo: natural voices, and an encoder that hears people."""

@@ -1,0 +1,28 @@
+"""Zoo of the runs, in which each stage finds what earlier ones made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from slmcore.clustering import codebook
+from slmcore.files import registry
+
+__all__ = ["ZOO", "made_at", "run_options"]
+
+ZOO = "natural"
+
+
+def run_options(runs: Path, name: str) -> dict[str, Any]:
+    """Return the options of a run in `runs/name`, resumable, whose model becomes a row of `runs/zoo.json`."""
+    return {"run": runs / name, "resume": True, "zoo": ZOO, "registry": runs / "zoo.json", "seed": 7}
+
+
+def made_at(runs: Path) -> dict[str, Any]:
+    """Return the options that say at which operating point units were made: the codebook's.
+
+    Raises ValueError before there is one.
+    """
+    row = registry.find("codebook", zoo=ZOO, registry=runs / "zoo.json")
+    point = codebook.load(row.url).operating_point
+    return {name: getattr(point, name) for name in ("k", "lmbda", "num_neighbors", "encoder", "layer")}

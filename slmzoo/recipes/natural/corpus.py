@@ -1,0 +1,17 @@
+"""The demo's corpus: many synthetic speakers, and the voice that the demo speaks with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slmzoo.recipes.speech import natural
+
+__all__ = ["make"]
+
+_COUNT, _REFERENCE_COUNT = 7_000, 20_000
+_JOBS = 2
+
+
+def make(data: Path, runs: Path) -> None:
+    """Make what is missing of the corpus in `data`; `runs` stays as it is."""
+    natural.make(data, _COUNT, _REFERENCE_COUNT, jobs=_JOBS)
