@@ -15,24 +15,32 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def interleaved(cases: dict[str, Callable[[], object]], runs: int = 7, warm_up: int = 1) -> dict[str, float]:
-    """Median seconds of each case. The cases take turns, so that a drift of the machine's speed meets all of them."""
+def interleaved(
+    cases: dict[str, Callable[[], object]],
+    runs: int = 7,
+    warm_up: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Median seconds of each case. The cases take turns, so that a drift of the machine's speed meets all of them.
+
+    `clock`: `time.process_time` counts the processor's time alone, for one thread on a machine that others use too.
+    """
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for turn in range(warm_up + runs):
         for name, case in cases.items():
-            seconds = timed(case)
+            seconds = timed(case, clock)
             if turn >= warm_up:
                 taken[name].append(seconds)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def timed(case: Callable[[], object]) -> float:
-    """Seconds of one call, the device's work included."""
+def timed(case: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one call by a clock, the device's work included."""
     wait()
-    began = time.perf_counter()
+    began = clock()
     case()
     wait()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def wait() -> None:

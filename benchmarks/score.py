@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,16 +60,24 @@ def mistral(device: str, dtype: torch.dtype) -> Callable[[Sequence[Tensor], int]
     return run
 
 
-def products_alone(ids: Sequence[Tensor], rows: int = 1024) -> float:
-    """Seconds that the matrix products of all tokens need at the rate measured for `rows` rows, attention included."""
-    c = CONFIG
-    shapes = [(c.dim, c.dim)] * 4 + [(c.dim, c.hidden_dim)] * 2 + [(c.hidden_dim, c.dim)]
-    operands = [(torch.randn(rows, i), torch.randn(i, o)) for i, o in shapes]
-    seconds = interleaved({"gemm": lambda: [a @ b for a, b in operands]}, runs=7, warm_up=2)["gemm"]
-    rate = 2 * rows * sum(i * o for i, o in shapes) / seconds
-    lengths = [len(s) - 1 for s in ids]
-    linear = 2 * sum(lengths) * (c.n_layers * sum(i * o for i, o in shapes) + c.dim * c.vocab_size)
-    attention = sum(4 * n * n * c.dim for n in lengths) * c.n_layers / 2
+def products_alone(
+    lengths: Sequence[int],
+    matrices: Sequence[tuple[int, int]],
+    layers: int,
+    dim: int,
+    vocabulary: int,
+    rows: int = 1024,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Seconds that the matrix products of sequences need at the rate measured for `rows` rows, attention included.
+
+    `matrices`: sizes of those of a layer.
+    """
+    operands = [(torch.randn(rows, i), torch.randn(i, o)) for i, o in matrices]
+    seconds = interleaved({"gemm": lambda: [a @ b for a, b in operands]}, runs=7, warm_up=2, clock=clock)["gemm"]
+    rate = 2 * rows * sum(i * o for i, o in matrices) / seconds
+    linear = 2 * sum(lengths) * (layers * sum(i * o for i, o in matrices) + dim * vocabulary)
+    attention = sum(4 * n * n * dim for n in lengths) * layers / 2
     return (linear + attention) / rate
 
 
@@ -97,7 +106,9 @@ def run(device: str) -> dict[str, Any]:
         "padding_share": 1 - sum(map(len, ids)) / padded,
     }
     if not cuda:
-        bound = products_alone(ids)
+        c = CONFIG
+        matrices = [(c.dim, c.dim)] * 4 + [(c.dim, c.hidden_dim)] * 2 + [(c.hidden_dim, c.dim)]
+        bound = products_alone([len(s) - 1 for s in ids], matrices, c.n_layers, c.dim, c.vocab_size)
         results |= {"matrix_products_alone_s": bound, "batched_over_products": seconds["batched"] / bound}
     return results
 

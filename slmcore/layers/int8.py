@@ -163,7 +163,7 @@ class WeightOnlyLinear(_Rounded):
         self.scale = self.scale.bfloat16()
 
     def _product(self, x: Tensor) -> Tensor:
-        x = x.bfloat16()
+        x = x.bfloat16().contiguous()
         if len(x) <= _FEW_ROWS and self.in_features % _KERNEL_WIDTH == 0:
             return torch.ops.aten._weight_int8pack_mm(x, self.rounded, self.scale)
         return (x @ self.rounded.T.bfloat16()) * self.scale

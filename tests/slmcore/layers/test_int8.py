@@ -49,6 +49,13 @@ def test_weights_alone_lose_what_bfloat16_loses(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("rows", [1, 3, 9])
+def test_vectors_may_lie_in_columns(scheme: Scheme, rows: int) -> None:
+    layer, x = quantized(linear(), scheme), torch.randn(48, rows).mT
+    assert torch.equal(layer(x), layer(x.contiguous()))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("rows", [1, 8, 9])
 @pytest.mark.parametrize("inputs", [1, 10, 15, 16, 17, 24, 40])
 def test_rows_of_any_width_are_read_to_their_end_and_no_further(scheme: Scheme, rows: int, inputs: int) -> None:
