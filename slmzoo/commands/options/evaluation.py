@@ -126,6 +126,9 @@ class GenerationOptions(SeedOptions, SynthesisOptions, ReportOptions):
     """Largest number of new units."""
     order: int = 2
     """Longest n-grams of auto-BLEU and self-BLEU."""
+    convention: Literal["slmzoo", "gslm"] = "slmzoo"
+    """Averages: over tokens, of texts with a word; or as GSLM's published code: perplexity over texts, with quantiles,
+    and texts without a word count in the BLEUs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +161,8 @@ class UnitScoresOptions(OnUnitsOptions):
     """Tier of the phones."""
     tolerance: float = 0.02
     """Largest distance in seconds between a unit boundary and a phone boundary that match."""
+    convention: Literal["slmzoo", "gslm"] = "slmzoo"
+    """Entropy of the bit rate: that of the units of DATA, or GSLM's, of its HuBERT or CPC units of Libri-light."""
 
 
 @dataclass(frozen=True, kw_only=True)

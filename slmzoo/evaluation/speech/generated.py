@@ -13,6 +13,7 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
+from slmzoo.evaluation.convention import Convention
 from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import models_of, outside
 from slmzoo.evaluation.report.statistics import Bootstrap
@@ -43,6 +44,8 @@ class GenerationTask:
     """Largest number of new units."""
     order: int = 2
     """Longest n-grams of auto-BLEU and self-BLEU."""
+    convention: Convention = "slmzoo"
+    """How texts are averaged; see `generation.evaluate`."""
     seed: int = 0
     """Seed of the sampling."""
 
@@ -58,6 +61,7 @@ class GenerationTask:
             "text_model": self.text_model,
             "text": CONVENTION,
             "order": self.order,
+            "convention": self.convention,
             "prompt_seconds": self.prompt_seconds if prompts else None,
             "prompts": len(prompts),
             "num_samples": self.num_samples,
@@ -98,7 +102,7 @@ def evaluate_generation(
         Utterance(item=path.stem, prompt=prompt, temperature=temperature, text=text)
         for (temperature, prompt, path), text in zip(wavs, texts, strict=True)
     ]
-    scores, tables = evaluate(utterances, score, task.order, bootstrap)
+    scores, tables = evaluate(utterances, score, task.order, bootstrap, task.convention)
     models = {**models, "asr": outside(task.asr), "text_model": outside(task.text_model)}
     return Findings(scores=scores, tables=tables, conventions=task.conventions(prompts), models=models)
 

@@ -1,10 +1,12 @@
 """Likelihood and diversity of the transcripts of generated speech.
 
-The measures of GSLM (Lakhotia et al., arXiv 2102.01192), at each temperature of the language model.
+The measures of GSLM (Lakhotia et al., arXiv 2102.01192), at each temperature of the language model. Where its published
+code averages otherwise, `convention="gslm"` does as it does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from slmzoo.evaluation.convention import Convention, is_gslm
 from slmzoo.evaluation.report.results import CLUSTER, Score, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap, Statistic, clustered
 from slmzoo.evaluation.report.tradeoff import area, crossing
@@ -25,6 +28,7 @@ ORIGINAL = "original"
 
 _ITEMS = {"log_perplexity": "nats/token", "auto_bleu": "", "self_bleu": "", "heard": "share"}
 _DERIVED = {"perplexity": "a token", "vert": ""}
+_QUANTILES = {"perplexity_median": 0.5, "perplexity_p10": 0.1, "perplexity_p90": 0.9}
 _Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _MEANS = ("log_perplexity", "auto_bleu", "self_bleu")
 
@@ -43,7 +47,11 @@ class Utterance:
 
 
 def evaluate(
-    utterances: Sequence[Utterance], model: TextModel, order: int = 2, bootstrap: Bootstrap | None = None
+    utterances: Sequence[Utterance],
+    model: TextModel,
+    order: int = 2,
+    bootstrap: Bootstrap | None = None,
+    convention: Convention = "slmzoo",
 ) -> tuple[list[Score], dict[str, list[dict[str, Any]]]]:
     """Scores for each temperature, and the rows of each metric.
 
@@ -53,37 +61,48 @@ def evaluate(
 
     Of several temperatures also `perplexity_vert_auc`, and beside original speech `perplexity_at_original_vert` and
     `vert_at_original_perplexity`, as `tradeoff` defines them.
+
+    `convention` "gslm": `log_perplexity` and `perplexity` are means over texts instead of tokens, with quantiles of the
+    perplexity, and utterances without a word count in the BLEUs, as 0. Raises ValueError for another convention.
     """
+    as_gslm = is_gslm(convention)
     bootstrap = bootstrap or Bootstrap()
     scores: list[Score] = []
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _ITEMS}
     found_at: dict[str, _Rows] = {}
     for temperature in dict.fromkeys(u.temperature for u in utterances):
-        rows = found_at[temperature] = _rows([u for u in utterances if u.temperature == temperature], model, order)
+        chosen = [u for u in utterances if u.temperature == temperature]
+        rows = found_at[temperature] = _rows(chosen, model, order, as_gslm)
         for name, unit in _ITEMS.items():
             tables[name] += rows[name]
             found = score_items(name, rows[name], ["temperature"], unit, bootstrap)
             scores += [score for score in found if score.subset]
-        scores += _derived(rows, {"temperature": temperature}, bootstrap)
-    return [*scores, *_tradeoff(found_at, bootstrap)], tables
+        subset = {"temperature": temperature}
+        scores += _derived(rows, subset, bootstrap, as_gslm)
+    return [*scores, *_tradeoff(found_at, bootstrap, as_gslm)], tables
 
 
-def _rows(utterances: Sequence[Utterance], model: TextModel, order: int) -> dict[str, list[dict[str, Any]]]:
-    heard = [(u, words) for u in utterances if (words := u.text.split())]
-    like = [model(u.text) for u, _ in heard]
-    values = {
-        "log_perplexity": [nll / max(1, tokens) for nll, tokens in like],
-        "auto_bleu": [auto_bleu(words, order) for _, words in heard],
-        "self_bleu": self_bleus([words for _, words in heard], order),
-    }
+def _rows(
+    utterances: Sequence[Utterance], model: TextModel, order: int, as_gslm: bool
+) -> dict[str, list[dict[str, Any]]]:
+    heard = [u for u in utterances if u.text.split()]
+    like = [model(u.text) for u in heard]
+    compared = list(utterances) if as_gslm else heard
+    words = [u.text.split() for u in compared]
     rows = {
-        name: [{**_named(u), "value": value, "text": u.text} for (u, _), value in zip(heard, found, strict=True)]
-        for name, found in values.items()
+        "log_perplexity": _valued(heard, [nll / max(1, tokens) for nll, tokens in like]),
+        "auto_bleu": _valued(compared, [auto_bleu(each, order) for each in words]),
+        "self_bleu": _valued(compared, self_bleus(words, order)),
     }
-    for row, (_, tokens) in zip(rows["log_perplexity"], like, strict=True):
-        row["weight"] = tokens
+    if not as_gslm:
+        for row, (_, tokens) in zip(rows["log_perplexity"], like, strict=True):
+            row["weight"] = tokens
     rows["heard"] = [{**_named(u), "value": float(bool(u.text.split()))} for u in utterances]
     return rows
+
+
+def _valued(utterances: Sequence[Utterance], values: Sequence[float]) -> list[dict[str, Any]]:
+    return [{**_named(u), "value": value, "text": u.text} for u, value in zip(utterances, values, strict=True)]
 
 
 def _named(utterance: Utterance) -> dict[str, Any]:
@@ -91,23 +110,44 @@ def _named(utterance: Utterance) -> dict[str, Any]:
     return {"item": item, "temperature": utterance.temperature, CLUSTER: utterance.prompt or utterance.item}
 
 
-def _derived(rows: _Rows, subset: Mapping[str, str], bootstrap: Bootstrap) -> list[Score]:
+def _derived(rows: _Rows, subset: Mapping[str, str], bootstrap: Bootstrap, as_gslm: bool) -> list[Score]:
     """Perplexity and VERT at one temperature."""
     prompts = list(dict.fromkeys(row[CLUSTER] for row in rows["auto_bleu"]))
     items = len(prompts)
+    statistics = dict(zip(_DERIVED, _statistics(rows, prompts, as_gslm), strict=True))
+    if as_gslm:
+        statistics |= {name: _quantile(rows["log_perplexity"], prompts, share) for name, share in _QUANTILES.items()}
     return [
-        Score(metric=name, interval=bootstrap.interval(statistic, items), items=items, unit=unit, subset=subset)
-        for (name, unit), statistic in zip(_DERIVED.items(), _statistics(rows, prompts), strict=True)
+        Score(
+            metric=name,
+            interval=bootstrap.interval(statistic, items),
+            items=items,
+            unit=_DERIVED.get(name, "a token"),
+            subset=subset,
+        )
+        for name, statistic in statistics.items()
     ]
 
 
-def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap) -> list[Score]:
+def _quantile(rows: Sequence[Mapping[str, Any]], prompts: Sequence[str], share: float) -> Statistic:
+    """A quantile of the perplexities of texts, by how often each of `prompts` is drawn."""
+    values = np.exp([row["value"] for row in rows])
+    owners = np.array([prompts.index(row[CLUSTER]) for row in rows], np.int64)
+
+    def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        drawn = (np.repeat(values, each[owners].astype(np.int64)) for each in counts)
+        return np.array([np.quantile(each, share) if len(each) else np.nan for each in drawn])
+
+    return of
+
+
+def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap, as_gslm: bool) -> list[Score]:
     """Return the trade-off of perplexity and VERT over the temperatures, and its crossings with the original speech."""
     rising = sorted((at for at in rows if at != ORIGINAL), key=float)
     if len(rising) < 2:
         return []
     prompts = list(dict.fromkeys(row[CLUSTER] for of in rows.values() for row in of["heard"]))
-    curve = [_statistics(rows[at], prompts) for at in rising]
+    curve = [_statistics(rows[at], prompts, as_gslm) for at in rising]
 
     def over(score: Callable[..., float], *reference: Statistic) -> Statistic:
         def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -119,7 +159,7 @@ def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap) -> list[Score]:
 
     found = {"perplexity_vert_auc": (over(area), "")}
     if ORIGINAL in rows:
-        perplexity, vert = _statistics(rows[ORIGINAL], prompts)
+        perplexity, vert = _statistics(rows[ORIGINAL], prompts, as_gslm)
         at_vert = over(lambda xs, ys, wanted: crossing(ys, xs, wanted), vert)
         found["perplexity_at_original_vert"] = (at_vert, "a token")
         found["vert_at_original_perplexity"] = (over(crossing, perplexity), "")
@@ -129,13 +169,13 @@ def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap) -> list[Score]:
     ]
 
 
-def _statistics(rows: _Rows, prompts: Sequence[str]) -> tuple[Statistic, Statistic]:
+def _statistics(rows: _Rows, prompts: Sequence[str], as_gslm: bool) -> tuple[Statistic, Statistic]:
     """Perplexity and VERT as functions of how often each of `prompts` is drawn: of means, which are drawn together."""
-    clusters = [*prompts, *(row[CLUSTER] for row in rows["auto_bleu"])]
     nothing = [0.0] * len(prompts)
 
-    def mean(name: str) -> Statistic:
-        values = [*nothing, *(row["value"] for row in rows[name])]
+    def mean(name: str, of: Callable[[float], float] = float) -> Statistic:
+        clusters = [*prompts, *(row[CLUSTER] for row in rows[name])]
+        values = [*nothing, *(of(row["value"]) for row in rows[name])]
         return clustered(values, clusters, [*nothing, *(row.get("weight", 1) for row in rows[name])])[0]
 
     logs, own, other = map(mean, _MEANS)
@@ -146,4 +186,4 @@ def _statistics(rows: _Rows, prompts: Sequence[str]) -> tuple[Statistic, Statist
     def vert(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.sqrt(own(counts) * other(counts))
 
-    return perplexity, vert
+    return (mean("log_perplexity", math.exp) if as_gslm else perplexity), vert

@@ -11,10 +11,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slmcore.units import Units
+from slmcore.errors import must
+from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.report.statistics import Statistic, ratio
 
-__all__ = ["bit_rate", "bits", "codes_used", "entropy", "perplexity", "units_per_second"]
+__all__ = ["bit_rate", "bits", "codes_used", "entropy", "gslm_entropies", "perplexity", "units_per_second"]
+
+_GSLM_ENTROPIES = {
+    ("hubert_base", 50): 5.458528917634601,
+    ("hubert_base", 100): 6.44513268276806,
+    ("hubert_base", 200): 7.477069233162813,
+    ("cpc_big", 50): 5.428271158461133,
+    ("cpc_big", 100): 6.413083187885448,
+    ("cpc_big", 200): 7.44253841579776,
+}
+"""Bits of the distribution of an encoder's k units over 6,000 hours of Libri-light, as GSLM's published code says."""
 
 
 def bit_rate(units: Sequence[Units]) -> Statistic:
@@ -26,6 +37,19 @@ def bit_rate(units: Sequence[Units]) -> Statistic:
         return totals.sum(1) * entropy(totals) / (drawn @ seconds)
 
     return of
+
+
+def gslm_entropies(point: OperatingPoint | None) -> tuple[float, float]:
+    """Bits of a unit at an operating point as GSLM's published code counts them (Lakhotia et al., arXiv 2102.01192).
+
+    The entropy of the units over Libri-light, whatever their distribution at hand, and log2(k). Raises ValueError for
+    units of another encoder, k or lambda, whose entropy is not known.
+    """
+    encoder, k = (None, None) if point is None or point.lmbda else (point.encoder, point.k)
+    if encoder is None or k is None or (encoder, k) not in _GSLM_ENTROPIES:
+        known = ", ".join(f"{name} with {size} units" for name, size in _GSLM_ENTROPIES)
+        raise ValueError(must("convention", f"'slmzoo' for other units than those of {known}", f"'gslm' for {point}"))
+    return _GSLM_ENTROPIES[encoder, k], float(np.log2(k))
 
 
 def bits(units: Sequence[Units]) -> list[float]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from slmcore.errors import must
 from slmcore.units import Units
+from slmzoo.evaluation.convention import Convention
 from slmzoo.evaluation.recordings import matched
 from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.results import Problems
@@ -27,6 +28,7 @@ def evaluate_units(
     alignments: Mapping[str, Sequence[Phone]] | None = None,
     *,
     tolerance: float = 0.02,
+    convention: Convention = "slmzoo",
     problems: Problems | None = None,
     bootstrap: Bootstrap | None = None,
     check: Check = accept,
@@ -35,7 +37,8 @@ def evaluate_units(
 
     With `alignments` (the phones of each recording) also purities, mutual information with phones, and boundaries
     that match within `tolerance` seconds. Recordings without an alignment and alignments without a recording are
-    problems, beside those that are given. Raises ValueError without units, and what `check` raises.
+    problems, beside those that are given. `convention`: "gslm" for bit rates as GSLM counts them. Raises ValueError
+    without units, and what `check` raises.
 
     Example: `evaluate_units({"a": pipeline.units(wav, sr)}).scores[0].interval.value`
     """
@@ -46,7 +49,8 @@ def evaluate_units(
     }
     check(found_problems)
     bootstrap = bootstrap or Bootstrap()
-    found, conventions = [cost(units, bootstrap)], point_of_units(units)
+    found = [cost(units, bootstrap, convention)]
+    conventions = {**point_of_units(units), "convention": convention}
     if alignments is not None:
         both = {name: each for name, each in units.items() if name in alignments}
         found.append(phonetic(both, alignments, bootstrap, tolerance))

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from slmcore.units import Units
+from slmzoo.evaluation.convention import Convention, is_gslm
 from slmzoo.evaluation.report.results import CLUSTER, GROUP, Row, Score, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap, Interval, Method, Statistic
 from slmzoo.evaluation.units import abx, bitrate
@@ -32,14 +33,16 @@ def joined(found: Iterable[Found]) -> Found:
     return scores, tables
 
 
-def cost(units: Mapping[str, Units], bootstrap: Bootstrap) -> Found:
+def cost(units: Mapping[str, Units], bootstrap: Bootstrap, convention: Convention = "slmzoo") -> Found:
     """Bit rate, units a second, perplexity, and how many codes are used; utterances are resampled.
 
-    A row of the bit rate holds what an utterance takes in the code of the whole set.
+    A row of the bit rate holds what an utterance takes in the code of the whole set. `convention` "gslm" takes the
+    entropy that GSLM states, and adds `bit_rate_uniform`, by log2(k).
     """
     listed = list(units.values())
+    rates, bits = _bit_rates(listed, convention)
     whole: list[tuple[str, Statistic, str, Method]] = [
-        ("bit_rate", bitrate.bit_rate(listed), "bits/s", "basic"),
+        *rates,
         ("units_per_second", bitrate.units_per_second(listed), "1/s", "percentile"),
         ("perplexity", bitrate.perplexity(listed), "codes", "basic"),
     ]
@@ -50,12 +53,26 @@ def cost(units: Mapping[str, Units], bootstrap: Bootstrap) -> Found:
     used = Interval(value=float(bitrate.codes_used(listed)), low=None, high=None)
     scores.append(Score(metric="codes_used", interval=used, items=len(units), unit="codes"))
     seconds = [{"item": name, "weight": u.seconds} for name, u in units.items()]
-    bits, counts = bitrate.bits(listed), [len(u) for u in listed]
+    counts = [len(u) for u in listed]
     tables: dict[str, Sequence[Row]] = {
         metric: [{**row, "value": n / row["weight"]} for row, n in zip(seconds, totals, strict=True)]
         for metric, totals in (("bit_rate", bits), ("units_per_second", counts))
     }
     return scores, tables
+
+
+def _bit_rates(
+    units: Sequence[Units], convention: Convention
+) -> tuple[list[tuple[str, Statistic, str, Method]], list[float]]:
+    """Bit rates of utterances, and the bits of each."""
+    if not is_gslm(convention):
+        return [("bit_rate", bitrate.bit_rate(units), "bits/s", "basic")], bitrate.bits(units)
+    entropy, uniform = bitrate.gslm_entropies(units[0].operating_point)
+    rate = bitrate.units_per_second(units)
+    return [
+        ("bit_rate", lambda drawn: rate(drawn) * entropy, "bits/s", "percentile"),
+        ("bit_rate_uniform", lambda drawn: rate(drawn) * uniform, "bits/s", "percentile"),
+    ], [len(u) * entropy for u in units]
 
 
 def phonetic(

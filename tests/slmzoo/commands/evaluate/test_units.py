@@ -72,7 +72,10 @@ def test_units_and_their_phones(data, pipeline, capsys):
     assert scores["boundary_recall"]["items"] == 4
     assert content["complete"]
     assert (content["conventions"]["k"], content["conventions"]["tolerance"]) == (20, 0.02)
+    assert content["conventions"]["convention"] == "slmzoo"
     assert len(content["models"]["codebook"]["sha256"]) == 64
+    assert run("units", data / "wavs", "--convention", "gslm", "--out", out) == 2
+    assert "`convention` must be 'slmzoo' for other units" in capsys.readouterr().err
 
 
 def test_shards_give_the_same_as_audio_and_so_does_a_second_run(data):

@@ -140,6 +140,42 @@ def test_each_temperature_has_its_scores():
     assert [row["item"] for row in tables["heard"]] == [f"{t}/{i}" for t in ("0.5", "1") for i in range(4)]
 
 
+def test_the_convention_of_gslm_averages_over_texts():
+    """By the example of (NLL, tokens) (6, 2), (10, 10), (3, 6) and a silent text, which counts in the BLEUs."""
+    likelihoods = {"a b": (6.0, 2), "a c a b d": (10.0, 10), "b": (3.0, 6)}
+    said = [*likelihoods, ""]
+    spoken = [Utterance(item=str(i), temperature=t, text=s) for t in ("0.5", "1") for i, s in enumerate(said)]
+    found = {}
+    for convention in ("slmzoo", "gslm"):
+        scores, tables = evaluate(spoken, likelihoods.__getitem__, 2, Bootstrap(resamples=50), convention)
+        found[convention] = {(s.metric, s.subset.get("temperature")): s.interval for s in scores}
+        assert len(tables["self_bleu"]) == len(tables["auto_bleu"]) == 2 * (4 if convention == "gslm" else 3)
+    ours, theirs = found["slmzoo"], found["gslm"]
+    each = sorted(math.exp(nll / tokens) for nll, tokens in likelihoods.values())
+    assert ours["perplexity", "1"].value == pytest.approx(2.87, abs=0.01)
+    assert theirs["perplexity", "1"].value == pytest.approx(8.15, abs=0.01) == pytest.approx(sum(each) / 3, abs=0.01)
+    assert theirs["perplexity_median", "0.5"].value == pytest.approx(each[1])
+    assert theirs["perplexity_p10", "1"].value == pytest.approx(each[0] + 0.2 * (each[1] - each[0]))
+    assert theirs["perplexity_p90", "1"].value == pytest.approx(each[1] + 0.8 * (each[2] - each[1]))
+    assert theirs["log_perplexity", "1"].value == pytest.approx((3 + 1 + 0.5) / 3)
+    for name in ("auto_bleu", "self_bleu", "vert"):
+        assert theirs[name, "1"].value == pytest.approx(ours[name, "1"].value * 3 / 4)
+    assert theirs["heard", "1"] == ours["heard", "1"]
+    assert ("perplexity_median", "1") not in ours
+    assert theirs["perplexity_vert_auc", None].value == 0
+    with pytest.raises(ValueError, match="`convention` must be one of slmzoo, gslm"):
+        evaluate(spoken, likelihoods.__getitem__, convention="fairseq")  # pyright: ignore[reportArgumentType]
+
+
+def test_quantiles_of_perplexity_are_drawn_with_their_prompts():
+    texts = {"a": 1.0, "b": 2.0, "c": 4.0}
+    spoken = [Utterance(item=f"{t}{i}", prompt=t, temperature="1", text=t) for t in texts for i in range(2)]
+    scores, _ = evaluate(spoken, lambda t: (math.log(texts[t]), 1), 1, Bootstrap(resamples=500), "gslm")
+    found = {s.metric: (s.items, s.interval) for s in scores}
+    items, median = found["perplexity_median"]
+    assert (items, median.low, median.value, median.high) == (3, pytest.approx(1), pytest.approx(2), pytest.approx(4))
+
+
 def test_what_one_prompt_gave_is_drawn_together():
     """Each prompt four times the same text: no more certain than once."""
     said = ["a b", "c", "a a a", "b c b c", "c c"]
@@ -249,6 +285,7 @@ def test_generation_on_the_command_line(run, tmp_path, monkeypatch):
     assert whole == {"perplexity_vert_auc", "perplexity_at_original_vert", "vert_at_original_perplexity"}
     assert len(items_of(tmp_path / "out" / "generation.json", "heard")) == 2 * 2 * 2 + 2
     assert content["conventions"]["asr"] == "pocketsphinx"
+    assert content["conventions"]["convention"] == "slmzoo"
     models = {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "asr", "text_model"}
     assert set(content["models"]) == models
     assert content["models"]["text_model"]["sha256"] == sha256_of(tmp_path / "text.txt")
@@ -259,6 +296,10 @@ def test_generation_on_the_command_line(run, tmp_path, monkeypatch):
     assert run(*arguments) == 0
     assert removed.read_bytes() == kept
     assert (tmp_path / "out" / "generation.json").read_bytes() == before
+    assert run(*arguments, "--convention", "gslm") == 0
+    content = read(tmp_path / "out" / "generation.json")
+    assert content["conventions"]["convention"] == "gslm"
+    assert {"perplexity_median", "perplexity_p10", "perplexity_p90"} <= {s["metric"] for s in content["scores"]}
     assert run(*arguments, "--seed", 5) == 2
 
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
 from dpdp import bits_per_second
-from slmcore.units import Units
+from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.units import bitrate, phones
+from slmzoo.evaluation.units.scoring import evaluate_units
 from slmzoo.evaluation.units.textgrid import Phone
+from slmzoo.evaluation.units.unit_scores import cost
 
 
 def units(*framewise: int, rate: float = 50.0) -> Units:
@@ -33,6 +35,34 @@ def test_bit_rate_by_hand():
     assert value(bitrate.units_per_second(made), 2) == pytest.approx(25.0)
     assert value(bitrate.perplexity(made), 2) == pytest.approx(2**bits)
     assert bitrate.codes_used(made) == 3
+
+
+def of_gslm(encoder: str, k: int, lmbda: float | None = 0.0) -> Units:
+    point = OperatingPoint(zoo="gslm", encoder=encoder, k=k, lmbda=lmbda)
+    return Units.from_framewise(torch.tensor([0, 0, 1, 1, 2]), 50.0, point)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "k", "entropy"), [("hubert_base", 100, 6.44513268276806), ("cpc_big", 50, 5.428271158461133)]
+)
+def test_bit_rates_of_gslm_take_its_own_entropies(encoder: str, k: int, entropy: float):
+    scores, tables = cost({"a": of_gslm(encoder, k)}, Bootstrap(), "gslm")
+    found = {score.metric: score.interval.value for score in scores}
+    assert found["bit_rate"] == pytest.approx(3 / 0.1 * entropy)
+    assert found["bit_rate_uniform"] == pytest.approx(3 / 0.1 * math.log2(k))
+    assert found["units_per_second"] == pytest.approx(30)
+    assert [row["value"] for row in tables["bit_rate"]] == pytest.approx([found["bit_rate"]])
+    assert "bit_rate_uniform" not in {score.metric for score in cost({"a": of_gslm(encoder, k)}, Bootstrap())[0]}
+
+
+@pytest.mark.parametrize(
+    "other", [of_gslm("hubert_base", 500), of_gslm("wavlm_large", 100), of_gslm("hubert_base", 100, 2.0), units(1, 2)]
+)
+def test_units_whose_entropy_gslm_does_not_state_are_refused(other: Units):
+    with pytest.raises(ValueError, match=r"`convention` must be 'slmzoo' for other units.*hubert_base with 50 units"):
+        cost({"a": other}, Bootstrap(), "gslm")
+    with pytest.raises(ValueError, match=r"`convention` must be one of slmzoo, gslm"):
+        evaluate_units({"a": other}, convention="GSLM")  # pyright: ignore[reportArgumentType]
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=9), min_size=1, max_size=5))
