@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from slmzoo.evaluation.recordings import matched
 from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.results import Row, Score
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.evaluation.slmtokbench.tokens import Tokenizer
+from slmzoo.evaluation.slmtokbench.tokens import Speak, Tokenizer
 from slmzoo.evaluation.speech import wer
 from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.evaluation.speech.speech_scores import recognition, require
@@ -72,7 +73,8 @@ def evaluate_tokens(
     """Scores of a tokenizer by SLMTokBench, each for some number of its streams, as `tokens` of its subset.
 
     `text_information` (and `_by_symbol`), `probe_wer` and `probe_cer` of a recogniser trained on the tokens, and the
-    metrics of the resynthesis beside those of the originals. Probes and wavs are kept in `folder`, and not made again.
+    metrics of the resynthesis beside those of the originals. Probes are kept in `folder`, and not trained again; wavs
+    are made anew.
     Raises ImportError for a missing package before anything is computed, ValueError for more levels than there are or
     for code vectors of a tokenizer that has none, and what `check` raises.
 
@@ -88,7 +90,7 @@ def evaluate_tokens(
     tokens = run.encoded()
     parts = [run.probed(tokens, number, None if vectors is None else vectors[:number]) for number in numbers]
     if task.metrics.names and tokenizer.speak is not None:
-        parts += run.resynthesised(tokens, numbers)
+        parts += run.resynthesised(tokens, numbers, tokenizer.speak)
     return _together(parts)
 
 
@@ -134,19 +136,21 @@ class _Run:
         del conventions["seed"]
         return _labelled(replace(found, scores=scores, tables=tables, models=models, conventions=conventions), label)
 
-    def resynthesised(self, tokens: Mapping[str, Tensor], numbers: Sequence[int]) -> list[Findings]:
+    def resynthesised(self, tokens: Mapping[str, Tensor], numbers: Sequence[int], speak: Speak) -> list[Findings]:
         """Metrics of the originals and of speech from the first streams, each of `numbers` of them."""
         chosen = self._drawn()
+        # Wavs of other tokens may lie there.
+        shutil.rmtree(self.folder / "resynthesis", ignore_errors=True)
         originals, said = self.folder / "resynthesis" / ORIGINAL, self.folder / "resynthesis" / "said.tsv"
-        self._speak(chosen, originals, lambda name, wav, rate: (audio.mono(wav), rate))
+        self._write(chosen, originals, lambda name, wav, rate: (audio.mono(wav), rate))
         write_atomically(said, "".join(f"{name}\t{self.data.texts[name]}\n" for name in chosen))
         own = replace(self.task.metrics, names=[name for name in self.task.metrics.names if name == "wer"])
         found = [_labelled(self._scored(originals, originals, said, own), ORIGINAL)] if own.names else []
-        speak = self.tokenizer.speak
-        for number in numbers if speak else ():
+        for number in numbers:
             label = self.tokenizer.label(number)
             made = originals.with_name(label.replace(":", "-"))
-            self._speak(chosen, made, lambda name, wav, rate, n=number: speak(wav, rate, tokens[name][:n]))  # type: ignore[misc]
+            first = {name: tokens[name][:number] for name in chosen}
+            self._write(chosen, made, lambda name, wav, rate, of=first: speak(wav, rate, of[name]))
             found.append(_labelled(self._scored(made, originals, said, self.task.metrics), label))
         return found
 
@@ -156,11 +160,12 @@ class _Run:
         order = torch.randperm(len(names), generator=generator(self.task.probe.seed, 0))
         return [names[i] for i in sorted(order[: self.task.utterances].tolist())]
 
-    def _speak(self, names: Sequence[str], folder: Path, speak: Any) -> None:
+    def _write(
+        self, names: Sequence[str], folder: Path, made: Callable[[str, Tensor, int], tuple[Tensor, int]]
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in tqdm(names, desc=folder.name, unit="file", disable=None):
-            if not (folder / f"{name}.wav").exists():
-                audio.write(folder / f"{name}.wav", *speak(name, *audio.load(self.data.test[name])))
+            audio.write(folder / f"{name}.wav", *made(name, *audio.load(self.data.test[name])))
 
     def _scored(self, folder: Path, originals: Path, said: Path, metrics: SpeechMetrics) -> Findings:
         options: dict[str, Any] = {"transcripts": said, "bootstrap": self.bootstrap, "check": self.check}

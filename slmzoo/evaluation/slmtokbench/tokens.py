@@ -15,7 +15,11 @@ from slmcore.roles import Codec, greedy_options
 from slmcore.units import Codes
 from slmzoo.pipeline import Pipeline
 
-__all__ = ["Tokenizer", "codec_tokens", "tokens_of", "unit_tokens"]
+__all__ = ["Speak", "Tokenizer", "codec_tokens", "tokens_of", "unit_tokens"]
+
+
+Speak = Callable[[Tensor, int, Tensor], tuple[Tensor, int]]
+"""Resynthesis (1, samples) and its rate, of a waveform, its rate, and its first tokens (n, T)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +32,7 @@ class Tokenizer:
     """Kinds of tokens in a stream."""
     encode: Callable[[Tensor, int], Tensor]
     """Tokens (streams, T), int64 on the CPU, of a waveform (1, samples) and its rate in Hz."""
-    speak: Callable[[Tensor, int, Tensor], tuple[Tensor, int]] | None
-    """Resynthesis (1, samples) and its rate, of a waveform, its rate, and its first tokens (n, T)."""
+    speak: Speak | None
     vectors: Tensor | None = None
     """Code vectors (streams, size, dim), float32 on the CPU, if they are known."""
     units: bool = False

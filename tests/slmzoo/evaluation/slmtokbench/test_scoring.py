@@ -119,6 +119,10 @@ def test_resynthesis_is_measured_beside_the_originals(data, tmp_path):
     assert names <= set(data.test)
     assert {file.stem for file in (folder / "original").glob("*.wav")} == names
     assert found.conventions["speaker_model"] == "ltas"
+    shouting = replace(listener(dict(data.texts)), speak=lambda wav, sr, tokens: (wav.flip(1), sr))
+    other = values(evaluate_tokens(shouting, data, tmp_path / "out", replace(task, utterances=2)))
+    assert other["stoi", "RVQ-1:2"] < 0.9  # wavs of an earlier run are not taken
+    assert len(list((folder / "RVQ-1").glob("*.wav"))) == 2
     mute = evaluate_tokens(replace(listener(dict(data.texts)), speak=None), data, tmp_path / "out", task)
     assert not {metric for metric, _ in values(mute)} & {"similarity", "stoi"}
 
