@@ -94,14 +94,15 @@ class Browser:
     """A headless Chromium with a profile of its own."""
 
     def __init__(self, folder: Path, microphone: Path | None, allowed: bool = True) -> None:
-        """`microphone`: wav that is heard once from the moment of recording; `allowed`: whether pages may hear it."""
+        """`microphone`: wav that is heard once, None for no microphone; `allowed`: whether pages may hear it."""
         self._folder = folder
-        heard = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
+        fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"]
+        heard = fake if microphone else []
         self._process = subprocess.Popen(
             [
                 str(found()), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio",
                 "--disable-dev-shm-usage", "--remote-debugging-port=0", f"--user-data-dir={folder}",
-                "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream", *heard,
+                "--autoplay-policy=no-user-gesture-required", *heard,
                 *(["--use-fake-ui-for-media-stream"] if allowed else ["--deny-permission-prompts"]), "about:blank",
             ],
             stdout=subprocess.DEVNULL,

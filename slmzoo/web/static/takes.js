@@ -4,7 +4,7 @@ import { bytes, post } from "./api.js";
 import { player, readWav, wavBlob } from "./sound.js";
 import { $, asked, busy, make, save, state, stem, tell } from "./state.js";
 
-let marked = null, heard = 0;
+let marked = null, heard = 0, both = false;
 
 export function clearTakes() {
   state.takes = [];
@@ -62,18 +62,23 @@ function keepJson({ label, sound, prompt }) {
 }
 
 function label() {
-  $("ab").replaceChildren(player.playing ? `Hearing ${"AB"[heard]}, switch with ` : "Play A, switch with ", make("kbd", {}, "B"));
+  $("ab").replaceChildren(both ? `Hearing ${"AB"[heard]}, switch with ` : "Play A, switch with ", make("kbd", {}, "B"));
   $("ab").setAttribute("aria-pressed", String(heard === 1));
+}
+
+function ended() {
+  both = false;
+  label();
 }
 
 export function switchTake() {
   if (!marked) return;
-  if (player.playing) {
+  if (both) {
     heard = 1 - heard;
     player.hear(heard);
   } else {
-    heard = 0;
-    player.play([state.chosen, marked], undefined, label);
+    player.play([state.chosen, marked], undefined, ended);
+    [heard, both] = [0, true];
   }
   label();
 }
