@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -52,7 +51,7 @@ class EllaV(Saved):
         """The model that a checkpoint of kind "ellav" holds."""
         args = dict(checkpoint.config)
         longest = args.pop("longest_seconds", None)
-        config = TransformerConfig.from_args(args)
+        config = TransformerConfig.from_dict(args)
         tokenizer = EllaVTokenizer.from_dict(checkpoint.tokenizer or {})
         return build(lambda: cls(config, tokenizer, checkpoint.operating_point, longest), checkpoint.state)
 
@@ -69,7 +68,7 @@ class EllaV(Saved):
         longest = {} if self.longest_seconds is None else {"longest_seconds": self.longest_seconds}
         return Checkpoint(
             kind="ellav",
-            config={**asdict(self.config), **longest},
+            config={**self.config.to_dict(), **longest},
             state=self.state_dict(),
             tokenizer=self.tokenizer.to_dict(),
             operating_point=self.operating_point,
@@ -209,10 +208,10 @@ def _lengths(phones: Sequence[Tensor], durations: Sequence[Sequence[int] | Tenso
 
 def published(obj: Any) -> Checkpoint:
     """Translate `{'model_args', 'tokenizer', 'model_state'}` of nicolvisser/ELLA-V."""
-    config = TransformerConfig.from_args(obj["model_args"], output_bias=True)
+    config = TransformerConfig.from_published(obj["model_args"], output_bias=True)
     state = {f"transformer.{key}": tensor for key, tensor in obj["model_state"].items()}
     tokenizer = EllaVTokenizer.from_dict(obj["tokenizer"]).to_dict()
-    return Checkpoint(kind="ellav", config=asdict(config), state=state, tokenizer=tokenizer)
+    return Checkpoint(kind="ellav", config=config.to_dict(), state=state, tokenizer=tokenizer)
 
 
 def load(path: str | Path) -> EllaV:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from slmcore.configs import ModelConfig
 from slmcore.errors import CheckpointError, must
 
 __all__ = ["BOS", "EOP", "EOS", "UNK", "EllaVTokenizer"]
@@ -30,7 +31,7 @@ _PRIORITIES = {"EOP": 0, "phone": 1, "codec": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EllaVTokenizer:
+class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
     """Ids: UNK 0, BOS 1, EOP 2, EOS 3, then the phones, then the codec tokens "0", "1", ..."""
 
     token_to_id_dict: Mapping[str, int]
@@ -67,18 +68,15 @@ class EllaVTokenizer:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EllaVTokenizer:
-        """Read the `tokenizer` of a checkpoint; unknown keys, and other special tokens than the known, are refused."""
-        try:
-            different = [name for name, value in _CONSTANTS.items() if values.get(name, value) != value]
-            if different:
-                raise CheckpointError(must("tokenizer", f"one with {_CONSTANTS}", different))
-            return cls(**{name: value for name, value in values.items() if name not in _CONSTANTS})
-        except (TypeError, AttributeError) as error:
-            raise CheckpointError(f"This is no tokenizer of ELLA-V: {error}") from error
+        """Read the `tokenizer` of a checkpoint; unknown keys and other special tokens are refused."""
+        different = [name for name, value in _CONSTANTS.items() if values.get(name, value) != value]
+        if different:
+            raise CheckpointError(must("tokenizer", f"one with {_CONSTANTS}", different))
+        return super().from_dict({name: value for name, value in values.items() if name not in _CONSTANTS})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tokenizer as a dictionary that `from_dict` reads."""
-        return {**asdict(self), "tokens_not_to_sandwich": list(self.tokens_not_to_sandwich)}
+        return {**super().to_dict(), "tokens_not_to_sandwich": list(self.tokens_not_to_sandwich)}
 
     @property
     def vocab_size(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -39,7 +38,7 @@ class UnitLM(Saved):
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> UnitLM:
         """The model that a checkpoint of kind "ulm" holds."""
-        config = TransformerConfig.from_args(checkpoint.config)
+        config = TransformerConfig.from_dict(checkpoint.config)
         return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
 
     @classmethod
@@ -59,7 +58,7 @@ class UnitLM(Saved):
         """This model as a checkpoint."""
         return Checkpoint(
             kind="ulm",
-            config=asdict(self.config),
+            config=self.config.to_dict(),
             state=self.state_dict(),
             operating_point=self.operating_point,
             provenance=dict(provenance or {}),
@@ -207,9 +206,9 @@ def _framed(ids: Tensor, bos: bool, eos: bool) -> Tensor:
 
 def published(obj: Any) -> Checkpoint:
     """Translate `{'model_args', 'model_state_dict'}` of nicolvisser/Mistral-ULM."""
-    config = TransformerConfig.from_args(obj["model_args"])
+    config = TransformerConfig.from_published(obj["model_args"])
     state = {f"transformer.{key}": tensor for key, tensor in obj["model_state_dict"].items()}
-    return Checkpoint(kind="ulm", config=asdict(config), state=state)
+    return Checkpoint(kind="ulm", config=config.to_dict(), state=state)
 
 
 def load(path: str | Path) -> UnitLM:

@@ -93,10 +93,10 @@ def test_the_floors_would_catch_what_points_up(tmp_path):
     assert floor("slmzoo.commands.table") < floor("slmzoo.evaluation.recordings") < floor("slmzoo.hub")
 
 
-def test_layers_stand_on_nothing_but_errors_checks_and_threads():
+def test_layers_stand_on_nothing_but_configs_errors_checks_and_threads():
     for path in (ROOT / "slmcore" / "layers").rglob("*.py"):
         names = re.findall(r"from (slmcore[\w.]*)", path.read_text(encoding="utf-8"))
-        below = ("slmcore.layers", "slmcore.errors", "slmcore.checks", "slmcore.threads")
+        below = ("slmcore.layers", "slmcore.configs", "slmcore.errors", "slmcore.checks", "slmcore.threads")
         assert all(name.startswith(below) for name in names), path
 
 

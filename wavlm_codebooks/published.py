@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from slmcore.encoders import fairseq
@@ -41,4 +40,4 @@ def published(obj: Mapping[str, Any]) -> Checkpoint:
             )
     positions = {name: cfg[name] for name in ("num_buckets", "max_distance")}
     config = WavLMConfig(**fairseq.sizes(cfg), **positions)
-    return Checkpoint(kind="wavlm", config=asdict(config), state=fairseq.translated(obj["model"], _RENAMED))
+    return Checkpoint(kind="wavlm", config=config.to_dict(), state=fairseq.translated(obj["model"], _RENAMED))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -105,7 +105,7 @@ def published(obj: Mapping[str, Any], kind: str, normalize: bool | None = None) 
     if batch_norm:
         kept = _folded(kept)
         own += [(r"^encoder\.pos_conv\.0\.", "position_conv.norm."), (r"^encoder\.pos_conv\.1\.", "position_conv.")]
-    return Checkpoint(kind=kind, config=asdict(config), state=fairseq.translated(kept, own))
+    return Checkpoint(kind=kind, config=config.to_dict(), state=fairseq.translated(kept, own))
 
 
 def _folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, silu
 
 from slmcore.checks import whole
-from slmcore.errors import CheckpointError, must
+from slmcore.configs import ModelConfig
+from slmcore.errors import must
 from slmcore.layers.attention import Attention
 from slmcore.layers.cache import KVCache, Slots
 from slmcore.layers.fast import mistral, switch
@@ -28,7 +29,7 @@ _FEW = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
+class TransformerConfig(ModelConfig, describes="a transformer"):
     """Sizes of a Mistral-style transformer (Jiang et al. 2023, arXiv 2310.06825, table 1)."""
 
     dim: int
@@ -58,13 +59,9 @@ class TransformerConfig:
             raise ValueError(must("head_dim", "even, for rotary pairs", self.head_dim))
 
     @classmethod
-    def from_args(cls, args: Mapping[str, Any], **more: Any) -> TransformerConfig:
-        """Read the `model_args` of a published checkpoint or a config's dict; unknown names are refused."""
-        known = {f.name for f in fields(cls)}
-        unknown = set(args) - known - _IGNORED
-        if unknown:
-            raise CheckpointError(must("model_args", f"a mapping with keys of {sorted(known)}", sorted(unknown)))
-        return cls(**{k: v for k, v in args.items() if k in known}, **more)
+    def from_published(cls, args: Mapping[str, Any], **more: Any) -> TransformerConfig:
+        """Return the config of a published checkpoint's `model_args`. Raises CheckpointError as `from_dict`."""
+        return cls.from_dict({**{name: value for name, value in args.items() if name not in _IGNORED}, **more})
 
 
 class FeedForward(nn.Module):

@@ -169,9 +169,9 @@ def test_config_refuses(name, value):
 
 def test_config_refuses_unknown_names_and_ignores_the_meaningless_one():
     args = {**SIZES, "n_kv_heads": 2}
-    assert TransformerConfig.from_args({**args, "max_batch_size": 7}) == TransformerConfig(**args)
+    assert TransformerConfig.from_published({**args, "max_batch_size": 7}) == TransformerConfig(**args)
     with pytest.raises(CheckpointError, match="rope_scaling"):
-        TransformerConfig.from_args({**args, "rope_scaling": 2})
+        TransformerConfig.from_published({**args, "rope_scaling": 2})
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
