@@ -36,7 +36,7 @@ class EllaV(Saved):
         operating_point: OperatingPoint | None = None,
         longest_seconds: float | None = None,
     ) -> None:
-        """`longest_seconds`: longest speech that it has learnt to speak in one segment; None: not known."""
+        """`longest_seconds`: longest segment of speech that it was trained on; None: unknown."""
         super().__init__()
         if tokenizer.vocab_size != config.vocab_size:
             raise CheckpointError(must("vocab_size", f"the tokenizer's {tokenizer.vocab_size}", config.vocab_size))

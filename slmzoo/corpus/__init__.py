@@ -1,1 +1,1 @@
-"""Whole corpora to units: what to encode, in which shards, on one machine or a cluster, and how it resumes."""
+"""Encoding of whole corpora: inputs, shards, engines for one machine or a cluster, and resumption."""

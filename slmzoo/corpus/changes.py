@@ -1,4 +1,4 @@
-"""Changes of a corpus since its job began: files that were added, removed or replaced."""
+"""Changes of a corpus since the start of its job: files added, removed or replaced."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ class Changes:
 
 @dataclass(frozen=True)
 class Merged:
-    """A manifest brought up to date."""
+    """Updated manifest."""
 
     items: list[Item]
-    """Those of the manifest in their order, those removed marked, then those added."""
+    """Utterances of the manifest in their order, removed ones marked, then those added."""
     stale: frozenset[str]
-    """Names of the utterances whose records are no longer to be served."""
+    """Names of the utterances whose records are obsolete."""
     changes: Changes
-    """In utterances."""
+    """Numbers of utterances."""
 
 
 def seen(corpus: Corpus, items: Iterable[Item], lists: dict[str, str | None] | None) -> Changes:
-    """Count the files of this machine that changed, by their sizes and times; none is opened.
+    """Count the local files that changed, by their sizes and times, without opening any.
 
-    `items` are those of the manifest, `lists` the stamps of the lists and tars that it was made of; None for a job that
-    did not keep stamps, of which only the sizes of single files are known.
+    `items` are those of the manifest, `lists` the stamps of the lists and tars it was made from; None for a job without
+    stamps, for which only the sizes of single files are known.
     """
     now = {file.place: file for file in corpus.files()}
     then: dict[str, Item | None] = dict.fromkeys(lists or {})
@@ -60,11 +60,11 @@ def seen(corpus: Corpus, items: Iterable[Item], lists: dict[str, str | None] | N
 
 
 def merged(corpus: Corpus, manifest: Iterable[Item], lists: dict[str, str | None] | None) -> Merged:
-    """Bring the manifest up to date with what `corpus` holds now, all of which is listed. Raises as `Corpus.items`.
+    """Update the manifest to the present content of `corpus`, listing all of it. Raises as `Corpus.items`.
 
-    An utterance is the same if it is the same part of a file of the same path, and replaced if that file, its speaker
-    or its chapter is another one. It keeps its name. Of data sets, and of files in object stores that a list names, no
-    stamps are known: there a replaced one is not seen. Arguments as of `seen`.
+    An utterance is the same if it is the same part of a file of the same path, and replaced if the file, speaker or
+    chapter changed. It keeps its name. Data sets, and files in object stores named by a list, have no stamps, so that
+    replacements go unnoticed. Arguments as for `seen`.
     """
     entries, stamped = list(manifest), lists is not None
     waiting: dict[Key, deque[int]] = {}
@@ -91,25 +91,25 @@ def merged(corpus: Corpus, manifest: Iterable[Item], lists: dict[str, str | None
 
 
 def _is_text(place: str) -> bool:
-    """Whether it is a list, which a job without stamps does not name; tars are named in the manifest."""
+    """Whether it is a list, unknown to a job without stamps; tars are named in the manifest."""
     return sources.is_list(place) and not place.lower().endswith(".tar")
 
 
 def _new(added: Iterable[Item], entries: list[Item]) -> Iterator[Item]:
-    """Give what was added names that no other utterance has, and the number of this update."""
+    """Give added utterances unique names, and the number of this update."""
     number = 1 + max((item.update for item in entries), default=0)
     taken = {item.id for item in entries if not item.removed}
     return (replace(item, update=number) for item in named_apart(added, taken))
 
 
 def _key(item: Item, stamped: bool) -> Key:
-    """Return what makes an utterance the same; jobs without stamps know of their tars only the offsets."""
+    """Return the identity of an utterance; jobs without stamps know only offsets in tars."""
     place = huggingface.absolute(item.audio) if item.row is not None else sources.absolute(item.audio)
     return place, item.row, item.member if stamped else item.offset, item.start, item.seconds, item.channel
 
 
 def _renewed(before: Item, now: Item) -> Item:
-    """An utterance as it is now, under its name and with the length by which shards were cut."""
+    """Return an utterance in its present state, with its former name and its length in the shard plan."""
     told = {"speaker": as_text(now.speaker), "chapter": as_text(now.chapter)}
     return replace(now, id=before.id, probable=before.probable, update=before.update, **told)
 
@@ -120,7 +120,7 @@ def _is_replaced(before: Item, now: Item, stamped: bool) -> bool:
 
 
 def _state(now: File, item: Item | None, place: str, lists: dict[str, str | None] | None) -> str:
-    """Return "same", "removed" or "replaced", of a file that was there before."""
+    """Return "same", "removed" or "replaced" for an earlier file."""
     before = item.stamp if item is not None else (lists or {}).get(place)
     if lists is not None:
         return "same" if now.stamp == before else "removed" if now.stamp is None else "replaced"

@@ -1,6 +1,6 @@
-"""The engine of many machines: the stages as operators of Ray Data, with actors that hold the models.
+"""Engine for clusters: the stages as operators of Ray Data, with actors that hold the models.
 
-Reading and writing are tasks, encoding is done by a pool of actors. What a lost machine was at is done by another one.
+Reading and writing are tasks, encoding is done by a pool of actors. The work of a lost machine is repeated by another.
 Inputs and the job's folder must be reachable from all machines: a shared disk, or URLs that fsspec knows; slmzoo must
 be installed on them.
 """
@@ -41,10 +41,10 @@ _STOPPED = "stopped"
 def run(
     job: Job, models: Coder, shards: Sequence[Planned], workers: int | None = None, address: str | None = None
 ) -> Iterator[Report]:
-    """Make `shards` on the cluster at `address` (None: one of this machine); a report for each that is written.
+    """Make `shards` on the cluster at `address` (None: a local one); yield a report per shard.
 
-    `workers`: actors that encode, by default one for each GPU, or for each core. Raises OSError as
-    `plain.run` does, and where the cluster fails.
+    `workers`: encoding actors, by default one per GPU, or per core. Raises OSError as `plain.run` does, and if the
+    cluster fails.
     """
     settings = models.settings
     with _cluster(address) as ray:
@@ -76,7 +76,7 @@ def run(
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Ray, connected; what was not running is ended afterwards. Its errors become OSErrors: another try may succeed."""
+    """Connect to Ray, and shut it down if it was started here. Its errors become OSErrors: a retry may succeed."""
     try:
         import ray
         import ray.data
@@ -97,7 +97,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     try:
         yield ray
     except ray.exceptions.RayError as error:
-        told = f"The cluster failed: {str(error).strip()[:500]}. What is done stays done; run again to go on."
+        told = f"The cluster failed: {str(error).strip()[:500]}. Finished shards are kept; run again to resume."
         raise OSError(told) from error
     finally:
         context.enable_progress_bars = shown
@@ -106,7 +106,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
 
 def _guarded(stage: Callable[[Row], Row], row: Row) -> Row:
-    """A stage's error as a row, which the next stages pass on: Ray keeps only the text of exceptions."""
+    """Error of a stage as a row, passed on by the next stages: Ray keeps only the text of exceptions."""
     if _STOPPED in row:
         return row
     try:
@@ -130,7 +130,7 @@ def _read(row: Row, job: Job, settings: Settings, sample_rate: int) -> Row:
 
 
 class _Encoder:
-    """An actor: the models, loaded once. Where they are not those of the job it only says so."""
+    """Actor that loads the models once, or reports that they are not those of the job."""
 
     def __init__(self, settings: Settings, provenance: Sequence[dict[str, str]]) -> None:
         self.models = coder_of(settings)
@@ -142,11 +142,11 @@ class _Encoder:
         return _guarded(self.encode, row)
 
     def encode(self, row: Row) -> Row:
-        """A row of `_read` to one for `_write`. Raises ValueError where the machine has other models than the job."""
+        """Turn a row of `_read` into one for `_write`; a ValueError if the machine has other models than the job."""
         if self.wrong:
             told = f"The machine {platform.node()} has other models than the one that began the job ({self.wrong})."
             raise ValueError(f"{told} Install the same version and files on all machines.")
-        # Each a copy of its own: what Ray hands over is read-only, and results are to be those of the other engine.
+        # Copies, since Ray's buffers are read-only and results must equal those of the other engine.
         speech = [part.copy() for part in np.split(row.pop("speech"), row.pop("ends"))[:-1]]
         heard = Heard(
             items=[Item.from_json(line) for line in row.pop("heard")],

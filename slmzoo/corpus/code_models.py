@@ -1,4 +1,4 @@
-"""The codec of a job that writes codes, and the choice between such a job and one that writes units."""
+"""Codec of a job of codes, and the choice between jobs of codes and of units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CodeModels", "coder_of"]
 
 
 class CodeModels:
-    """The codec in memory, loaded when it is first needed: wavs to codes of all levels."""
+    """Codec, loaded on first use: wavs to codes of all levels."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -32,29 +32,29 @@ class CodeModels:
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the wavs that the codec takes."""
+        """Sample rate of the codec's input, Hz."""
         return self.codec.sample_rate
 
     @property
     def batch_seconds(self) -> float:
-        """Most audio of a batch."""
+        """Largest amount of audio per batch."""
         return self.settings.usual_batch_seconds
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Which wavs to encode together, given their samples."""
+        """Group wavs into batches by their numbers of samples."""
         return list(batches(lengths, self.batch_seconds * self.sample_rate))
 
     @torch.no_grad()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Codes]]:
-        """Encode wavs (1, samples) at the codec's rate: one list, the codes of each wav."""
+        """Encode wavs (1, samples) at the codec's rate: one list with the codes of each wav."""
         if hasattr(self.codec, "encode_batch"):
             return [self.codec.encode_batch(wavs, self.sample_rate)]
         return [[self.codec.encode_wav(wav, self.sample_rate) for wav in wavs]]
 
     def provenance(self, known: Iterable[Mapping[str, str]] = ()) -> list[dict[str, str]]:
-        """Return how the codes are made, as `slmcore.shards` wants to know it.
+        """Return the provenance of the codes for `slmcore.shards`.
 
-        `known`: what this returned before, by which the rate and sizes of a codec need not be asked of itself.
+        `known`: an earlier result, which spares loading the codec for its rate and sizes.
         """
         where = hub.Source(**self.settings.source)
         digests = digests_of(where, hub.Choice(), "codec")
@@ -69,5 +69,5 @@ class CodeModels:
 
 
 def coder_of(settings: Settings) -> Coder:
-    """Return the models of a job, as its settings ask for units or codes."""
+    """Return the models of a job of units or of codes."""
     return CodeModels(settings) if settings.codes else Models(settings)

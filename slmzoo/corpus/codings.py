@@ -1,4 +1,4 @@
-"""Units of one utterance as other systems write them, in a file or a line, and are read with the same strictness."""
+"""Units of one utterance in the formats of other systems, per file or per line, read strictly."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ __all__ = [
 ]
 
 Pairs = tuple[Tensor, Tensor]
-"""Units and their durations in frames, int64 (n,) each."""
+"""Units and durations in frames, int64 (n,) each."""
 
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32)
 
 
 def from_npy(content: bytes) -> Pairs:
-    """An .npy file of framewise units."""
+    """Parse an .npy file of framewise units."""
     return _joined(torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False)))
 
 
@@ -49,7 +49,7 @@ def to_npy(record: Record) -> bytes:
 
 
 def from_ellav(content: bytes) -> Pairs:
-    """Text of framewise units, "u74 u74 u123"."""
+    """Parse text of framewise units, "u74 u74 u123"."""
     words = content.decode("utf-8-sig").split()
     if not all(word.startswith("u") for word in words):
         raise ValueError("units are written u0, u1, ...")
@@ -130,7 +130,7 @@ def _joined(framewise: Tensor) -> Pairs:
 
 
 def _numbers(words: Sequence[str]) -> Tensor:
-    """Numbers as they are written: `int` would also take 1_0, +1 and the digits of other scripts."""
+    """Parse plain decimal numbers: `int` would also accept 1_0, +1 and digits of other scripts."""
     wrong = next((word for word in words if not (word.isascii() and word.isdecimal())), None)
     if wrong is not None:
         raise ValueError(must("units", "whole numbers >= 0", wrong))
@@ -138,7 +138,7 @@ def _numbers(words: Sequence[str]) -> Tensor:
 
 
 def _whole(name: str, values: Any) -> Tensor:
-    """A list of JSON's whole numbers: torch would cut off what is behind the point of others."""
+    """Check a list of JSON integers: torch would truncate fractions."""
     if not isinstance(values, list):
         raise ValueError(must(name, "a list of whole numbers", values))
     _check_whole(name, values)

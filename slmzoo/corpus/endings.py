@@ -1,4 +1,4 @@
-"""The kind of a file by the ending of its name: audio, or something else, which is refused or counted."""
+"""File kinds by extension: audio, or other files, which are refused or counted."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ _OTHERS = tuple(ending for endings in _REMEDIES for ending in endings)
 
 
 def is_audio(name: str) -> bool:
-    """Whether a file in a folder or tar is taken for audio.
+    """Whether a file in a folder or tar counts as audio.
 
-    What only ffmpeg reads is so on machines without it too, where it fails by name, to be tried again with it.
+    Formats that only ffmpeg reads count everywhere; without it they fail by name, and can be retried with it.
     """
     return name.lower().endswith((*audio.EXTENSIONS, *audio.FFMPEG_EXTENSIONS))
 
 
 def is_other(name: str) -> bool:
-    """Whether a file surely is no audio: an archive, a text, a table."""
+    """Whether a file is certainly not audio: an archive, a text, a table."""
     return name.lower().endswith(_OTHERS)
 
 
 def check(place: Place) -> None:
-    """Raise a ValueError with the remedy for a file that was named as audio, but surely is none."""
+    """Raise a ValueError with a remedy for a file named as audio that certainly is not."""
     name = places.path_in(place).lower()
     for endings, remedy in _REMEDIES.items():
         if name.endswith(endings):
-            raise ValueError(f"{place} is no audio file. {remedy.format(place)}")
+            raise ValueError(f"{place} is not an audio file. {remedy.format(place)}")
 
 
 class LeftOut:
-    """How many files of which kind were in the inputs, but are no audio; the first of each is named."""
+    """Numbers of input files that are not audio, by extension, with the first of each."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

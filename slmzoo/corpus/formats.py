@@ -1,17 +1,17 @@
-"""Unit files of other systems, to and from records: what each holds is kept, durations by repeating units per frame.
+"""Conversion of records to and from unit files of other systems, with durations as repeated framewise units.
 
-    npy               DP-SLM's language model: folder/**/<chapter>/<name>.npy, int, one unit a frame
-    ellav             ELLA-V's training: folder/**/<name>.txt, "u74 u74 u123", one unit a frame
+    npy               DP-SLM's language model: folder/**/<chapter>/<name>.npy, int, one unit per frame
+    ellav             ELLA-V's training: folder/**/<name>.txt, "u74 u74 u123", one unit per frame
     slamkit           a file of JSON lines {"units", "duration", "file_name"}
-    textlesslib       a file of lines name<TAB>units, one unit a frame
+    textlesslib       a file of lines name<TAB>units, one unit per frame
     zerosyl           folder/**/<name>.pt, int64 (n, 3): start and end in frames, unit
     speechtokenizer   folder/**/<name>.pt, codes (n_q, batch, frames); units are the first codebook's
 
-None of them says at which frame rate, by which model or of which audio it was made. What is read is taken to be at the
-rate named, gap-free from the beginning, and of audio at 16 kHz; units written without repeats get durations of 1.
+None of them states frame rate, model or audio. Units are assumed to be at the given frame rate, without gaps from the
+start, and of audio at 16 kHz; deduplicated units get durations of 1.
 
-An id, chapter or speaker that a path or line does not tell stands in TARGET/names.jsonl, or beside a file of lines in
-TARGET.names.jsonl, from where it comes back.
+Ids, chapters and speakers that paths or lines cannot express are kept in TARGET/names.jsonl, or TARGET.names.jsonl
+beside a file of lines, and are restored from there.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ _NAMES = "names.jsonl"
 _BOM = b"\xef\xbb\xbf"
 
 Found = Iterator[tuple[str, Record]]
-"""Records, each behind the file, or the file and line, that it comes from."""
+"""Records, each with the file, or file and line, of its origin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """How one system keeps units: in a file for each utterance, or as a line each of one file."""
+    """Format of one system: a file per utterance, or one file with a line per utterance."""
 
     decode: Callable[[bytes], Any]
-    """The content of a file, or of a line, to (units, durations); of a line with the name before them."""
+    """Parser of a file or line to (units, durations), for a line with the name before them."""
     encode: Callable[[Record], bytes]
     suffix: str | None = None
     """File name suffix of an utterance; None for lines."""
 
     def read(self, source: Path, frame_rate: float) -> Found:
-        """The records of a folder, or of a file of lines. A ValueError names the file, or file and line, at fault."""
+        """Read the records of a folder or a file of lines. A ValueError names the file, or file and line, at fault."""
         return self._lines(source, frame_rate) if self.suffix is None else self._files(source, self.suffix, frame_rate)
 
     def _lines(self, source: Path, frame_rate: float) -> Found:
@@ -79,7 +79,7 @@ class Format:
             yield str(file), _record(names.get(inside, name_of_file(inside)), pairs, frame_rate, str(file))
 
     def write(self, target: Path, records: Iterable[Record]) -> None:
-        """Write all records, or leave nothing. A ValueError for a folder that holds files of this format already."""
+        """Write all records or none. Raises a ValueError for a folder that already holds files of this format."""
         if self.suffix is None:
             self._write_lines(target, records)
             return
@@ -103,16 +103,15 @@ class Format:
             for record in records:
                 names.note(record.id, name_of_line(record.id), record)
                 lines.write(self.encode(record))
-        if target.is_file():  # and no device or pipe
+        if target.is_file():  # and neither device nor pipe
             names.save()
 
 
 def convert(source: Path, target: Path, *, read_as: str, write_as: str, frame_rate: float = 50.0) -> int:
-    """Bring units from one format to another; either may be `shards`. Returns how many utterances there were.
+    """Convert units from one format to another, either of which may be `shards`. Returns the number of utterances.
 
-    `frame_rate`: frames per second of what is read; shards say it themselves. Raises ValueError for an unknown format,
-    a file that is not of its format, an id that comes twice, and a folder that holds such files already; the target
-    then stays as it was.
+    `frame_rate`: frames per second of the source; shards state their own. Raises ValueError for an unknown format, an
+    invalid file, a duplicate id, and a folder that already holds such files; the target then stays unchanged.
     """
     for name, value in (("read_as", read_as), ("write_as", write_as)):
         if value not in {*FORMATS, "shards"}:
@@ -131,7 +130,7 @@ def convert(source: Path, target: Path, *, read_as: str, write_as: str, frame_ra
 
 
 class _Different:
-    """Records of different ids, which are counted on the way. A ValueError names where an id comes again."""
+    """Yield the records, counting them. A ValueError names the place of a duplicate id."""
 
     def __init__(self, found: Found) -> None:
         self._found, self._seen = found, dict[str, str]()
@@ -163,7 +162,7 @@ def _write_shards(target: Path, records: Iterable[Record], made: dict[str, str])
 
 @contextmanager
 def _filled(target: Path, suffix: str) -> Iterator[Path]:
-    """A folder whose files move into `target` when all are there; of a conversion that fails nothing stays."""
+    """Yield a folder whose files move into `target` at the end; a failed conversion leaves nothing."""
     if target.exists() and not target.is_dir():
         raise NotADirectoryError(f"{target} is a file. Name a folder.")
     if target.is_dir() and next(_inside(target, suffix), None) is not None:
@@ -173,7 +172,7 @@ def _filled(target: Path, suffix: str) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
-        # The index says that all shards are there.
+        # The index marks the shards as complete.
         for file in sorted(_inside(part, ""), key=lambda file: (file.name == shards.INDEX, file)):
             place = target / file.relative_to(part)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +187,7 @@ def _filled(target: Path, suffix: str) -> Iterator[Path]:
 
 
 def _inside(folder: Path, suffix: str) -> Iterator[Path]:
-    """Files below a folder, linked folders too, those of a conversion that is not finished left out."""
+    """Return the files below a folder, through links, except those of an unfinished conversion."""
     for file in folders.walk(folder):
         if file.name.endswith(suffix) and not any(_is_part(name) for name in file.relative_to(folder).parts[:-1]):
             yield file
@@ -205,7 +204,7 @@ def _names_beside(lines: Path) -> Names:
 def _told(decode: Callable[[bytes], Any], content: bytes, where: str) -> Any:
     try:
         return decode(content)
-    except Exception as error:  # damaged bytes fail in ways that have no type in common
+    except Exception as error:  # damaged bytes may raise anything
         raise ValueError(f"{where} is not what it must be: {error!r}") from error
 
 
@@ -227,4 +226,4 @@ FORMATS = {
     "zerosyl": Format(decode=codings.from_zerosyl, encode=codings.to_zerosyl, suffix=".pt"),
     "speechtokenizer": Format(decode=codings.from_speechtokenizer, encode=codings.to_speechtokenizer, suffix=".pt"),
 }
-"""By name; `shards` is a further one, of this project."""
+"""Formats by name; `shards` is another, this project's own."""

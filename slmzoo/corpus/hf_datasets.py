@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face library, opened: their rows, and the bytes of the audio in a row."""
+"""Access to datasets of the Hugging Face library: rows, and the audio bytes of a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX = "huggingface:"
 
 
 def audio_bytes(name: str, row: int) -> bytes:
-    """The audio file of a row. Raises ValueError for a row without audio, OSError for a file that is not there."""
+    """Return the audio file of a row. Raises ValueError for a row without audio, OSError for a missing file."""
     dataset, column = loaded(name)
     found = dataset[row][column] or {}
     if found.get("bytes") is not None:
@@ -28,7 +28,7 @@ def audio_bytes(name: str, row: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def loaded(name: str) -> tuple[Any, str]:
-    """A dataset whose audio is not decoded, and the name of its audio column.
+    """Open a dataset with undecoded audio; also return the name of its audio column.
 
     Raises ImportError without the library, ValueError for a name without its split or a dataset without one column of
     audio.
@@ -54,5 +54,5 @@ def loaded(name: str) -> tuple[Any, str]:
 
 
 def parts_of(name: str) -> list[str]:
-    """Name, configuration and split of a dataset, as far as they are given."""
+    """Split a name into dataset, configuration and split, as far as given."""
     return re.split(r":(?![^\[]*\])", name)  # not at that of train[:10]

@@ -15,9 +15,9 @@ _ROWS_AT_ONCE = 1024
 
 
 def items(name: str) -> Iterator[Item]:
-    """The rows of a dataset, `owner/name[:config]:split`, or of a folder by `save_to_disk`, `folder[:split]`.
+    """List the rows of a dataset, `owner/name[:config]:split`, or of a folder by `save_to_disk`, `folder[:split]`.
 
-    Names from a column `id`, else the number of the row; speakers and chapters from `speaker_id` and `chapter_id`.
+    Names are those of a column `id`, else row numbers; speakers and chapters come from `speaker_id` and `chapter_id`.
     Raises ImportError without the library, ValueError for a dataset without an audio column.
     """
     dataset, column = loaded(name)
@@ -33,19 +33,19 @@ def items(name: str) -> Iterator[Item]:
 
 
 def absolute(name: str) -> str:
-    """The name of a dataset as it is called from any folder: that of a folder of this machine becomes absolute."""
+    """Return the name of a dataset, made absolute if it is a local folder."""
     place, *parts = parts_of(name)
     return ":".join([str(Path(place).absolute()) if Path(place).is_dir() else place, *parts])
 
 
 def _lengths(dataset: Any, column: str) -> Iterator[float]:
-    """Seconds that each row probably lasts, by the size of its file; Arrow knows it without reading the audio.
+    """Estimate the duration of each row from its file size, which Arrow knows without reading the audio, in seconds.
 
     0 for a row without audio.
     """
     import pyarrow.compute
 
-    pc: Any = pyarrow.compute  # whose functions are made when it is imported
+    pc: Any = pyarrow.compute  # its functions are created on import
     table = dataset.with_format("arrow")
     for first in range(0, len(dataset), _ROWS_AT_ONCE):
         files = table[first : first + _ROWS_AT_ONCE][column]

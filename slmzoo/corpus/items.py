@@ -1,4 +1,4 @@
-"""One utterance of a corpus: its name, where its audio lies, and what is known of it."""
+"""Utterance of a corpus: name, location of its audio, and metadata."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _BYTES_A_SECOND_PACKED = 8_000
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One utterance to encode."""
+    """Utterance to encode."""
 
     id: str
     """Name, unique in the corpus."""
     audio: str
-    """Path or URL of the file that holds it; of a dataset, what `slmzoo.corpus.huggingface` was given."""
+    """Path or URL of its file; for a dataset, its name as given to `slmzoo.corpus.huggingface`."""
     probable: float = 0.0
-    """Seconds it probably lasts, as a manifest says or the size of the file suggests; only plan and progress use it."""
+    """Estimated duration in seconds, from a manifest or the file size; used only for planning and progress."""
     member: str | None = None
     """Name of the audio in a tar."""
     offset: int | None = None
@@ -41,17 +41,17 @@ class Item:
     row: int | None = None
     """Row of a dataset."""
     stamp: str | None = None
-    """Size and time of the file when it was listed, as of `places.stamp`; others tell that it was replaced."""
+    """Size and time of the file when listed (`places.stamp`); a difference shows that it was replaced."""
     start: float = 0.0
     """Start of the utterance in the audio, seconds."""
     seconds: float | None = None
-    """How long it lasts from there; None is to the end."""
+    """Duration from there, seconds; None is to the end."""
     channel: int | None = None
-    """Which channel it is, from 0; None is their mean."""
+    """Channel, from 0; None is the mean of all."""
     update: int = 0
-    """Number of the update of its job that brought it; 0 is the job's beginning."""
+    """Number of the update that added it; 0 is the start of the job."""
     removed: bool = False
-    """Whether it is gone: its line only keeps the shards cut as they were."""
+    """Whether it was removed: its line only preserves the shard boundaries."""
     speaker: str | None = None
     chapter: str | None = None
     """Chapter that language models may span: the folder with its parents, so that no two books share one."""
@@ -62,7 +62,7 @@ class Item:
         return f"{self.audio}: {self.member}" if self.member else self.audio
 
     def to_json(self) -> str:
-        """The item as one line, without what is as usual."""
+        """Return the item as one line of JSON, without defaults."""
         usual = {f.name: f.default for f in fields(self)}
         return json.dumps({name: value for name, value in asdict(self).items() if value != usual[name]})
 
@@ -73,9 +73,9 @@ class Item:
 
 
 def load(item: Item) -> tuple[Tensor, int]:
-    """The utterance as mono speech: float32 wav (1, samples) and its rate in Hz.
+    """Load the utterance as mono speech: float32 wav (1, samples) and its rate in Hz.
 
-    Raises OSError for what cannot be opened and ValueError for what is no speech: no audio, silent, below 20 ms.
+    Raises OSError for a file that cannot be opened, ValueError for anything but speech: not audio, silent, below 20 ms.
     """
     with _opened(item) as file:
         wav, sr = audio.decode(file, item.name, item.start, item.seconds)
@@ -90,18 +90,18 @@ def load(item: Item) -> tuple[Tensor, int]:
 
 
 def folder_of(name: str) -> str | None:
-    """The folder in a relative path, which is the chapter where nothing else is known; None without one."""
+    """Return the folder of a relative path, the default chapter; None without one."""
     folder = str(PurePosixPath(name).parent)
     return None if folder == "." else folder
 
 
 def named_apart(items: Iterable[Item], others: Iterable[str] = ()) -> Iterator[Item]:
-    """The items with unique names, none of `others`: of several with one name all but the first get a number, `name-2`.
+    """Yield the items with unique names, other than `others`: repeated names get a number, `name-2`.
 
-    Names, speakers and chapters become text that can be written: what is no text is shown, as `\\udcff`.
+    Names, speakers and chapters become valid Unicode: undecodable bytes are escaped, as `\\udcff`.
     """
     taken = set(others)
-    numbers: dict[str, int] = {}  # the last number of each name, so that many of one name take linear time
+    numbers: dict[str, int] = {}  # the last number of each name, so that many equal names take linear time
     for item in items:
         name = first = as_text(item.id) or "unnamed"
         while name in taken:
@@ -112,19 +112,19 @@ def named_apart(items: Iterable[Item], others: Iterable[str] = ()) -> Iterator[I
 
 
 def probable_seconds(name: str, size: int) -> float:
-    """How long audio of so many bytes probably lasts, by its extension."""
+    """Estimate the duration of audio of so many bytes by its extension, seconds."""
     suffix = f".{name.rpartition('.')[2].lower()}"
     return round(size / _BYTES_A_SECOND.get(suffix, _BYTES_A_SECOND_PACKED), 2)
 
 
 def as_text(value: object) -> str | None:
-    """Return text without halves of characters, which a file name that is not UTF-8 has in Python."""
+    """Return text without lone surrogates, by which Python represents file names that are not UTF-8."""
     return None if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache(maxsize=1024)
 def probable_length(place: str) -> float:
-    """How long a file of audio lasts, by its header, or probably lasts by its size in an object store; 0 if unknown."""
+    """Return the duration of an audio file by its header, estimated by its size in an object store; 0 if unknown."""
     if places.is_remote(place):
         name = places.path_in(place).rpartition("/")[2]
         return probable_seconds(name, _sizes(str(places.parent(place))).get(name, 0))
@@ -132,7 +132,7 @@ def probable_length(place: str) -> float:
 
     try:
         return round(soundfile.info(place).duration, 2)
-    except (OSError, RuntimeError, ValueError):  # why it cannot be read is told when it is its turn
+    except (OSError, RuntimeError, ValueError):  # why it cannot be read is reported in its turn
         file = Path(place)
         compressed = file.suffix.lower() in audio.FFMPEG_EXTENSIONS and file.is_file()
         return probable_seconds(place, file.stat().st_size) if compressed else 0.0

@@ -1,18 +1,19 @@
-"""A job on the disk: its manifest and settings, which shards are done, and what it leaves when all are.
+"""Corpus job on disk: manifest, settings, finished shards, and final indices.
 
-    OUT/job.json            what was asked for; another wish is refused
-    OUT/manifest.jsonl      the utterances, fixed when the job begins; only an update changes them
+    OUT/job.json            request; another request is refused
+    OUT/manifest.jsonl      utterances, fixed at the start of the job; only an update changes them
     OUT/shard-*.parquet     one operating point; OUT/k500-lmbda4500/shard-*.parquet and the like for several
-    OUT/failed/shard-*.jsonl, OUT/failed.jsonl      what gave no units and why: id, audio, reason
-    OUT/index.json          (of each operating point) appears when all shards are there
+    OUT/failed/shard-*.jsonl, OUT/failed.jsonl      failed utterances: id, audio, reason
+    OUT/index.json          (per operating point) appears when all shards are complete
 
-A shard is done when its file says as much as was planned: records and failures together are its items.
+A shard is done when its records and failures together are its planned items.
 
-Places in them are absolute, so that a job can be resumed from any folder.
+Paths in them are absolute, so that a job can be resumed from any folder.
 
-An update adds to the manifest what is new in the corpus, as shards of its own, and deletes the shards that hold removed
-or replaced utterances, which are encoded again without them or as they are now. All other shards stay the same to the
-byte. An update may be interrupted at any moment: shards go before the manifest changes, so no old record outlives it.
+An update appends new utterances to the manifest, in shards of their own, and deletes the shards with removed or
+replaced utterances, which are encoded again without them or in their present state. The bytes of all other shards stay
+the same. An update may be interrupted at any time: shards are deleted before the manifest changes, so that no old
+record outlives it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ __all__ = ["Job", "begin", "begun", "difference", "locked"]
 
 log = logging.getLogger(__name__)
 _FORMAT = "slmzoo-corpus/1"
-_PATIENCE = 10.0  # seconds in which processes of a killed job end
+_PATIENCE = 10.0  # seconds for processes of a killed job to end
 _COMPARED = ("shard_seconds", "rate", "batch_seconds")
 _JOB, _MANIFEST, _FAILURES, _FAILED = "job.json", "manifest.jsonl", "failed", "failed.jsonl"
 
@@ -53,27 +54,27 @@ class Job:
     out: str
     target: Target
     roots: tuple[str, ...]
-    """Folders of the inputs, without which the job stops."""
+    """Folders of the inputs; the job stops if they disappear."""
     shards: tuple[Planned, ...]
     left_out: dict[str, int]
-    """Files of the inputs that are no audio: how many of each ending."""
+    """Numbers of input files that are not audio, by extension."""
 
     @property
     def manifest(self) -> places.Place:
-        """The file with the items."""
+        """Path of the manifest."""
         return places.join(self.out, _MANIFEST)
 
     def pending(self, retry_failed: bool = False) -> list[Planned]:
-        """The shards still to be made: those not done, and where something failed if that is to be tried again.
+        """Return the remaining shards: unfinished ones, and with `retry` those with failures.
 
-        Raises ValueError for a shard that was made in another way.
+        Raises ValueError for a shard of other provenance.
         """
         here = [set(places.names(folder)) for folder in self.target.folders]
         failures = set(places.names(self.target.failures))
         return [shard for shard in self.shards if not self._is_done(shard, here, failures, retry_failed)]
 
     def finish(self) -> list[dict[str, Any]]:
-        """Write `failed.jsonl` and, all shards being there, their indices; returns these, one for each point.
+        """Write `failed.jsonl` and, once all shards are complete, their indices; return these, one per point.
 
         Raises ValueError for a shard that is damaged, with the remedy.
         """
@@ -84,10 +85,10 @@ class Job:
             return [shards.write_index(folder, more) for folder in self.target.folders]
         except ValueError as error:
             told = " ".join(str(error).split())
-            raise ValueError(f"{told} Delete that shard and run the same again: it is made anew.") from error
+            raise ValueError(f"{told} Delete that shard and run the same command again: it is made anew.") from error
 
     def failed(self) -> int:
-        """How many items gave no units, after `finish`."""
+        """Number of failed items, after `finish`."""
         return len(places.read_bytes(places.join(self.out, _FAILED)).splitlines())
 
     def _is_done(self, shard: Planned, here: Sequence[set[str]], failures: set[str], retry_failed: bool) -> bool:
@@ -119,12 +120,12 @@ def begin(
     batch_seconds: float | None = None,
     update: bool = False,
 ) -> Job:
-    """The job in the folder or URL `out`: as it was begun there, or a new one, for which the corpus is looked through.
+    """Open the job in the folder or URL `out`, or start a new one by listing the corpus.
 
-    `shard_seconds`: speech in a shard, None by the corpus's size; `rate`: units a second that lambda was fitted to;
-    `batch_seconds`: most audio of a batch, None as usual on the device; `update`: take what was added to the corpus,
-    removed from it or replaced since the job began, which is otherwise only told.
-    Raises ValueError if another job was begun there, or the folder holds shards of none.
+    `shard_seconds`: speech per shard, None: by the corpus's size; `rate`: units per second that lambda was fitted to;
+    `batch_seconds`: largest amount of audio per batch, None: the device's default; `update`: apply additions, removals
+    and replacements since the start of the job, which are otherwise only reported. Raises ValueError if the folder
+    belongs to another job, or holds shards without a job.
     """
     looked = Corpus(corpus)
     wish = {"format": _FORMAT, "corpus": looked.named, "provenance": [dict(made) for made in provenance]}
@@ -144,7 +145,7 @@ def begin(
 
 
 def _new(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
-    """List the corpus in a manifest; returns what is kept of the job. ValueError where shards of none lie."""
+    """List the corpus in a manifest; return the job's record. Raises a ValueError for shards without a job."""
     if any(name.endswith(".parquet") for name in places.names(out)):
         raise ValueError(f"{out} holds shards, but no {_JOB} says what they are. Use another --out.")
     plan.write_manifest(places.join(out, _MANIFEST), named_apart(looked.items()))
@@ -154,7 +155,7 @@ def _new(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
 def _resumed(
     out: str, looked: Corpus, earlier: dict[str, Any], wish: dict[str, Any], target: Target, update: bool
 ) -> dict[str, Any]:
-    """Return what is kept of a job that was begun `earlier`, brought up to date if asked for."""
+    """Return the record of an `earlier` job, updated if requested."""
     _check_same(out, earlier, wish)
     if update:
         return _updated(out, looked, {**earlier, **wish}, target)
@@ -163,24 +164,24 @@ def _resumed(
 
 
 def _kept(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
-    """Write what is kept of a job, with what was met while its corpus was looked through, and return it."""
+    """Write the record of a job, with the findings of its listing, and return it."""
     found = sources.roots(looked.named, plan.items(places.join(out, _MANIFEST)))
     met = {"lists": looked.lists, "left_out": dict(sorted(looked.left_out.counts.items()))}
     kept = {**wish, "roots": found, **met}
     places.write_bytes(places.join(out, _JOB), (json.dumps(kept, indent=1) + "\n").encode())
     if looked.left_out.counts:
-        log.info("Left out, as they are no audio: %s.", looked.left_out)
+        log.info("Left out, since not audio: %s.", looked.left_out)
     return kept
 
 
 def _updated(out: str, looked: Corpus, kept: dict[str, Any], target: Target) -> dict[str, Any]:
-    """Bring the manifest up to date, and take away what is no longer to be served; returns what is kept of the job."""
+    """Update the manifest, and delete obsolete shards; return the job's record."""
     manifest = places.join(out, _MANIFEST)
     found = changes.merged(looked, plan.entries(manifest), kept.get("lists"))
     log.info("%s: %s.", out, found.changes)
     if found.changes:
         for folder in target.folders:
-            places.remove(places.join(folder, shards.INDEX))  # no reader is to take half of an update for all
+            places.remove(places.join(folder, shards.INDEX))  # no reader may take half of an update for all
         for shard in plan.cut(manifest, kept["shard_seconds"]):
             if any(item.id in found.stale for item in plan.items_of(manifest, shard)):
                 for place in (*target.shards(shard.name), target.list_of_failures(shard.name)):
@@ -190,7 +191,7 @@ def _updated(out: str, looked: Corpus, kept: dict[str, Any], target: Target) -> 
 
 
 def _tell_changes(out: str, looked: Corpus, kept: dict[str, Any]) -> None:
-    """Say what changed since the job began. Raises ValueError where it seems to be the corpus of another folder."""
+    """Report changes since the start of the job. Raises a ValueError if the corpus seems to be another folder's."""
     found = changes.seen(looked, plan.items(places.join(out, _MANIFEST)), kept.get("lists"))
     moved = kept["corpus"] != looked.named and any(not _is_fixed(source) for source in kept["corpus"])
     if moved and (found.removed or found.replaced):
@@ -201,7 +202,7 @@ def _tell_changes(out: str, looked: Corpus, kept: dict[str, Any]) -> None:
 
 
 def _make_ready(target: Target) -> None:
-    """Make the folders, and remove what a killed process left half written."""
+    """Make the folders, and remove temporaries of killed processes."""
     for folder in (*target.folders, target.failures):
         places.make_folder(folder)
         for name in places.names(folder):
@@ -225,7 +226,7 @@ def begun(out: str) -> dict[str, Any]:
 
 @contextmanager
 def locked(out: str) -> Iterator[None]:
-    """Make the folder and hold it alone; the system frees it when a process dies. A URL cannot be held."""
+    """Make the folder and lock it; the system releases the lock if the process dies. A URL cannot be locked."""
     places.make_folder(out)
     if places.is_remote(out):
         yield
@@ -242,7 +243,7 @@ def locked(out: str) -> Iterator[None]:
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """Describe in words the entries of `one` that differ in `other`; empty if none do."""
+    """Describe the entries of `one` that differ in `other`; empty if none do."""
     names = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     return ", ".join(f"{name} was {one.get(name)}, now {other.get(name)}" for name in names)
 
@@ -269,5 +270,5 @@ def _check_same(out: str, earlier: dict[str, Any], wish: dict[str, Any]) -> None
 
 
 def _is_fixed(source: str) -> bool:
-    """Whether a source means the same from every folder."""
+    """Whether a source is independent of the working folder."""
     return places.is_remote(source) or Path(source).is_absolute() or sources.absolute(source) == source

@@ -1,4 +1,4 @@
-"""Lists of utterances in files: fairseq's, csv, and Lhotse's recordings and cuts."""
+"""Lists of utterances: fairseq manifests, csv, and Lhotse's recordings and cuts."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MISTAKEN = {
     "offset": "`start`",
     "stop": "`seconds`, how long the part lasts",
 }
-"""Columns that choose a part of the audio in other tools, so must not be ignored, and what to write instead."""
+"""Columns that select a part of the audio in other tools, so must not be ignored, with their replacements."""
 
 
 class _WantedError(ValueError):
-    """A requirement that a line does not meet; its reader adds which line it is."""
+    """Requirement that a line does not meet; its reader adds the line's number."""
 
 
 def fairseq(place: Place) -> Iterator[Item]:
-    """A fairseq manifest: the root in the first line, then `relative/path<TAB>samples` (taken as at 16 kHz)."""
+    """Read a fairseq manifest: the root in the first line, then `relative/path<TAB>samples` (assumed at 16 kHz)."""
     (first, root), *lines = _lines(place) or [(1, "")]
     if "\t" in root:
         raise ValueError(_wrong(place, first, "the folder that all paths start from", root))
@@ -51,11 +51,11 @@ def fairseq(place: Place) -> Iterator[Item]:
 
 
 def csv_rows(place: Place) -> Iterator[Item]:
-    """A csv file with a header: `path`, and as far as there are such columns id, start, seconds, speaker, chapter.
+    """Read a csv file with a header: `path`, and optionally id, start, seconds, speaker, chapter.
 
-    Paths are relative to the file's folder. The id is otherwise the path without its extension; where neither speaker
-    nor chapter is known, the chapter is the folder in the path. Other columns are named in a warning; those that mean
-    a part of the audio in other tools (`end`, `duration`, `offset`, ...) raise a ValueError, as do rows that are wrong.
+    Paths are relative to the file's folder. The default id is the path without its extension; if neither speaker nor
+    chapter is known, the chapter is the folder in the path. Other columns are named in a warning; those that select a
+    part of the audio in other tools (`end`, `duration`, `offset`, ...) raise a ValueError, as do invalid rows.
     """
     reader = csv.DictReader(_csv_lines(place), skipinitialspace=True)
     reader.fieldnames = _columns(place, reader.fieldnames or [])
@@ -67,11 +67,11 @@ def csv_rows(place: Place) -> Iterator[Item]:
 
 
 def lhotse(place: Place) -> Iterator[Item]:
-    """A Lhotse manifest in JSONL, compressed or not: recordings, or cuts of one recording each.
+    """Read a Lhotse manifest in JSONL, compressed or not: recordings, or cuts of one recording each.
 
-    Paths are taken as they stand. The chapter of a cut is its recording, the speaker that of its first supervision.
-    `Resample` among the transforms is ignored, as it leaves the speech what it is. Raises ValueError for all others,
-    which no reader applies here, and for cuts of several but not all channels of a recording.
+    Paths are used unchanged. The chapter of a cut is its recording, the speaker that of its first supervision.
+    `Resample` among the transforms is ignored. Raises ValueError for all other transforms, which are not applied here,
+    and for cuts of several but not all channels of a recording.
     """
     for number, line in _lines(place):
         try:
@@ -125,9 +125,9 @@ def _cut(row: Mapping[str, Any]) -> Item:
 
 
 def _channel(wanted: Any, held: list[int] | None) -> int | None:
-    """Return the channel of the file, from 0, that a cut of `wanted` is; None for all.
+    """Return the channel of the file, from 0, of a cut of `wanted`; None for all.
 
-    `held`: the recording's names of the file's channels, in their order.
+    `held`: the recording's ids of the file's channels, in order.
     """
     named = wanted if isinstance(wanted, list) else [wanted]
     if wanted is None or (held and len(named) > 1 and sorted(named) == sorted(held)):
@@ -152,7 +152,7 @@ def _file(recording: Mapping[str, Any]) -> str:
 
 
 def _part(start: Any, seconds: Any) -> tuple[float, float | None]:
-    """Return where a part begins in its audio and how long it lasts, in seconds; None is to the end."""
+    """Return start and duration of a part in its audio, in seconds; None is to the end."""
     try:
         start, seconds = float(start), None if seconds is None else float(seconds)
     except (TypeError, ValueError):
@@ -165,7 +165,7 @@ def _part(start: Any, seconds: Any) -> tuple[float, float | None]:
 
 
 def _columns(place: Place, found: Sequence[str]) -> list[str]:
-    """The names of a csv's columns, without the space around them."""
+    """Return the stripped names of a csv's columns."""
     names = [name.strip() for name in found]
     for name in names:
         if name not in _COLUMNS and name.lower() in (*_MISTAKEN, *_COLUMNS):
@@ -180,30 +180,30 @@ def _columns(place: Place, found: Sequence[str]) -> list[str]:
 
 
 def _shown(row: Mapping[Any, Any]) -> str:
-    """The values of a row as they stand in its line; those beyond the header are under None."""
+    """Return the stripped values of a row; those beyond the header are under None."""
     values = [value for name, value in row.items() if name is not None and value is not None]
     return ",".join([*values, *row.get(None, [])])
 
 
 def _csv_lines(place: Place) -> Iterator[str]:
-    """The lines with their ends; csv counts those that are empty, but takes a blank for a row."""
+    """Return the lines with their ends; csv skips empty lines, but takes blank ones for rows."""
     for line in _text(place).split("\n"):
         yield f"{line}\n" if line.strip() else "\n"
 
 
 def _lines(place: Place) -> list[tuple[int, str]]:
-    """The lines that are not blank, each with its number in the file, from 1."""
+    """Yield the lines that are not blank, with their numbers in the file, from 1."""
     return [(number, line) for number, line in enumerate(_text(place).split("\n"), 1) if line.strip()]
 
 
 def _text(place: Place) -> str:
-    """The text of a file, gzipped or not, without a byte-order mark and carriage returns."""
+    """Read the text of a file, gzipped or not, without byte-order mark and carriage returns."""
     content = places.read_bytes(place)
     try:
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         text = content.decode("utf-8-sig")
     except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{place} is no text in UTF-8, or damaged: {error}. Save it as UTF-8.") from error
+        raise ValueError(f"{place} is not UTF-8 text, or damaged: {error}. Save it as UTF-8.") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,4 +1,4 @@
-"""The models of a job: one encoder, and a quantiser for each operating point that is wanted of its features."""
+"""Models of a job: one encoder, and a quantiser for each operating point."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from slmzoo.pipeline import Pipeline
 __all__ = ["Coder", "Models", "Settings", "digests_of"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# On a CPU batches only pay for utterances that are too short to keep a core busy, padding costs all others.
+# On a CPU batches only pay for utterances too short to keep a core busy; padding slows all others.
 _SECONDS_A_BATCH = {"cpu": 8.0, "cuda": 960.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that decides which units come of a wav."""
+    """Everything that determines the units of a wav."""
 
     zoo: str = "dp-slm"
     registry: str | None = None
     variant: str | None = None
     """Family of the models where the zoo has several, such as GSLM's features."""
     points: tuple[tuple[int | None, float | None], ...] = ((None, None),)
-    """(k, lambda) of each operating point; None is what the zoo has, as of `hub.pipeline`."""
+    """(k, lambda) of each operating point; None is the zoo's default, as for `hub.pipeline`."""
     device: str = "cpu"
     """"cpu", "cuda" or "cuda:1"."""
     dtype: str = "float32"
     """Precision of the encoder's matrix products; features, distances and codebooks stay float32."""
     codes: bool = False
-    """Whether codes of all levels of the codec are wanted, in place of units at points."""
+    """Whether to write codes of all levels of the codec, instead of units."""
     batch_seconds: float | None = None
-    """Most audio of a batch, padding included; by default 8 on a CPU and 960 on a GPU. It never follows from the
-    memory that is free: other batches round otherwise, and a job that goes on is to leave the same bytes."""
+    """Largest amount of audio per batch, padding included, seconds; by default 8 on a CPU and 960 on a GPU. It never
+    depends on free memory: other batches round differently, and a resumed job must write the same bytes."""
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -60,39 +60,39 @@ class Settings:
 
     @property
     def source(self) -> dict[str, Any]:
-        """Zoo and registry, as loaders take them."""
+        """Zoo and registry as keywords of loaders."""
         return {"zoo": self.zoo, "registry": self.registry}
 
     @property
     def making(self) -> dict[str, str]:
-        """Return the provenance that all shards of the job carry."""
+        """Return the provenance of all shards of the job."""
         return {"device": self.device_type, "dtype": self.dtype, "slmzoo": __version__}
 
     @property
     def usual_batch_seconds(self) -> float:
-        """Most audio of a batch: as given, or as usual on the device."""
+        """Largest amount of audio per batch, given or the device's default, seconds."""
         return self.batch_seconds or _SECONDS_A_BATCH[self.device_type]
 
 
 class Coder(BatchEncoder, Protocol):
-    """Models of a job in memory: wavs to what its shards hold."""
+    """Models of a job in memory: wavs to units or codes."""
 
     settings: Settings
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the wavs that it takes."""
+        """Sample rate of its input, Hz."""
         ...
 
     def provenance(self, known: Iterable[Mapping[str, str]] = ()) -> list[dict[str, str]]:
-        """Return how each kind of shard is made, as `slmcore.shards` wants to know it."""
+        """Return the provenance of each kind of shard for `slmcore.shards`."""
         ...
 
 
 class Models:
-    """Encoder and quantisers in memory: wavs to units at all points, features once.
+    """Encoder and quantisers in memory: wavs to units at all points, with features computed once.
 
-    The encoder is loaded when it is first needed: a job of which nothing is left to do needs none.
+    The encoder is loaded on first use: a finished job needs none.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -111,29 +111,29 @@ class Models:
 
     @cached_property
     def encoder(self) -> Any:
-        """The encoder, on the device, up to the layer that is wanted. Raises ValueError if a quantiser does not fit."""
+        """Encoder on the device, up to the layer of the units. Raises ValueError if a quantiser does not fit."""
         encoder: Any = hub.encoder(variant=self.settings.variant, **self._source)
         encoder.to(self.settings.device, DTYPES[self.settings.dtype])
         for quantizer in self.quantizers:
             Pipeline(encoder, quantizer)
-        # The blocks above the wanted layer would only take memory, in each process anew.
+        # The blocks above that layer would only take memory, in each process.
         if self.points[0].layer is not None and hasattr(encoder, "keep_layers"):
             encoder.keep_layers(self.points[0].layer)
         return encoder
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the wavs that the encoder takes."""
+        """Sample rate of the encoder's input, Hz."""
         return self.encoder.sample_rate
 
     @property
     def batch_seconds(self) -> float:
-        """Most audio of a batch."""
+        """Largest amount of audio per batch."""
         return self.settings.usual_batch_seconds
 
     @torch.no_grad()
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:
-        """Units of some wavs (1, samples) at the encoder's rate in one batch: for each point, for each wav."""
+        """Encode wavs (1, samples) at the encoder's rate in one batch: units per point and wav."""
         features = self.features(wavs)
         found: list[list[Units]] = [[] for _ in self.points]
         for alike in self._sharing_distances():
@@ -142,24 +142,24 @@ class Models:
         return found
 
     def _segmented(self, features: list[Tensor], alike: list[int]) -> list[list[Units]]:
-        """Units at points that differ in lambda only; distances are shared where the quantiser can."""
+        """Quantise at points that differ in lambda only, sharing distances if the quantiser can."""
         quantizer = self.quantizers[alike[0]]
         if hasattr(quantizer, "sweep"):
             return quantizer.sweep(features, [self.quantizers[i].lmbda for i in alike])
         return [self.quantizers[i].segment(features) for i in alike]
 
     def features(self, wavs: Sequence[Tensor]) -> list[Tensor]:
-        """Return the features for the quantisers: float32 (frames, dim) of each wav."""
+        """Return the features for the quantisers, float32 (frames, dim) of each wav."""
         return self.encoder.features_batch(wavs, self.encoder.sample_rate, self.points[0].layer)
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Which wavs to encode together, given their samples."""
+        """Group wavs into batches by their numbers of samples."""
         return list(batches(lengths, self.batch_seconds * self.encoder.sample_rate))
 
     def provenance(self, known: Iterable[Mapping[str, str]] = ()) -> list[dict[str, str]]:
-        """How the units of each point are made, as `slmcore.shards` wants to know it.
+        """Return the provenance of the units of each point for `slmcore.shards`.
 
-        `known`: what this returned before, by which the frame rate of an encoder need not be asked of itself.
+        `known`: an earlier result, which spares loading the encoder for its frame rate.
         """
         digests = [self._digests(point) for point in self.points]
         rates = {_first_digest(made): made.get("frame_rate") for made in known}
@@ -175,13 +175,13 @@ class Models:
         return [dict(sorted(each.items())) for each in made]
 
     def _digests(self, point: OperatingPoint) -> dict[str, str]:
-        """SHA-256 of the files that units are made by, by role."""
+        """Return the SHA-256 of the files of the models of units, by role."""
         where = hub.Source(**self._source)
         wanted = hub.Choice(variant=self.settings.variant, k=point.k, lmbda=point.lmbda, layer=point.layer)
         return digests_of(where, wanted, *systems.unit_roles(where))
 
     def _sharing_distances(self) -> list[list[int]]:
-        """The points by codebook and number of neighbours, as indices."""
+        """Group the points by codebook and number of neighbours, as indices."""
         found: dict[tuple[int | None, int | None], list[int]] = {}
         for i, quantizer in enumerate(self.quantizers):
             found.setdefault((self.points[i].k, getattr(quantizer, "num_neighbors", None)), []).append(i)
@@ -195,7 +195,7 @@ def digests_of(where: hub.Source, wanted: hub.Choice, *roles: Role) -> dict[str,
 
 
 def _first_digest(made: Mapping[str, str]) -> str | None:
-    """Return the digest of the model that hears the speech."""
+    """Return the digest of the model whose input is the speech."""
     return made.get("encoder_sha256", made.get("codec_sha256"))
 
 
@@ -204,6 +204,6 @@ def _on_cpu(units: Units, point: OperatingPoint) -> Units:
 
 
 def _digits(path: Path) -> str:
-    """SHA-256 of a file, by the record beside it where that still holds."""
+    """Return the SHA-256 of a file, from a valid record beside it if there is one."""
     record = read_record(path)
     return record.sha256 if record is not None and record.still_holds(path) else sha256_of(path)

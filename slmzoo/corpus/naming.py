@@ -1,7 +1,7 @@
-"""Ids, chapters and speakers of utterances in files of other systems, whose paths and lines have no room for all three.
+"""Ids, chapters and speakers of utterances in files of other systems, whose paths and lines cannot express all three.
 
-What a path or line does not tell stands in a file of JSON lines beside it, {"name", "id", "chapter", "speaker"}, which
-other systems do not look at. Without that file the path alone says what it can.
+The rest is kept in a file of JSON lines beside them, {"name", "id", "chapter", "speaker"}, which other systems ignore.
+Without that file only the path or line is known.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Name:
 
 
 def file_of(record: Record) -> str:
-    """Path of an utterance's file without suffix: in the folder of its chapter, so that training makes the same groups.
+    """Return the path of an utterance's file without suffix, in the folder of its chapter, by which training groups.
 
-    Raises ValueError for an id or chapter that leads out of the folder.
+    Raises ValueError for an id or chapter that leaves the folder.
     """
     chapter, place = PurePosixPath(record.chapter or record.speaker or ""), PurePosixPath(record.id)
     for name, path in (("id", place), ("chapter", chapter)):
@@ -45,7 +45,7 @@ def file_of(record: Record) -> str:
 
 
 def name_of_file(inside: str) -> Name:
-    """Parse a file's path without suffix: the id is the path, or the file's name where that holds a `%2F`."""
+    """Parse a file's path without suffix: the id is the path, or the file's name if that contains a `%2F`."""
     last = PurePosixPath(inside).name
     found = last.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in last else inside
     return Name(found, folder_of(inside))
@@ -57,14 +57,14 @@ def name_of_line(found: str) -> Name:
 
 
 class Names:
-    """The file of what paths or lines do not tell, by path or name in the line."""
+    """File of names that paths or lines do not express, by path or name in the line."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._rows: list[str] = []
 
     def read(self) -> dict[str, Name]:
-        """Read the file; nothing if there is none. A ValueError names a damaged line."""
+        """Read the file; an empty mapping if there is none. A ValueError names a damaged line."""
         if not self.file.is_file():
             return {}
         found: dict[str, Name] = {}
@@ -81,13 +81,13 @@ class Names:
         return found
 
     def note(self, name: str, said: Name, record: Record) -> None:
-        """Keep what the record is called if `said`, by its path or line, is something else."""
+        """Record the names of a record if they differ from `said`, those of its path or line."""
         called = Name(record.id, record.chapter, record.speaker)
         if called != said:
             self._rows.append(json.dumps({"name": name, **asdict(called)}) + "\n")
 
     def save(self) -> None:
-        """Write what was noted; without any, a file from before is removed."""
+        """Write the recorded names; without any, remove an earlier file."""
         if self._rows:
             atomic.write_bytes(self.file, "".join(self._rows).encode())
         else:

@@ -1,7 +1,7 @@
-"""The engine of one machine: a process for each GPU, or several on a CPU; in each the stages overlap.
+"""Engine for one machine: a process per GPU, or several on a CPU, with overlapping stages.
 
-While a shard is encoded the next one is read and the one before written. What a process computes follows from the
-shard alone: on a CPU it uses one thread, however many processes there are.
+While a shard is encoded, the next one is read and the previous one written. Results depend on the shard alone: on a CPU
+a process uses one thread, however many processes there are.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ __all__ = ["Report", "devices_for", "one_thread", "run"]
 
 Value = TypeVar("Value")
 Made = TypeVar("Made")
-_SHARDS_THAT_PAY = 4  # for starting a process, which loads the models
+_SHARDS_THAT_PAY = 4  # to start a process, which loads the models
 _SHARDS_IN_A_PROCESS = 3  # one is read, one encoded, one written
 
 
 @dataclass(frozen=True)
 class Report:
-    """A shard that is done."""
+    """Report of a finished shard."""
 
     shard: int
     probable: float
-    """Seconds of speech that were planned."""
+    """Planned speech, seconds."""
     seconds: float
-    """Speech that became units."""
+    """Encoded speech, seconds."""
     failed: int
-    """Items that gave no units."""
+    """Number of failed items."""
 
 
 def devices_for(device: str, workers: int | None, shards: int) -> list[str]:
-    """The device of each process: by default all GPUs, or a process a core, if there are shards enough to pay."""
+    """Return the device of each process: by default all GPUs, or a process per core if there are enough shards."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     found = gpus if device == "cuda" else [device] * cores.available()
     if workers is not None:
@@ -60,9 +60,9 @@ def devices_for(device: str, workers: int | None, shards: int) -> list[str]:
 
 
 def run(job: Job, models: Coder, shards: Sequence[Planned], workers: int | None = None) -> Iterator[Report]:
-    """Make `shards`; a report for each when it is on the disk. With one worker in this process.
+    """Make `shards`; yield a report for each once it is on disk. A single worker is this process.
 
-    Raises OSError if the inputs are gone, the disk is full or a process died. What is done stays done.
+    Raises OSError if the inputs are gone, the disk is full or a process died. Finished shards are kept.
     """
     devices = devices_for(models.settings.device_type, workers, len(shards))
     if len(devices) == 1:
@@ -73,12 +73,12 @@ def run(job: Job, models: Coder, shards: Sequence[Planned], workers: int | None 
 
 
 def one_thread(settings: Settings) -> AbstractContextManager[None]:
-    """Compute with one thread on a CPU, so that results do not depend on the cores there are."""
+    """Compute with one thread on a CPU, so that results do not depend on the number of cores."""
     return exactly_one() if settings.device_type == "cpu" else nullcontext()
 
 
 def _pipelined(job: Job, models: Coder, shards: Iterable[Planned]) -> Iterator[Report]:
-    """Read one shard ahead, encode here, write behind."""
+    """Read one shard ahead, encode, and write one shard behind."""
     with ThreadPoolExecutor(_readers(models.settings)) as readers, ThreadPoolExecutor(2) as stages:
         hear = partial(_hear, job, models.sample_rate, readers)
         writing: Future[Report] | None = None
@@ -116,7 +116,7 @@ def _readers(settings: Settings) -> int:
 
 
 def _in_processes(job: Job, settings: Sequence[Settings], shards: list[Planned]) -> Iterator[Report]:
-    """Hand shards out to processes as they get done, each over a pipe of its own: one that dies blocks no other."""
+    """Distribute shards to processes as they finish, each over its own pipe, so that one that dies blocks no other."""
     context = multiprocessing.get_context("spawn")
     processes: dict[Any, Any] = {}
     try:
@@ -153,25 +153,25 @@ def _reports(processes: dict[Any, Any], left: Iterator[Planned], wanted: int) ->
 
 
 def _send(connection: Any, shard: Planned | None) -> None:
-    with suppress(OSError):  # one that has ended says so at the next `recv`
+    with suppress(OSError):  # a process that has ended shows at the next `recv`
         connection.send(shard)
 
 
 def _died(status: int | None) -> str:
     reason = " (killed, perhaps for lack of memory: try fewer --workers)" if status == -signal.SIGKILL else ""
-    return f"A worker process ended with status {status}{reason}. What is done stays done; run again to go on."
+    return f"A worker process ended with status {status}{reason}. Finished shards are kept; run again to resume."
 
 
 def _handed_out(connection: Connection) -> Iterator[Planned]:
-    """The shards that come in, until None; what lies in the pipe of a parent that was killed is left."""
+    """Yield incoming shards until None, ignoring those in the pipe of a killed parent."""
     parent = multiprocessing.parent_process()
     while (shard := connection.recv()) is not None and parent is not None and parent.is_alive():
         yield shard
 
 
 def _work(connection: Connection, job: Job, settings: Settings) -> None:
-    """A process: shards come in until None or the end of the parent, reports and the one error go out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    """Run a worker: shards come in until None or the parent's end; reports, and at most one error, go out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         with one_thread(settings):
@@ -182,15 +182,15 @@ def _work(connection: Connection, job: Job, settings: Settings) -> None:
             connection.recv()  # until the parent ends this process, or has ended itself
     except EOFError:
         pass
-    except Exception as error:  # what it is decides the parent
-        with suppress(OSError):  # a parent that has ended, by which the pipe broke, wants to know nothing
+    except Exception as error:  # the parent decides what it is
+        with suppress(OSError):  # the pipe broke because the parent ended
             connection.send(error)
 
 
 def _end_with_the_parent() -> None:
-    """End this process at once, whatever it computes, when its parent is gone: nobody waits for the result.
+    """End this process at once when its parent is gone: nobody waits for the result.
 
-    A shard half written is left under its temporary name, which the next run removes.
+    A half-written shard stays under its temporary name, which the next run removes.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -1,7 +1,7 @@
-"""Which utterances lie in which shard: fixed in a manifest when a job begins, so that it goes on as it began.
+"""Assignment of utterances to shards, fixed in a manifest when a job begins, so that it resumes identically.
 
-The manifest is a file of items, one a line; a shard is a run of its lines. The cuts follow from the manifest alone:
-what an update of the job adds stands at its end and is cut for itself, and what was removed keeps its line.
+The manifest is a file of one item per line; a shard is a range of lines. The boundaries follow from the manifest alone:
+additions by an update are appended and divided separately, and removed items keep their lines.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Line(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One shard to be: a run of lines of the manifest."""
+    """Planned shard: a range of lines of the manifest."""
 
     number: int
     first_byte: int
@@ -45,21 +45,21 @@ class Planned:
     """Bytes."""
     items: int
     seconds: float
-    """Speech it probably holds."""
+    """Estimated speech, seconds."""
 
     @property
     def end(self) -> int:
-        """The byte behind its last."""
+        """Byte after its last."""
         return self.first_byte + self.size
 
     @property
     def name(self) -> str:
-        """The shard's name without an extension."""
+        """Name of the shard without an extension."""
         return f"shard-{self.number:06d}"
 
 
 def write_manifest(place: Place, items: Iterable[Item]) -> None:
-    """Write all items; the file appears whole or not at all."""
+    """Write all items atomically."""
     lines = io.BytesIO()
     for item in items:
         lines.write(item.to_json().encode() + b"\n")
@@ -67,7 +67,7 @@ def write_manifest(place: Place, items: Iterable[Item]) -> None:
 
 
 def cut(place: Place, seconds: float | None = None) -> list[Planned]:
-    """Cut a manifest into shards of at least `seconds` of speech, by default 2 to 60 minutes by the corpus's size."""
+    """Divide a manifest into shards of at least `seconds` of speech, by default 2 to 60 minutes, by its size."""
     found: list[Planned] = []
     for _, lines in groupby(_lines(place), lambda line: line.update):
         found.extend(_cut(list(lines), seconds, found[-1].end if found else 0, len(found)))
@@ -75,18 +75,18 @@ def cut(place: Place, seconds: float | None = None) -> list[Planned]:
 
 
 def items(place: Place) -> Iterator[Item]:
-    """All items of a manifest that are still there."""
+    """Yield the items of a manifest that were not removed."""
     return (item for item in entries(place) if not item.removed)
 
 
 def entries(place: Place) -> Iterator[Item]:
-    """All lines of a manifest, with those of removed items."""
+    """Yield all lines of a manifest, including removed items."""
     with places.open_file(place) as file:
         yield from map(Item.from_json, file)
 
 
 def items_of(place: Place, shard: Planned) -> list[Item]:
-    """The items of a shard that are still there."""
+    """Return the items of a shard that were not removed."""
     with places.open_file(place) as file:
         file.seek(shard.first_byte)
         found = map(Item.from_json, file.read(shard.size).splitlines())
@@ -94,7 +94,7 @@ def items_of(place: Place, shard: Planned) -> list[Item]:
 
 
 def _cut(lines: Sequence[_Line], seconds: float | None, first: int, number: int) -> Iterator[Planned]:
-    """Cut some lines that begin at the byte `first` into shards from `number` on."""
+    """Divide lines from the byte `first` into shards from `number` on."""
     if seconds is None:
         share = sum(line.seconds for line in lines) / _SHARDS_OF_A_SMALL_CORPUS
         seconds = min(max(share, SHORTEST_SHARD), LONGEST_SHARD)

@@ -1,4 +1,4 @@
-"""The lambda that gives a wanted number of units a second on a corpus, judged by a sample of it."""
+"""Fitting of lambda to a wanted number of units per second, on a sample of a corpus."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from slmzoo.pipeline import Pipeline
 __all__ = ["SAMPLE_ITEMS", "SAMPLE_SECONDS", "fitted"]
 
 SAMPLE_ITEMS, SAMPLE_SECONDS = 32, 20.0
-"""So many items, evenly spread over the corpus, and so much of the beginning of each."""
+"""Size of the sample: items, evenly spread over the corpus, and seconds from the beginning of each."""
 
 
 @torch.no_grad()
 def fitted(items: Sequence[Item], pipeline: Pipeline, units_per_second: float) -> float:
-    """Lambda, to six digits, for `units_per_second` with the pipeline's encoder, codebook and number of neighbours.
+    """Return lambda, to six digits, for `units_per_second` with the pipeline's encoder, codebook and neighbours.
 
-    Items that cannot be read are left out. Raises ValueError if none can be, or if the rate is out of reach.
+    Unreadable items are skipped. Raises ValueError if all are, or if the rate is out of reach.
     """
     features = []
     for item in _spread(items):

@@ -1,4 +1,4 @@
-"""A whole job: begun or resumed, run by an engine, finished with indices, and told about on the way."""
+"""Corpus jobs from start or resumption to indices, with progress."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Outcome:
     `left_out`: how many files of the inputs are no audio, by ending.
     """
     failed: int
-    """Items that gave no units, in this run or one before."""
+    """Number of failed items, in this run or earlier."""
     made: int
-    """Shards made in this run; the others were there."""
+    """Number of shards made in this run."""
 
 
 def encode_corpus(
@@ -55,12 +55,12 @@ def encode_corpus(
     retry_failed: bool = False,
     update: bool = False,
 ) -> Outcome:
-    """Encode what of the corpus is not yet in `out`, a folder or URL; interrupted, the same call resumes.
+    """Encode a corpus into shards in `out`, a folder or URL; the same call resumes an interrupted job.
 
-    `rate` is only kept with the job; `shard_seconds` is speech in a shard, None by the corpus's size. `update` takes
-    what was added to the corpus, removed or replaced since: new utterances go to new shards, shards with removed or
-    replaced ones are encoded again, and all others stay. Raises ValueError for a folder with other content, OSError
-    if the inputs are gone, the disk is full or a worker died.
+    `rate` is only recorded; `shard_seconds` is speech per shard, None: by the corpus's size. `update` applies
+    additions, removals and replacements: new utterances go to new shards, shards with removed or replaced ones are
+    encoded again, and all others stay. Raises ValueError for a folder with other content, OSError if the inputs are
+    gone, the disk is full or a worker died.
     """
     out = places.plain(out)
     with locked(out):
@@ -82,7 +82,7 @@ def encode_corpus(
 
 
 def _follow(reports: Iterable[Report], seconds: float) -> None:
-    """Show hours done, times real time, and time left, which follows from what the shards probably hold.
+    """Show hours done, speed relative to real time, and estimated time left.
 
     A bar on a terminal, else a line in the log at most once a minute.
     """

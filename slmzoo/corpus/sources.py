@@ -1,4 +1,4 @@
-"""Inputs of a corpus as one stream of items in a deterministic order.
+"""Inputs of a corpus as a stream of items in deterministic order.
 
 A folder, audio file or glob pattern (of files of any kind below); `.tar` (WebDataset); `.tsv` (fairseq manifest);
 `.csv`; `.jsonl` (Lhotse recordings or cuts); these lists also gzipped, as `.jsonl.gz`;
@@ -31,27 +31,27 @@ _LISTS: dict[str, Callable[[Place], Iterator[Item]]] = {
 
 
 def items(corpus: Iterable[str]) -> Iterator[Item]:
-    """Return the utterances that `corpus` names, each with a unique name. Raises as `Corpus.items`."""
+    """Return the utterances of `corpus` with unique names. Raises as `Corpus.items`."""
     return named_apart(Corpus(corpus).items())
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a corpus: audio, a list or a tar."""
+    """File of a corpus: audio, a list or a tar."""
 
     place: str
     name: str
-    """Its path in the folder that was named, or its own name."""
+    """Path relative to the named folder, or its own name."""
     size: int = 0
     """Bytes, or 0 if unknown."""
     stamp: str | None = None
-    """Size and time, as of `places.stamp`; None for a link that leads nowhere."""
+    """Size and time (`places.stamp`); None for a dead link."""
 
 
 class Corpus:
-    """Sources of utterances, and what is met while these are listed.
+    """Sources of utterances, and the findings of listing them.
 
-    Its places are absolute, so it is the same from whichever folder it is looked at.
+    Its paths are absolute, independent of the working folder.
     """
 
     def __init__(self, named: Iterable[str]) -> None:
@@ -61,19 +61,19 @@ class Corpus:
         self._met: set[str] = set()
         self._repeated = 0
         self.left_out = LeftOut()
-        """Files in folders, patterns and tars that are no audio."""
+        """Files in folders, patterns and tars that are not audio."""
         self.lists: dict[str, str | None] = {}
-        """Lists and tars of this machine that were read, with their stamps."""
+        """Local lists and tars that were read, with their stamps."""
 
     def items(self) -> Iterator[Item]:
-        """List the utterances; several may have one name.
+        """Yield the utterances; names may repeat.
 
-        A file of a folder is named after its path inside that folder, without the extension. Its chapter is the path of
-        the folder it lies in, from the one that all folders, patterns and files of the corpus share; its speaker the
-        folder above where the file's name begins with both, as in LibriSpeech. A path is taken once, however often it
-        is named; several paths are several utterances, even if they are links to one file.
-        Raises FileNotFoundError for what names nothing or holds no audio, another OSError for what cannot be looked
-        into, ValueError for a list that is not right and for a named file that surely is no audio.
+        A file of a folder is named by its path inside that folder, without the extension. Its chapter is the path of
+        its folder, relative to the common parent of all folders, patterns and files of the corpus; its speaker is the
+        folder above if the file's name begins with both, as in LibriSpeech. A path counts once, however often it is
+        named; several paths are several utterances, even if they are links to one file. Raises FileNotFoundError for
+        sources without audio, another OSError for unreadable ones, ValueError for an invalid list and for a named file
+        that certainly is not audio.
         """
         for source in self.named:
             repeated, empty = self._repeated, True
@@ -84,9 +84,9 @@ class Corpus:
                 raise FileNotFoundError(f"{source} holds no audio.{self._hint(source)}")
 
     def files(self) -> Iterator[File]:
-        """List the files of this machine: audio, and lists and tars, which are not opened.
+        """List the local files: audio, and lists and tars, which are not opened.
 
-        What is gone, or cannot be looked into, is passed over.
+        Missing and unreadable sources are skipped.
         """
         for source in filter(_is_local, self.named):
             with suppress(OSError, ValueError):
@@ -114,7 +114,7 @@ class Corpus:
         return tars.items(place, self.left_out) if reader is None else reader(place)
 
     def _paths(self, source: str) -> Iterator[File]:
-        """The files that a path or pattern of this machine names."""
+        """Yield the files of a local path or pattern."""
         if Path(source).exists():
             if not Path(source).is_dir() and not is_list(source):
                 endings.check(source)
@@ -127,7 +127,7 @@ class Corpus:
             yield from self._below(match)
 
     def _below(self, path: str) -> Iterator[File]:
-        """A file, or those in a folder that are audio."""
+        """Yield a file, or the audio files of a folder."""
         if not Path(path).is_dir():
             if self._is_new(path, _is_readable(Path(path)) and (is_list(path) or not endings.is_other(path))):
                 yield look(path, Path(path).name)
@@ -137,7 +137,7 @@ class Corpus:
                 yield look(str(file), file.relative_to(path).as_posix())
 
     def _urls(self, source: str) -> Iterator[File]:
-        """The files that a URL or pattern of URLs names."""
+        """Yield the files of a URL or pattern of URLs."""
         if not places.is_pattern(source):
             if not is_list(source):
                 endings.check(source)
@@ -150,7 +150,7 @@ class Corpus:
             yield from self._below_url(match, named=False)
 
     def _below_url(self, url: str, *, named: bool) -> Iterator[File]:
-        """A file, or those below a URL that are audio; one that is `named` itself is taken whatever its ending."""
+        """Yield a file, or the audio files below a URL; a `named` one is taken whatever its extension."""
         top = places.path_in(url)
         if is_list(url):
             if self._is_new(url, True):
@@ -166,7 +166,7 @@ class Corpus:
                 yield File(place, path.removeprefix(top).lstrip("/") or PurePosixPath(top).name, size, stamp)
 
     def _is_new(self, place: str, wanted: bool) -> bool:
-        """Whether a file is to be taken; what is not wanted is counted."""
+        """Whether to take a file; others are counted."""
         if place in self._met:
             self._repeated += 1
             return False
@@ -176,18 +176,18 @@ class Corpus:
         return wanted
 
     def _hint(self, source: str) -> str:
-        """Say what to name in place of a folder without audio: lists and tars are only taken where they are named."""
+        """Describe what to name instead of a folder without audio: lists and tars must be named explicitly."""
         hints = []
         if not is_list(source) and (held := [name for name in places.names(source) if is_list(name)]):
             ending = next(ending for ending in (_TAR, *_LISTS) if ending in held[0].lower())
             hints.append(f" It holds {ending} files: name them, as in '{places.join(source, f'*{ending}')}'.")
         if self.left_out.counts:
-            hints.append(f" These are no audio: {self.left_out}.")
+            hints.append(f" These are not audio: {self.left_out}.")
         return "".join(hints)
 
 
 def absolute(source: str) -> str:
-    """Return a source, or the place of an item, as named from any folder; URLs and names of data sets already are."""
+    """Return a source or place as an absolute path; URLs and names of data sets stay unchanged."""
     if source.startswith(huggingface.PREFIX):
         return huggingface.PREFIX + huggingface.absolute(source.removeprefix(huggingface.PREFIX))
     source = places.plain(source)
@@ -198,10 +198,10 @@ def absolute(source: str) -> str:
 
 
 def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
-    """Folders that must be there while the corpus, with these `items`, is read.
+    """Return the folders that must exist while the corpus, with these `items`, is read.
 
-    Of a folder or pattern it is that folder or what all matches lie in; of a manifest's files that which they have in
-    common, on each disk. Raises FileNotFoundError where none of these is there.
+    For a folder or pattern it is that folder or the common parent of all matches; for a manifest's files their common
+    parent on each disk. Raises FileNotFoundError if none of these exists.
     """
     named = map(places.plain, corpus)
     found = {_top(source) for source in named if _is_local(source) and _reader(source) is None}
@@ -217,15 +217,15 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
 
 
 def _is_readable(path: Path) -> bool:
-    """Whether it is a file, or a link that leads nowhere, which is to fail by name; at a pipe reading would wait."""
+    """Whether it is a file, or a dead link, which must fail by name; reading a pipe would block."""
     return path.is_file() or not path.exists()
 
 
 def look(path: str, name: str = "") -> File:
-    """Return a file of this machine with its size and stamp, or without them if it cannot be reached."""
+    """Return a local file with its size and stamp, or without them if it cannot be reached."""
     try:
         return File(path, name, Path(path).stat().st_size, places.stamp(path))
-    except OSError:  # why it cannot be read is told when it is its turn
+    except OSError:  # why it cannot be read is reported in its turn
         return File(path, name)
 
 
@@ -243,12 +243,12 @@ def _item(file: File, shared: str) -> Item:
 
 
 def _stamp(place: str) -> str | None:
-    """The stamp of a file of this machine that a list names; to ask for each of a store would take too long."""
+    """Return the stamp of a local file named by a list; for object stores that would take a request per file."""
     return look(place).stamp if _is_local(place) else None
 
 
 def _reader(source: str) -> Callable[[Place], Iterator[Item]] | None:
-    """Return the function that reads a list; None for what is none."""
+    """Return the reader of a list; None for other files."""
     path = places.path_in(source).lower().removesuffix(".gz")
     return next((reader for ending, reader in _LISTS.items() if path.endswith(ending)), None)
 
@@ -258,13 +258,13 @@ def _is_local(source: str) -> bool:
 
 
 def is_list(source: str) -> bool:
-    """Whether it names its utterances itself."""
+    """Whether it names its utterances."""
     named = source.startswith(huggingface.PREFIX) or _reader(source) is not None
     return named or places.path_in(source).lower().endswith(_TAR)
 
 
 def _top(source: str) -> str:
-    """The folder that is a source, or holds it; of a pattern the deepest that all matches lie in."""
+    """Return the folder of a source; for a pattern the deepest folder of all matches."""
     if places.is_remote(source):
         while places.is_pattern(source) or endings.is_audio(places.path_in(source)):
             source = str(places.parent(source))
@@ -276,7 +276,7 @@ def _top(source: str) -> str:
 
 
 def _comparable(place: str) -> str:
-    """A path from the root, for URLs too, so that all can be compared."""
+    """Return a path from the root, for URLs too, so that all can be compared."""
     if not places.is_remote(place):
         return os.path.abspath(place)  # noqa: PTH100
     *_, archive = ("", *place.split("::")[1:])

@@ -1,4 +1,4 @@
-"""Stages of a shard: its items are read, encoded and written. Both engines run these three stages."""
+"""Stages of a shard in both engines: read, encode, write."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ __all__ = ["BatchEncoder", "Encoded", "Failed", "Heard", "Target", "encode", "re
 Made = TypeVar("Made")
 _OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _TOO_MUCH = ("out of memory", "not enough memory", "can't allocate memory", "ALLOC_FAILED")
-"""Messages of torch's out-of-memory errors, which on a CPU have no type of their own."""
+"""Messages of torch's out-of-memory errors, which have no type of their own on a CPU."""
 
 
 class BatchEncoder(Protocol):
-    """Models that encode wavs in batches: `slmzoo.corpus.models.Coder`, or a pipeline of one's own."""
+    """Models that encode wavs in batches: `slmzoo.corpus.models.Coder`, or a pipeline."""
 
     @property
     def batch_seconds(self) -> float:
-        """Most audio of a batch."""
+        """Largest amount of audio per batch."""
         ...
 
     def batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Which wavs to encode together, given their samples."""
+        """Group wavs into batches by their numbers of samples."""
         ...
 
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]] | list[list[Codes]]:
-        """Encode wavs (1, samples) in one batch: for each kind of shard, for each wav."""
+        """Encode wavs (1, samples) in one batch: results per kind of shard and wav."""
         ...
 
 
 @dataclass(frozen=True)
 class Failed:
-    """An item that gave no units, and why."""
+    """Failed item, with the reason."""
 
     id: str
     audio: str
@@ -56,29 +56,29 @@ class Failed:
 
 @dataclass(frozen=True)
 class Heard:
-    """The items of a shard that are speech, with their wavs (1, samples) at the encoder's rate."""
+    """Items of a shard that are speech, with their wavs (1, samples) at the encoder's rate."""
 
     items: list[Item]
     wavs: list[Tensor]
     lengths: list[tuple[int, int]]
-    """(samples, rate) of each as it was found."""
+    """Original (samples, rate) of each."""
     failed: list[Failed]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A shard as the bytes of its files."""
+    """Shard as the bytes of its files."""
 
     shards: list[bytes]
-    """For each operating point."""
+    """File of each operating point."""
     failures: bytes
-    """A line for each item that gave no units; empty if there is none."""
+    """A line per failed item; empty if there is none."""
     seconds: float
-    """Speech that became units."""
+    """Encoded speech, seconds."""
 
     @property
     def failed(self) -> int:
-        """How many items gave no units."""
+        """Number of failed items."""
         return self.failures.count(b"\n")
 
 
@@ -87,25 +87,25 @@ class Target:
     """Destination of shards."""
 
     folders: tuple[str, ...]
-    """One for each operating point; paths or URLs."""
+    """Folders or URLs, one per operating point."""
     provenance: tuple[dict[str, str], ...]
     failures: str
-    """Folder of the lists of what failed, a file a shard."""
+    """Folder of the lists of failures, a file per shard."""
 
     def shards(self, name: str) -> list[Place]:
-        """The files of a shard."""
+        """Return the files of a shard."""
         return [places.join(folder, f"{name}.parquet") for folder in self.folders]
 
     def list_of_failures(self, name: str) -> Place:
-        """The file that says what failed in a shard; there is none if nothing did."""
+        """Return the file of a shard's failures, which does not exist without any."""
         return places.join(self.failures, f"{name}.jsonl")
 
 
 def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads: Executor) -> Heard:
-    """Decode and resample. What is no speech is noted, and the others go on.
+    """Decode and resample. Failures are recorded, and the others continue.
 
-    Raises OSError if the inputs as a whole are gone: one of their folders, each of several files, or all items with an
-    error of the device.
+    Raises OSError if the inputs as a whole are gone: one of their folders, all of several files, or all items by a
+    device error.
     """
     outcomes = list(threads.map(lambda item: _tried(lambda: _heard(item, sample_rate)), items))
     errors = [error for error in outcomes if isinstance(error, OSError)]
@@ -123,11 +123,11 @@ def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads:
 
 
 def records_of(heard: Heard, models: BatchEncoder) -> tuple[list[list[AnyRecord]], list[Failed]]:
-    """Records of all wavs in the order of the items, for each one at each point; and what failed.
+    """Return the records of all wavs at each point, in the order of the items; also the failures.
 
-    A batch that fails is taken apart, so that what is wrong with one wav is its own failure. Raises ValueError for one
-    that the memory does not hold: smaller batches would round otherwise, and what is in a shard is to follow from the
-    job alone. One wav that is too long by itself is a failure.
+    A failing batch is split, so that a wav fails alone. Raises ValueError for a batch that exceeds the memory: smaller
+    batches would round differently, and a shard must depend on the job alone. A single wav that is too long is a
+    failure.
     """
     found: dict[int, list[Units | Codes]] = {}
     failed = list(heard.failed)
@@ -142,7 +142,7 @@ def records_of(heard: Heard, models: BatchEncoder) -> tuple[list[list[AnyRecord]
 
 
 def encode(heard: Heard, models: BatchEncoder, provenance: Sequence[dict[str, str]]) -> Encoded:
-    """The files of a shard: units of all wavs at all points, or their codes. Raises as `records_of` does."""
+    """Return the files of a shard: units of all wavs at all points, or their codes. Raises as `records_of` does."""
     records, failed = records_of(heard, models)
     lines = (json.dumps(asdict(failure)) + "\n" for failure in sorted(failed, key=lambda failure: failure.id))
     return Encoded(
@@ -153,9 +153,9 @@ def encode(heard: Heard, models: BatchEncoder, provenance: Sequence[dict[str, st
 
 
 def write(encoded: Encoded, target: Target, name: str) -> None:
-    """Write the shard at all points and what failed in it. Raises OSError, as for a full disk."""
+    """Write the shard at all points, and its failures. Raises OSError, e.g. for a full disk."""
     if encoded.failed:
-        for place in target.shards(name):  # else the records of an earlier try could pass for those beside this list
+        for place in target.shards(name):  # else records of an earlier attempt could pass for those beside this list
             places.remove(place)
         places.write_bytes(target.list_of_failures(name), encoded.failures)
     for place, content in zip(target.shards(name), encoded.shards, strict=True):
@@ -178,7 +178,7 @@ def _tried(work: Callable[[], Made]) -> Made | Exception:
 
 def _check_still_there(roots: Iterable[str]) -> None:
     for root in roots:
-        # Where a disk was mounted an empty folder is left.
+        # An unmounted disk leaves an empty folder.
         if not Path(root).is_dir() or not any(Path(root).iterdir()):
             raise FileNotFoundError(f"The inputs are gone: {root} is missing or empty. Run again when it is back.")
 

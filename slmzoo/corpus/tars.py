@@ -1,4 +1,4 @@
-"""WebDataset tars: members that share a name up to its first dot are a sample; its audio is found by the extension."""
+"""WebDataset tars: members that share a name up to its first dot are a sample, whose audio is found by extension."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Sound = tuple[tarfile.TarInfo, dict[str, Any]]
 
 
 def items(place: Place, left_out: LeftOut | None = None) -> Iterator[Item]:
-    """The samples of a tar that hold audio, in its order; `speaker` and `chapter` from a sample's `.json`.
+    """Yield the samples of a tar with audio, in order; `speaker` and `chapter` come from a sample's `.json`.
 
-    An utterance is named after its sample, `a/1` of `a/1.flac`; of several in one tar with one such name each has its
-    own full name, `a/1.left` of `a/1.left.wav`. Where neither speaker nor chapter is known, the chapter is the folder
-    in the sample's name. Members of samples without audio are counted in `left_out`.
+    An utterance is named after its sample, `a/1` for `a/1.flac`; several in one tar with the same name have their full
+    names, `a/1.left` for `a/1.left.wav`. If neither speaker nor chapter is known, the chapter is the folder in the
+    sample's name. Members of samples without audio are counted in `left_out`.
 
-    Only the headers are read here; the audio is later read from its place in the tar. Raises ValueError for a file
-    that is no tar or is cut off, and for a compressed one, in which there are no places.
+    Only the headers are read here; the audio is later read at its offset in the tar. Raises ValueError for a file that
+    is not a tar or is truncated, and for a compressed one, which has no offsets.
     """
     with places.open_file(place) as file:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 sounds = list(_sounds(place, tar, LeftOut() if left_out is None else left_out))
         except (tarfile.TarError, EOFError) as error:
-            raise ValueError(f"{place} is no whole, uncompressed tar: {error}.") from error
+            raise ValueError(f"{place} is not a complete, uncompressed tar: {error}.") from error
     samples = Counter(_key(member) for member, _ in sounds)
     stems = Counter(_stem(member) for member, _ in sounds)
     for member, told in sounds:
@@ -52,7 +52,7 @@ def items(place: Place, left_out: LeftOut | None = None) -> Iterator[Item]:
 
 
 def _sounds(place: Place, tar: tarfile.TarFile, left_out: LeftOut) -> Iterator[Sound]:
-    """The members that hold audio, each with what its sample tells of it."""
+    """Yield the members with audio, each with the metadata of its sample."""
     for _, members in groupby((member for member in tar if member.isfile()), _key):
         sample = list(members)
         sounds = [member for member in sample if is_audio(member.name)]

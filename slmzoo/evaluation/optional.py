@@ -1,4 +1,4 @@
-"""Packages that only some metrics need: imported when they are asked for, and named with their extra if missing."""
+"""Optional packages of single metrics, imported on demand, with a remedy if missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["need"]
 
 
 def need(package: str, what: str, remedy: str = "") -> Any:
-    """The module `package`. Raises an ImportError that says what needs it and how it is installed."""
+    """Import `package`. Raises an ImportError that says what needs it and how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Recordings of an evaluation by name: duplicates, and what is missing or extra beside other data."""
+"""Recordings of an evaluation by name, with duplicates, missing and extra ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Named = TypeVar("Named")
 
 
 def found_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[str, list[str]]]:
-    """The recordings of a folder by id, the stem (`deep`: the path below the folder without suffix), and duplicates."""
+    """Return the recordings of a folder by id, the stem (`deep`: the relative path without suffix), and duplicates."""
     paths = audio.find(folder)
     names = [path.relative_to(folder).with_suffix("").as_posix() if deep else path.stem for path in paths]
     return unique(zip(names, paths, strict=True))

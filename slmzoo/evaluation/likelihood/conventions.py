@@ -1,4 +1,4 @@
-"""How a likelihood is made of log-probabilities: what is scored, what conditions it, and how it is summed."""
+"""Scoring conventions: scored tokens, their conditioning, and the reduction of log-probabilities."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["PRESETS", "Convention", "loglikelihoods", "usual_convention"]
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """Which log-probabilities of deduplicated units are added up, in nats. Without BOS the first unit has none."""
+    """Convention of scoring deduplicated units, in nats. Without BOS the first unit is not scored."""
 
     reduction: Literal["sum", "mean"] = "sum"
-    """Sum, or mean over what is scored."""
+    """Sum, or mean over the scored tokens."""
     bos: bool | None = True
     """Whether a beginning conditions the first unit, which is then scored; None: where the model has one."""
     eos: bool | None = False
@@ -43,7 +43,7 @@ class Convention:
         return {**asdict(own), "deduplicated": True, "same_as": known}
 
     def scores(self, units: int) -> bool:
-        """Whether anything is scored of so many units. Of a single one there is nothing without BOS and EOS."""
+        """Whether a sequence of this many units has at least one scored token."""
         return units + bool(self.bos) + bool(self.eos) >= 2
 
 
@@ -72,9 +72,9 @@ def loglikelihoods(
     convention: Convention,
     progress: bool = False,
 ) -> list[float]:
-    """Log-likelihood in nats of each sequence of deduplicated units (n_i,), scored in batches of like lengths.
+    """Return the log-likelihood in nats of each sequence of deduplicated units (n_i,).
 
-    Equal sequences get equal values; batch and order move a value by float32 rounding only (about 1e-5 nats).
+    Equal sequences have equal values; batch and order change a value by float32 rounding only (about 1e-5 nats).
     """
     own = convention.of(ulm)
     logprobs = ulm.logprobs(sequences, bos=bool(own.bos), eos=bool(own.eos), progress=progress)

@@ -26,7 +26,7 @@ SALMON = (
     "sentiment_consistency",
     "speaker_consistency",
 )
-"""The tasks of SALMon, a folder each (Maimon et al., arXiv 2409.07437)."""
+"""Tasks of SALMon, a folder each (Maimon et al., arXiv 2409.07437)."""
 
 _STORY = re.compile(r"(?P<story>.+)_(?P<side>correct|incorrect)")
 _SALMON = re.compile(r"sample_(?P<index>\d+)_(?P<side>\d+)")
@@ -36,7 +36,7 @@ _SIDES = {"correct": "positive", "0": "positive", "incorrect": "negative", "1": 
 
 
 def storycloze(folder: Path) -> Benchmark:
-    """tStoryCloze or sStoryCloze, `<file>_<prefix>_{correct,incorrect}.wav`; sub-folders are voices of the stories.
+    """Read tStoryCloze or sStoryCloze, `<file>_<prefix>_{correct,incorrect}.wav`; sub-folders are voices.
 
     Mostafazadeh et al. (2016) as spoken by TWIST (Hassid et al., arXiv 2305.13009).
     """
@@ -44,9 +44,9 @@ def storycloze(folder: Path) -> Benchmark:
 
 
 def salmon(folder: Path) -> Benchmark:
-    """SALMon, `<task>/sample_<index>_<side>.wav`: side 0 is right, 1 is wrong, others are left over.
+    """Read SALMon, `<task>/sample_<index>_<side>.wav`: side 0 is right, 1 is wrong, others are unused.
 
-    Raises ValueError if there is none of the tasks' folders.
+    Raises ValueError if none of the tasks' folders exists.
     """
     if not any((folder / task).is_dir() for task in SALMON):
         raise ValueError(must(str(folder), f"a folder with one of {', '.join(SALMON)}", "another folder"))
@@ -54,10 +54,10 @@ def salmon(folder: Path) -> Benchmark:
 
 
 def slamkit(folder: Path, separator: str = "_", name: str = "pairs") -> Benchmark:
-    """slamkit's folders: of two numbers (before `separator`) that follow each other, 0 and 1 say, the first is right.
+    """Read slamkit's folders: of two consecutive numbers (before `separator`), such as 0 and 1, the first is right.
 
-    Each sub-folder with recordings is a set of its own (in-vocabulary words, or a speaker, say), and a column. Where
-    numbers come twice, the two are a pair, ordered by the rest of the name: `correct` comes before `incorrect`.
+    Each sub-folder with recordings is a set of its own (e.g. in-vocabulary words, or a speaker), and a column. If
+    numbers occur twice, the two are a pair, ordered by the rest of the name: `correct` before `incorrect`.
     """
     files, problems = found_in(folder, deep=True)
     sets: dict[str, list[str]] = defaultdict(list)
@@ -78,12 +78,11 @@ def slamkit(folder: Path, separator: str = "_", name: str = "pairs") -> Benchmar
 
 
 def csv_of_pairs(path: Path, audio: Path | None = None, by: Sequence[str] = ()) -> Benchmark:
-    """A csv with `positive` and `negative` (paths below `audio`, or beside the csv), `item` and `voice` where given.
+    """Read a csv with `positive` and `negative` (paths below `audio`, or beside the csv), and maybe `item`, `voice`.
 
-    The csv's stem is the benchmark's name. Rows of one item are pairs of it in several voices. `by` names further
-    columns whose values have a score of their own; all columns are kept. Rows that repeat another one, and rows with
-    one recording on both sides, are problems. Raises ValueError for a csv without a column that is needed, or with one
-    whose name is that of a result's.
+    The csv's stem is the benchmark's name. Rows of one item are its pairs in several voices. `by` names further columns
+    whose values get a score of their own; all columns are kept. Duplicate rows, and rows with one recording on both
+    sides, are problems. Raises ValueError for a csv that lacks a column, or has one of a result's.
     """
     root = audio or path.parent
     with path.open(encoding="utf-8-sig", newline="") as lines:
@@ -125,9 +124,9 @@ def _check_columns(path: Path, named: Sequence[str], by: Sequence[str]) -> None:
 
 
 def _in_twos(numbers: Mapping[str, int]) -> list[list[str]]:
-    """Names in groups, which are pairs if none is lost: of a number that comes twice, or of 0 and 1, 2 and 3, ...
+    """Group names into pairs: of a number that occurs twice, or of 0 and 1, 2 and 3, ...
 
-    Or of 1 and 2, 3 and 4, ... where that leaves fewer alone.
+    Or of 1 and 2, 3 and 4, ... if that leaves fewer unpaired.
     """
 
     def groups(key: Callable[[int], int]) -> list[list[str]]:

@@ -1,7 +1,7 @@
-"""An n-gram model of units, the baseline that a language model of units has to beat.
+"""N-gram model of units, a baseline for unit language models.
 
 Interpolated Kneser-Ney smoothing (Kneser and Ney, ICASSP 1995; Chen and Goodman, 1999, section 2.7): the highest order
-counts occurrences, lower ones in how many contexts a sequence occurs, and the lowest falls back on equal chances.
+counts occurrences, lower ones the contexts of a sequence, and the lowest falls back to the uniform distribution.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _START = -1
 
 
 class KneserNey:
-    """p(unit | up to `order` - 1 units before it), from sequences of units below k; the end of one is not scored."""
+    """Model of p(unit | up to `order` - 1 previous units), from sequences of units below k; the end is not scored."""
 
     def __init__(self, sequences: Sequence[Sequence[int]], k: int, order: int = 3, discount: float = 0.75) -> None:
         order = whole("order", order, 1)
@@ -41,7 +41,7 @@ class KneserNey:
                 totals[gram[:-1]] += count
 
     def probability(self, gram: Gram) -> float:
-        """Return the probability of the last of `gram`'s units (at most `order`) given the others; -1 is the start."""
+        """Return the probability of the last unit of `gram` (at most `order`) given the others; -1 is the start."""
         if not gram:
             return 1 / self.k
         n, context = len(gram) - 1, gram[:-1]
@@ -53,7 +53,7 @@ class KneserNey:
         return (kept + left * self.probability(gram[1:])) / total
 
     def bits(self, units: Sequence[int]) -> float:
-        """-log2 of the probability of a sequence."""
+        """Return -log2 of the probability of a sequence."""
         return -sum(math.log2(self.probability(gram)) for gram in self._grams(units))
 
     def _grams(self, units: Sequence[int]) -> Iterator[Gram]:

@@ -1,4 +1,4 @@
-"""Accuracy on pairs: how often what is right is likelier than what is wrong; a tie counts half."""
+"""Accuracy on pairs: how often the right recording is likelier than the wrong one; ties count half."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Benchmark", "Pair", "accuracy", "likelihood_rows", "problems_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two recordings of which one is right."""
+    """Pair of a right and a wrong recording."""
 
     item: str
-    """Independent item that the pair belongs to, such as a word, which several voices speak."""
+    """Independent item of the pair, such as a word, possibly in several voices."""
     positive: str
     """Id of the right recording."""
     negative: str
@@ -31,26 +31,26 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """Pairs, the recordings they are made of, and what is wrong with them."""
+    """Pairs, their recordings, and problems of the data."""
 
     name: str
     pairs: Sequence[Pair]
     files: Mapping[str, Path]
-    """Recordings by id; those that no pair names are left over."""
+    """Recordings by id, including those of no pair."""
     by: Sequence[str] = ()
-    """Columns whose values have a score of their own."""
+    """Columns whose values get a score of their own."""
     problems: Problems = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
-        """The recordings that pairs name, each once, in their order."""
+        """Recordings of the pairs, each once, in their order."""
         return list(dict.fromkeys(name for pair in self.pairs for name in (pair.positive, pair.negative)))
 
 
 def accuracy(pairs: Iterable[Pair], scores: Mapping[str, float]) -> list[dict[str, Any]]:
-    """A row for each item: `item`, `value` (mean over its voices), `pairs` (how many), and its columns.
+    """Return a row per item: `item`, `value` (mean over its voices), `pairs` (their number), and its columns.
 
-    A pair whose recordings are not both scored is left out.
+    Pairs without scores of both recordings are left out.
     """
     values: dict[str, list[float]] = defaultdict(list)
     columns: dict[str, Mapping[str, str]] = {}
@@ -66,15 +66,15 @@ def accuracy(pairs: Iterable[Pair], scores: Mapping[str, float]) -> list[dict[st
 
 
 def likelihood_rows(benchmark: Benchmark, scores: Mapping[str, float]) -> list[dict[str, Any]]:
-    """A row for each recording: `item` (its id), `value` (its score) and `side`."""
+    """Return a row per recording: `item` (its id), `value` (its score) and `side`."""
     sides = {p.negative: "negative" for p in benchmark.pairs} | {p.positive: "positive" for p in benchmark.pairs}
     return [{"item": name, "value": scores[name], "side": sides[name]} for name in benchmark.ids if name in scores]
 
 
 def problems_of(benchmark: Benchmark, there: Iterable[str]) -> dict[str, list[str]]:
-    """The benchmark's own problems, with recordings that are missing from `there`, and extra ones that no pair names.
+    """Return the benchmark's problems, recordings missing from `there`, and extra ones of no pair.
 
-    What its own problems name already is not extra.
+    Recordings named by the benchmark's problems are not extra.
     """
     known, present = set(benchmark.ids), set(there)
     named = {name for names in benchmark.problems.values() for name in names}

@@ -1,4 +1,4 @@
-"""Likelihood benchmarks in one call: accuracy of a pipeline, of a language model on units, or of ready scores."""
+"""Likelihood benchmarks in one call: accuracy of a pipeline, of a language model on units, or of given scores."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def evaluate_pairs(
     check: Check = accept,
     progress: bool = False,
 ) -> Findings:
-    """Accuracy of a pipeline on pairs of recordings: how often the right one is likelier; ties count half.
+    """Compute the accuracy of a pipeline on pairs of recordings: how often the right one is likelier; ties count half.
 
     The metrics are "accuracy" and its subsets by `benchmark.by`; the log-likelihood (nats) of each recording is in
-    `tables["loglikelihood"]`. `convention`: by default that of the language model's system. `store`: folder that keeps
-    the units, from which an interrupted call resumes. `models`: names and digests of the models for the result, by
-    default of the registry rows of the pipeline. Raises ValueError for a pipeline without a language model, and what
-    `check` raises.
+    `tables["loglikelihood"]`. `convention`: by default that of the language model's system. `store`: folder of the
+    units, from which an interrupted call resumes. `models`: names and digests of the models for the result, by default
+    those of the pipeline's registry rows. Raises ValueError for a pipeline without a language model, and what `check`
+    raises.
 
     Example: `evaluate_pairs(pipeline, salmon(folder), PRESETS["twist"]).scores[0].interval.value`
     """
@@ -77,12 +77,11 @@ def evaluate_pairs_of_units(
     check: Check = accept,
     progress: bool = False,
 ) -> Findings:
-    """Accuracy of a language model on pairs whose units are known, by the id of the recording.
+    """Compute the accuracy of a language model on pairs of known units, by the id of the recording.
 
-    `convention`: by default that of the model's system. `there`: recordings that exist, whether or not they have units;
-    by default those of `units`. `problems`: others of the data, which `check` is to see too. `origin` names the units
-    in errors. Raises ValueError where units and language model are of different operating points, and what `check`
-    raises.
+    `convention`: by default that of the model's system. `there`: recordings that exist, with or without units; by
+    default those of `units`. `problems`: further problems of the data for `check`. `origin` names the units in errors.
+    Raises ValueError if units and language model are of different operating points, and what `check` raises.
     """
     point = getattr(ulm, "operating_point", None)
     if point is not None:
@@ -112,9 +111,9 @@ def evaluate_scores(
     bootstrap: Bootstrap | None = None,
     check: Check = accept,
 ) -> Findings:
-    """Accuracy of scores of recordings by id, wherever they come from; a higher one is likelier.
+    """Compute the accuracy of given scores of recordings by id; higher is likelier.
 
-    `there` and `problems` as of `evaluate_pairs_of_units`. Raises what `check` raises.
+    `there` and `problems` as for `evaluate_pairs_of_units`. Raises what `check` raises.
     """
     own, others = problems_of(benchmark, scores if there is None else there), problems or {}
     merged = {kind: sorted({*own.get(kind, ()), *others.get(kind, ())}) for kind in {**own, **others}}

@@ -1,8 +1,8 @@
 """The ZeroSpeech 2021 layout: gold files of sWUGGY and sBLIMP, and submissions.
 
-Nguyen et al., "The Zero Resource Speech Benchmark 2021" (arXiv 2011.11588). Rules as the official scorer has them, but
-that pairs of both tasks are found by their keys: the official sBLIMP scorer pairs the n-th right row with the n-th
-wrong one, and so mispairs gold files in another order.
+Nguyen et al., "The Zero Resource Speech Benchmark 2021" (arXiv 2011.11588). Rules are those of the official scorer,
+except that pairs of both tasks are found by their keys: the official sBLIMP scorer pairs the n-th right row with the
+n-th wrong one, and so mispairs gold files in another order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from slmzoo.evaluation.recordings import found_in
 __all__ = ["BANDS", "frequency_band", "read_gold", "read_scores", "sblimp", "swuggy", "write_submission"]
 
 BANDS = {"oov": 1, "1-4": 5, "5-19": 20, "20-99": 100, "100+": math.inf}
-"""Bands of a word's count in LibriSpeech, and the count at which each ends."""
+"""Bands of a word's count in LibriSpeech, with their upper limits."""
 
 _KEYS = {"lexical": ("id",), "syntactic": ("type", "subtype", "id")}
 _COLUMNS = {
@@ -33,20 +33,20 @@ _COLUMNS = {
 
 
 def swuggy(folder: Path, subset: str = "dev") -> Benchmark:
-    """sWUGGY of the dataset in `folder`: words and non-words, by vocabulary, frequency and length."""
+    """Read sWUGGY from the dataset in `folder`: words and non-words, by vocabulary, frequency and length."""
     by = ("in_vocabulary", "frequency_band", "length")
     return _benchmark(f"swuggy-{subset}", "lexical", folder / "lexical" / subset, by)
 
 
 def sblimp(folder: Path, subset: str = "dev") -> Benchmark:
-    """sBLIMP of the dataset in `folder`: grammatical and ungrammatical sentences, by type."""
+    """Read sBLIMP from the dataset in `folder`: grammatical and ungrammatical sentences, by type."""
     return _benchmark(f"sblimp-{subset}", "syntactic", folder / "syntactic" / subset, ("type",))
 
 
 def frequency_band(frequency: str) -> str:
-    """The band of a word's count in LibriSpeech, whose first value belongs; empty if the count is not known.
+    """Return the band of a word's count in LibriSpeech, lower limits included; empty if the count is unknown.
 
-    Raises ValueError for what is no count.
+    Raises ValueError for anything but a count.
     """
     if not frequency:
         return ""
@@ -57,10 +57,10 @@ def frequency_band(frequency: str) -> str:
 
 
 def read_gold(path: Path, task: str) -> tuple[list[Pair], dict[str, list[str]]]:
-    """Pairs of a gold csv ("lexical" or "syntactic"), rows in any order, and what could not be paired.
+    """Read the pairs of a gold csv ("lexical" or "syntactic"), rows in any order; also return what could not be paired.
 
-    "duplicated" names recordings that come more than once, "unpaired" those whose word or sentence has not one right
-    and one wrong recording in the same voice. Raises ValueError if a column is missing or a value is none.
+    "duplicated" names recordings that occur more than once, "unpaired" those whose word or sentence lacks one right and
+    one wrong recording in the same voice. Raises ValueError for a missing column or an invalid value.
     """
     rows = _rows(path, task)
     twice = {name for name, times in Counter(row["filename"] for row in rows).items() if times > 1}
@@ -81,7 +81,7 @@ def read_gold(path: Path, task: str) -> tuple[list[Pair], dict[str, list[str]]]:
 
 
 def read_scores(path: Path) -> tuple[dict[str, float], dict[str, list[str]]]:
-    """A submission's `<recording> <score>` lines, and the recordings that come twice or have no number.
+    """Read a submission's `<recording> <score>` lines; also return recordings that occur twice or have no number.
 
     Raises ValueError for a line of another form.
     """
@@ -101,9 +101,9 @@ def read_scores(path: Path) -> tuple[dict[str, float], dict[str, list[str]]]:
 
 
 def write_submission(folder: Path, scores: Mapping[tuple[str, str], Mapping[str, float]]) -> None:
-    """Write `<task>/<subset>.txt` for each (task, subset), and `meta.yaml` and `params.yaml` where there are none.
+    """Write `<task>/<subset>.txt` for each (task, subset), and `meta.yaml` and `params.yaml` unless they exist.
 
-    What `meta.yaml` says of the system is left empty, but for the year: it is for the submitter to fill in.
+    The system's description in `meta.yaml` is left empty, except the year, for the submitter to fill in.
     """
     for (task, subset), of in scores.items():
         (folder / task).mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ def _meta() -> dict[str, object]:
 
 
 def _yaml(content: Mapping[str, object], indent: str = "") -> str:
-    """Nested mappings of plain values, each value as JSON writes it, which YAML reads alike."""
+    """Format nested mappings as YAML, with values as in JSON."""
     lines: Iterable[str] = (
         f"{indent}{name}:\n{_yaml(value, indent + '  ')}"
         if isinstance(value, Mapping)

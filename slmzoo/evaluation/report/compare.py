@@ -1,4 +1,4 @@
-"""Two results on the same items: paired differences, metric by metric and subset by subset."""
+"""Comparison of two results on the same items: paired differences by metric and subset."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from slmzoo.evaluation.report.statistics import Bootstrap, Comparison, compare
 __all__ = ["Difference", "cautions", "compare_results"]
 
 _POINT = ("zoo", "k", "lmbda", "num_neighbors", "layer")
-"""Conventions in which systems that are compared may well differ."""
+"""Conventions in which compared systems may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One score of two results."""
+    """Difference of one score between two results."""
 
     metric: str
     subset: Mapping[str, str]
@@ -26,10 +26,10 @@ class Difference:
 
 
 def compare_results(first: str | Path, second: str | Path, bootstrap: Bootstrap | None = None) -> list[Difference]:
-    """Each score that both results have, compared over the items that both have. Raises ValueError if there is none.
+    """Compare each score of both results over their shared items. Raises ValueError if there is none.
 
-    The scores are those over the shared items. What the metric draws together, as its csv says, is drawn together
-    here; `comparison.items` says how many are drawn.
+    The scores are those over the shared items. Items that the metric resamples together, by its csv, are resampled
+    together here; `comparison.items` is their number.
     """
     one, other = read(first), read(second)
     for path, content in ((first, one), (second, other)):
@@ -53,7 +53,7 @@ def compare_results(first: str | Path, second: str | Path, bootstrap: Bootstrap 
 
 
 def cautions(first: str | Path, second: str | Path) -> list[str]:
-    """Why a comparison of two results may mislead: conventions in which they differ, and data that are not whole."""
+    """Return reasons why a comparison may mislead: different conventions, and incomplete data."""
     contents = [read(first), read(second)]
     one, other = (dict(_flat(content["conventions"])) for content in contents)
     apart = [
@@ -70,7 +70,7 @@ def cautions(first: str | Path, second: str | Path) -> list[str]:
 
 
 def _flat(conventions: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """All conventions but the operating point, those of the parts of a suite as `<part>.<name>`."""
+    """Return all conventions but the operating point, those of a suite's parts as `<part>.<name>`."""
     for name, value in conventions.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")

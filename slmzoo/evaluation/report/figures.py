@@ -1,4 +1,4 @@
-"""Pictures of results: what the units cost against how well they are understood, and where accuracy comes from."""
+"""Figures of results: bit rate against word error rate, ABX, accuracy by frequency, likelihoods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_BINS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """A score of a result, and where on the (k, lambda) plane it lies, as far as the result says."""
+    """Score of a result, with its operating point as far as known."""
 
     result: str
     metric: str
@@ -37,14 +37,14 @@ class Value:
     k: int | None
     lmbda: float | None
     on: str = ""
-    """Subject of a metric that has several: "features" or "units" for ABX."""
+    """Representation of a metric with several: "features" or "units" for ABX."""
 
 
 def values_of(name: str, content: Mapping[str, Any]) -> list[Value]:
-    """The scores of a result (`results.read`) that have a value; `name`: what the pictures call it.
+    """Return the defined scores of a result (`results.read`); `name`: its label in figures.
 
-    The operating point is the score's subset `k` and `lmbda`, or else that of the conventions (of the part that a
-    score of a suite comes from). Of a suite's metrics, `<part>.<metric>`, the last word stays.
+    The operating point is the score's subset `k` and `lmbda`, or else that of the conventions (for a suite, of the
+    score's part). A suite's metrics, `<part>.<metric>`, keep their last word.
     """
     found: list[Value] = []
     for row in content["scores"]:
@@ -70,7 +70,7 @@ def values_of(name: str, content: Mapping[str, Any]) -> list[Value]:
 
 
 def rate_figure(values: Sequence[Value], path: Path) -> bool:
-    """Word error rate against bits per second, over the published points. False if no result has both at one point."""
+    """Plot word error rate against bits per second, over the published points. False if no point has both."""
     rates = {_place(v): v for v in values if v.metric == "bit_rate"}
     errors = {_place(v): v for v in values if v.metric == "wer"}
     both = [(rates[place], errors[place]) for place in rates if place in errors]
@@ -90,8 +90,7 @@ def rate_figure(values: Sequence[Value], path: Path) -> bool:
 
 
 def abx_figure(values: Sequence[Value], path: Path) -> bool:
-    """ABX error rate against lambda, a line for each result, metric, k and what is measured; of a single lambda a point
-    for each, side by side. False if no lambda is known."""
+    """Plot ABX error rate against lambda, or points side by side for a single lambda. False if no lambda is known."""
     found = [v for v in values if v.metric.startswith("abx") and v.lmbda is not None]
     if not found:
         return False
@@ -113,7 +112,7 @@ def abx_figure(values: Sequence[Value], path: Path) -> bool:
 
 
 def bands_figure(values: Sequence[Value], path: Path) -> bool:
-    """Accuracy by the frequency of the word. False if no result has frequency bands."""
+    """Plot accuracy by word frequency. False if no result has frequency bands."""
     found = [v for v in values if _BAND in v.subset]
     if not found:
         return False
@@ -131,7 +130,7 @@ def bands_figure(values: Sequence[Value], path: Path) -> bool:
 
 
 def likelihood_figure(rows: Sequence[Mapping[str, str]], path: Path) -> bool:
-    """Log-likelihoods of right and wrong recordings: rows of a result's `loglikelihood` csv. False without both."""
+    """Plot log-likelihoods of right and wrong recordings: rows of a `loglikelihood` csv. False without both."""
     sides = {side: [float(row["value"]) for row in rows if row["side"] == side] for side in ("positive", "negative")}
     if not all(sides.values()):
         return False
@@ -153,14 +152,14 @@ def _line(value: Value) -> tuple[str, str, int, str]:
 
 
 def _label(line: tuple[str, str, int, str], several: bool) -> str:
-    """The name of a line; the result's name only counts beside others."""
+    """Return the label of a line; the result's name only appears beside others."""
     metric, on, k, result = line
     parts = (metric.removeprefix("abx_"), on, f"k = {k}" if k else "", result if several else "")
     return ", ".join(filter(None, parts))
 
 
 def _spans(values: Sequence[Value], scale: float) -> list[list[float]]:
-    """How far each interval reaches below and above its value; not at all where it is not known."""
+    """Return the extent of each interval below and above its value; 0 if unknown."""
     below = [scale * max(0.0, v.value - (v.value if v.low is None else v.low)) for v in values]
     above = [scale * max(0.0, (v.value if v.high is None else v.high) - v.value) for v in values]
     return [below, above]

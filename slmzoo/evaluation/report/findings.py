@@ -1,4 +1,4 @@
-"""Findings of an evaluation: what a metric returns, before it is known by which command it was computed."""
+"""Findings of an evaluation, independent of the command that computed them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slmzoo.evaluation.report.statistics import Bootstrap
 __all__ = ["Check", "Findings", "accept"]
 
 Check = Callable[[Problems], None]
-"""Called with the problems of the data before anything expensive is computed; raises where they are too many."""
+"""Callback that receives the problems of the data before any expensive computation, and may raise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,4 +34,4 @@ class Findings:
 
 
 def accept(problems: Problems) -> None:
-    """Score what is there, whatever the problems; they are part of the findings."""
+    """Accept any problems; they are part of the findings."""

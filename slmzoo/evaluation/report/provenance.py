@@ -24,7 +24,7 @@ _WEIGHTS = (".safetensors", ".bin")
 
 
 def outside(name: str) -> dict[str, str]:
-    """The model that `recogniser`, `text_model` or `speaker_model` takes by `name`: the name, and what tells it apart.
+    """Identify a model of `recogniser`, `text_model` or `speaker_model`: its name, and version or digests.
 
     The version of pocketsphinx, the SHA-256 of an n-gram model's text or of each file of weights in a folder, or the
     revision (commit) on transformers' hub.
@@ -49,7 +49,7 @@ def outside(name: str) -> dict[str, str]:
 def models_of(
     sources: Mapping[str, Row], roles: Collection[Role] = (), precision: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Zoo, file, SHA-256 and `precision` of the models of a pipeline's rows (`Pipeline.sources`), by kind.
+    """Return zoo, file, SHA-256 and `precision` of the models of a pipeline's rows (`Pipeline.sources`), by kind.
 
     Only those of `roles`, if any are named. Raises what `slmcore.files.fetch.verify` raises for a damaged file.
     """
@@ -59,7 +59,7 @@ def models_of(
 
 
 def identity(pipeline: Pipeline, models: Mapping[str, Any]) -> dict[str, str]:
-    """Return what tells units of this pipeline from those of others: its models (of `models`) and operating point."""
+    """Return the identity of a pipeline's units: its models (of `models`) and operating point."""
     known, point = kinds(), pipeline.operating_point
     roles = ("codec",) if pipeline.encoder is None else ("encoder", "codebook")
     made = {name: models[name] for name in pipeline.sources if name in models and known[name].role in roles}

@@ -1,4 +1,4 @@
-"""Figures that were published: bits a second and word error rates of DP-SLM's 24 operating points.
+"""Published figures: bits per second and word error rates of DP-SLM's 24 operating points.
 
 Read off figure 4 of arXiv 2505.23494, greedy resynthesis; the error rates to +-0.1.
 """
@@ -11,7 +11,7 @@ __all__ = ["POINTS", "Published"]
 
 
 class Published(NamedTuple):
-    """An operating point and what was published of it."""
+    """Published figures of an operating point."""
 
     k: int
     lmbda: float
@@ -28,4 +28,4 @@ _BY_K: dict[int, tuple[tuple[float, float, float], ...]] = {
 }
 
 POINTS: tuple[Published, ...] = tuple(Published(k, *row) for k, rows in _BY_K.items() for row in rows)
-"""All of them, by k and lambda."""
+"""All points, by k and lambda."""

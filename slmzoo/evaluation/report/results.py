@@ -1,9 +1,9 @@
-"""Results of an evaluation: one self-contained JSON, and a csv of the items of each metric.
+"""Results of an evaluation: one self-contained JSON, and a csv of items per metric.
 
 `OUT/<task>.json` holds scores with intervals, conventions, versions, digests of the models and the command;
-`OUT/<task>.<metric>.csv` one row an item (`item`, `value`, `weight`, and what it is grouped by). Items that agree in
-`resampled_by` are drawn together; where there is `averaged_by`, the score is the mean of its values' means. The JSON is
-written last, so that where it is everything is. Nothing in it depends on the time of day.
+`OUT/<task>.<metric>.csv` a row per item (`item`, `value`, `weight`, and group columns). Items that agree in
+`resampled_by` are resampled together; with `averaged_by`, the score is the mean of its values' means. The JSON is
+written last, so that its presence marks a complete result. Nothing in it depends on the time of day.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Problems = Mapping[str, Sequence[str]]
 """Names affected by each kind of problem ("missing", "extra", "duplicated", ...)."""
 
 CLUSTER, GROUP = "resampled_by", "averaged_by"
-"""Columns of a csv: what is drawn together, and what is averaged before the rest."""
+"""Columns of a csv: groups resampled together, and groups averaged first."""
 
 _FORMAT, _VERSION = "slmzoo-evaluation", 1
 _NAMED = 5
@@ -71,7 +71,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """A number of the result."""
+    """Score of a result."""
 
     metric: str
     interval: Interval
@@ -80,27 +80,27 @@ class Score:
     unit: str = ""
     """Unit of measurement, e.g. "accuracy", "%", "bits/s"."""
     subset: Mapping[str, str] = field(default_factory=dict)
-    """Columns of the metric's csv and the values that belong; empty for all items."""
+    """Columns of the metric's csv and their values; empty for all items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Everything about one evaluation."""
+    """Result of one evaluation."""
 
     task: str
     scores: Sequence[Score]
     tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    """The items of each metric that has any."""
+    """Items of each metric that has any."""
     conventions: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, Any] = field(default_factory=dict)
     """Models by role, each with its SHA-256."""
     problems: Problems = field(default_factory=dict)
-    """Items left out; the result is incomplete if there are any."""
+    """Items left out, by reason; the result is incomplete if there are any."""
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     command: Sequence[str] = ()
 
     def save(self, folder: str | Path) -> Path:
-        """Write the csvs and then the JSON, each whole or not at all; the JSON's path."""
+        """Write the csvs and then the JSON, each atomically; return the JSON's path."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         csvs: dict[str, dict[str, str]] = {}
@@ -131,7 +131,7 @@ class Result:
 
 
 def flat(score: Score) -> dict[str, Any]:
-    """A score as the fields of the JSON: metric, subset, value, low, high, method, items, unit."""
+    """Return a score as fields of the JSON: metric, subset, value, low, high, method, items, unit."""
     interval = {name: _plain(getattr(score.interval, name)) for name in ("value", "low", "high")}
     return {
         "metric": score.metric,
@@ -144,7 +144,7 @@ def flat(score: Score) -> dict[str, Any]:
 
 
 def from_flat(row: Mapping[str, Any]) -> Score:
-    """The score that `flat` wrote."""
+    """Return the score of `flat`'s result."""
     interval = Interval(value=row["value"], low=row["low"], high=row["high"], method=row["method"])
     return Score(metric=row["metric"], interval=interval, items=row["items"], unit=row["unit"], subset=row["subset"])
 
@@ -152,10 +152,10 @@ def from_flat(row: Mapping[str, Any]) -> Score:
 def score_items(
     metric: str, rows: Sequence[Row], by: Sequence[str] = (), unit: str = "", bootstrap: Bootstrap | None = None
 ) -> list[Score]:
-    """The weighted mean of all items with its interval, and that of each value of the columns `by`.
+    """Score the weighted mean of all items with its interval, and that of each value of the columns `by`.
 
-    `rows`: `item` (unique), `value`, `weight` (1 if left out), and the columns. An empty column is unknown, and makes
-    no subset. Rows that agree in `resampled_by` are drawn together, and count as one item.
+    `rows`: `item` (unique), `value`, `weight` (1 if left out), and the columns. An empty column is unknown, and forms
+    no subset. Rows that agree in `resampled_by` are resampled together, as one item.
     """
     bootstrap = bootstrap or Bootstrap()
     twice = [name for name, times in Counter(str(row["item"]) for row in rows).items() if times > 1]
@@ -177,9 +177,9 @@ def score_items(
 
 
 def insist(problems: Problems, allow_missing: bool, report: Path | None = None) -> None:
-    """Raise a ValueError that says what is wrong, unless a score without it is what was asked for.
+    """Raise a ValueError that describes the problems, unless they are allowed.
 
-    It shows some of the names; all of them go to the JSON `report`, by kind.
+    It shows some of the names; all are written to the JSON `report`, by kind.
     """
     wrong = {kind: list(names) for kind, names in problems.items() if names}
     if not wrong or allow_missing:
@@ -194,19 +194,19 @@ def insist(problems: Problems, allow_missing: bool, report: Path | None = None) 
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The content of a result's JSON. Raises ValueError for a file that is none."""
+    """Read a result's JSON. Raises ValueError for another file."""
     path = Path(path)
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (_FORMAT, _VERSION):
         raise ValueError(must(str(path), f"a result of `slmzoo eval` ({_FORMAT}, version {_VERSION})", "another file"))
     return content
 
 
 def items_of(path: str | Path, metric: str) -> list[dict[str, str]]:
-    """The csv rows of a metric beside its JSON. Raises ValueError if they are not those that the JSON was made with."""
+    """Read a metric's csv rows beside its JSON. Raises ValueError if they do not match the JSON."""
     content = read(path)
     if metric not in content["csv"]:
         raise ValueError(must("metric", f"one of {', '.join(content['csv'])}", metric))
@@ -219,7 +219,7 @@ def items_of(path: str | Path, metric: str) -> list[dict[str, str]]:
 
 
 def table(content: Mapping[str, Any]) -> str:
-    """The scores of a result (`read`) for a terminal."""
+    """Format the scores of a result (`read`) for a terminal."""
     level = f"{100 * content['statistics']['level']:g} %"
     cells = [("metric", "subset", "value", level, "items", "unit")]
     for row in content["scores"]:
@@ -233,7 +233,7 @@ def table(content: Mapping[str, Any]) -> str:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Versions of Python, of slmzoo and of the packages that its numbers may depend on, as far as they are here."""
+    """Return the versions of Python, slmzoo and installed packages that scores may depend on."""
     found = {"python": platform.python_version()}
     for name in (*_PACKAGES, *more):
         try:
@@ -244,7 +244,7 @@ def versions(*more: str) -> dict[str, str]:
 
 
 def _values(rows: Sequence[Row], column: str) -> list[str]:
-    """The values of a column by the number that they begin with, then those that begin with none."""
+    """Sort the values of a column by their leading number, those without one last."""
     numbers = {value: re.match(r"-?\d+(\.\d+)?", value) for value in {str(row[column]) for row in rows} - {"", "None"}}
     return sorted(numbers, key=lambda v: (float(found[0]) if (found := numbers[v]) else math.inf, v))
 

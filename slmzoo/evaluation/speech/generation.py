@@ -24,7 +24,7 @@ from slmzoo.evaluation.speech.textmodels import TextModel
 __all__ = ["ORIGINAL", "Utterance", "evaluate"]
 
 ORIGINAL = "original"
-"""In place of a temperature: speech that was not generated."""
+"""Label in place of a temperature: speech that was not generated."""
 
 _ITEMS = {"log_perplexity": "nats/token", "auto_bleu": "", "self_bleu": "", "heard": "share"}
 _DERIVED = {"perplexity": "a token", "vert": ""}
@@ -35,7 +35,7 @@ _MEANS = ("log_perplexity", "auto_bleu", "self_bleu")
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """A generated utterance."""
+    """Generated utterance."""
 
     item: str
     """Name of its prompt and its number."""
@@ -53,11 +53,11 @@ def evaluate(
     bootstrap: Bootstrap | None = None,
     convention: Convention = "slmzoo",
 ) -> tuple[list[Score], dict[str, list[dict[str, Any]]]]:
-    """Scores for each temperature, and the rows of each metric.
+    """Return scores for each temperature, and the rows of each metric.
 
     `perplexity`: exp of the mean negative log-likelihood of a token; `auto_bleu`, `self_bleu` and `vert`: 0..1, low is
     diverse; `heard`: the share of utterances with a word. The others are over utterances with a word. Prompts are
-    resampled with all that was made of them; how much a text is like all the others stays what it is.
+    resampled with all their utterances; the self-BLEU of a text is not recomputed.
 
     Of several temperatures also `perplexity_vert_auc`, and beside original speech `perplexity_at_original_vert` and
     `vert_at_original_perplexity`, as `tradeoff` defines them.
@@ -111,7 +111,7 @@ def _named(utterance: Utterance) -> dict[str, Any]:
 
 
 def _derived(rows: _Rows, subset: Mapping[str, str], bootstrap: Bootstrap, as_gslm: bool) -> list[Score]:
-    """Perplexity and VERT at one temperature."""
+    """Score perplexity and VERT at one temperature."""
     prompts = list(dict.fromkeys(row[CLUSTER] for row in rows["auto_bleu"]))
     items = len(prompts)
     statistics = dict(zip(_DERIVED, _statistics(rows, prompts, as_gslm), strict=True))
@@ -170,7 +170,7 @@ def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap, as_gslm: bool) ->
 
 
 def _statistics(rows: _Rows, prompts: Sequence[str], as_gslm: bool) -> tuple[Statistic, Statistic]:
-    """Perplexity and VERT as functions of how often each of `prompts` is drawn: of means, which are drawn together."""
+    """Return perplexity and VERT as statistics of resampled `prompts`: functions of means, resampled together."""
     nothing = [0.0] * len(prompts)
 
     def mean(name: str, of: Callable[[float], float] = float) -> Statistic:

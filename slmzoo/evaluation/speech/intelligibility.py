@@ -1,8 +1,8 @@
-"""STOI, PESQ and ViSQOL of speech beside the original that it lies on, sample for sample: copies through a codec, say.
+"""STOI, PESQ and ViSQOL of speech that is time-aligned with its original, e.g. codec reconstructions.
 
 STOI: Taal et al., doi 10.1109/TASL.2011.2114881, by the package pystoi. PESQ: ITU-T P.862.2 (wideband), by the package
 pesq. ViSQOL: Chinen et al., arXiv 2004.09584 (speech mode, polynomial mapping), by the package visqol-python. None is
-defined for speech whose timing is its own, as that of ELLA-V is.
+defined for speech with timing of its own, such as ELLA-V's.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _PACKAGES = {
 
 
 def require(metric: str) -> Any:
-    """The package that computes "stoi", "pesq" or "visqol". Raises ImportError that says what to install."""
+    """Import the package that computes "stoi", "pesq" or "visqol". Raises an ImportError that says what to install."""
     return need(*_PACKAGES[metric])
 
 
 def stoi(original: Tensor, copy: Tensor, sr: int) -> float:
-    """Short-time objective intelligibility, about 0..1, of wavs (1, samples) at `sr` Hz.
+    """Compute short-time objective intelligibility, about 0..1, of wavs (1, samples) at `sr` Hz.
 
-    The longer one is cut at its end. Raises ValueError if it is longer by more than 50 ms, or if too little of the
-    original is louder than its own silence (about 0.4 s is needed).
+    The longer one is truncated. Raises ValueError if it is longer by more than 50 ms, or if too little of the original
+    is speech (about 0.4 s is needed).
     """
     package = require("stoi")
     with warnings.catch_warnings():
@@ -53,7 +53,7 @@ def stoi(original: Tensor, copy: Tensor, sr: int) -> float:
 
 
 def pesq(original: Tensor, copy: Tensor, sr: int) -> float:
-    """Wideband PESQ, a mean opinion score of 1.04 to 4.64, of wavs (1, samples) at `sr` Hz. Raises as `stoi`."""
+    """Compute wideband PESQ, a MOS of 1.04 to 4.64, of wavs (1, samples) at `sr` Hz. Raises as `stoi`."""
     package = require("pesq")
     wavs = _together(*(audio.resample(wav, sr, _PESQ_RATE) for wav in (original, copy)), sr=_PESQ_RATE)
     try:
@@ -89,5 +89,5 @@ def _together(original: Tensor, copy: Tensor, *, sr: int) -> list[np.ndarray]:
     lengths = [original.shape[1], copy.shape[1]]
     if abs(lengths[0] - lengths[1]) > _MOST_APART * sr:
         seconds = " and ".join(f"{n / sr:.2f} s" for n in lengths)
-        raise ValueError(f"The original and its copy last {seconds}: they do not lie on each other.")
+        raise ValueError(f"The original and its copy last {seconds}: they are not time-aligned.")
     return [wav[0, : min(lengths)].detach().cpu().to(torch.float64).numpy() for wav in (original, copy)]

@@ -1,7 +1,7 @@
-"""Pitch by autocorrelation, and how well the pitch of a copy follows the original's.
+"""Pitch by autocorrelation, and pitch correlation of a copy with its original.
 
 The autocorrelation of a windowed frame over that of the window is Boersma's (1993, "Accurate short-term analysis of the
-fundamental frequency"); of his candidates the best one of each frame is taken, without a path through them.
+fundamental frequency"); the best candidate of each frame is taken, without path finding.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ __all__ = ["correlation", "f0"]
 _SAMPLE_RATE = 16000
 _HOP = 160
 _LOWEST, _HIGHEST = 60.0, 400.0
-_PERIODS = 3  # of the lowest pitch, in a frame
+_PERIODS = 3  # periods of the lowest pitch in a frame
 _VOICED, _SILENT, _OCTAVE = 0.45, 0.03, 0.01
 _FEWEST = 10
 
 
 def f0(wav: Tensor, sr: int) -> Tensor:
-    """The fundamental frequency of mono speech (1, samples), every 10 ms: float64 (frames,), Hz, 0 where unvoiced.
+    """Compute the fundamental frequency of mono speech (1, samples), every 10 ms: float64 (frames,), Hz, 0 if unvoiced.
 
     Frames of 50 ms, Hann window, 60 to 400 Hz. A frame is voiced if its peak is at least 0.03 of the wav's and its
-    normalised autocorrelation at least 0.45; of equal candidates the higher pitch is taken (octave cost 0.01).
+    normalised autocorrelation at least 0.45; among equal candidates the higher pitch is taken (octave cost 0.01).
     """
     audio.check(wav, sr, "wav")
     samples = audio.resample(wav, sr, _SAMPLE_RATE)[0].detach().cpu().double()
@@ -45,9 +45,9 @@ def f0(wav: Tensor, sr: int) -> Tensor:
 
 
 def correlation(original: Tensor, copy: Tensor) -> float:
-    """Pearson's correlation of two pitch contours (n,) and (m,), over the frames that are voiced in both.
+    """Compute Pearson's correlation of two pitch contours (n,) and (m,), over the frames voiced in both.
 
-    The copy is stretched evenly to the length of the original, by nearest frames. Raises ValueError if fewer than 10
+    The copy is stretched linearly to the length of the original, by nearest frames. Raises ValueError if fewer than 10
     frames are voiced in both, or a pitch does not change.
     """
     middles = (torch.arange(len(original)) + 0.5) / max(1, len(original))
@@ -58,7 +58,7 @@ def correlation(original: Tensor, copy: Tensor) -> float:
     a, b = (pitch[voiced] - pitch[voiced].mean() for pitch in (original, copy))
     scale = float((a.square().sum() * b.square().sum()).sqrt())
     if scale == 0:
-        raise ValueError("A pitch does not change at all: there is no correlation.")
+        raise ValueError("A pitch contour is constant: there is no correlation.")
     return float((a * b).sum()) / scale
 
 
@@ -71,7 +71,7 @@ def _autocorrelation(frames: Tensor) -> Tensor:
 
 
 def _vertex(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Height and place of the parabola through the values (n, lags) around `places` (n,)."""
+    """Return height and position of the parabola's peak through the values (n, lags) around `places` (n,)."""
     before, at, after = (values.gather(1, (places + step)[:, None])[:, 0] for step in (-1, 0, 1))
     bend = (before - 2 * at + after).clamp(max=-1e-12)
     shift = (0.5 * (before - after) / bend).clamp(-1, 1)

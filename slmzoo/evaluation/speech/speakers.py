@@ -22,14 +22,14 @@ _WINDOW, _BANDS, _FLOOR = 1024, 40, 1e-4
 
 
 class SpeakerModel:
-    """Speech to a vector that says whose voice it is."""
+    """Speech to a speaker embedding."""
 
     def __init__(self, extractor: Any, model: Any) -> None:
         self.extractor, self.model = extractor, model
 
     @torch.no_grad()
     def embed(self, wav: Tensor, sr: int) -> Tensor:
-        """The x-vector of mono speech (1, samples) at `sr` Hz, of length one: float32 (dim,), on the CPU."""
+        """Compute the unit-length x-vector of mono speech (1, samples) at `sr` Hz: float32 (dim,), on the CPU."""
         audio.check(wav, sr, "wav")
         samples = audio.resample(wav, sr, _SAMPLE_RATE)[0].cpu().numpy()
         inputs = self.extractor(samples, sampling_rate=_SAMPLE_RATE, return_tensors="pt")
@@ -45,7 +45,8 @@ class LongTermSpectrum:
     """
 
     def embed(self, wav: Tensor, sr: int) -> Tensor:
-        """The spectrum of mono speech (1, samples) at `sr` Hz without its mean, of length one: float32 (40,)."""
+        """Compute the unit-length log-mel spectrum of mono speech (1, samples) at `sr` Hz, without its mean: float32
+        (40,)."""
         audio.check(wav, sr, "wav")
         samples = audio.resample(wav, sr, _SAMPLE_RATE)[0].detach().float().cpu()
         samples = torch.nn.functional.pad(samples, (0, max(0, _WINDOW - len(samples))))
@@ -59,9 +60,9 @@ class LongTermSpectrum:
 
 @cache
 def speaker_model(name: str = DEFAULT, device: str = "cpu") -> SpeakerModel | LongTermSpectrum:
-    """A model of transformers with an x-vector head, on its hub or in a folder; "ltas" is a stand-in without weights.
+    """Load a model of transformers with an x-vector head, by name or folder; "ltas" is a stand-in without weights.
 
-    Raises ImportError without transformers, OSError or ValueError for a model that is not there.
+    Raises ImportError without transformers, OSError or ValueError for a missing model.
     """
     if name == STAND_IN:
         return LongTermSpectrum()
@@ -72,5 +73,5 @@ def speaker_model(name: str = DEFAULT, device: str = "cpu") -> SpeakerModel | Lo
 
 
 def similarity(a: Tensor, b: Tensor) -> float:
-    """Cosine of two vectors (dim,), -1..1."""
+    """Return the cosine of two vectors (dim,), -1..1."""
     return float(torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=0))

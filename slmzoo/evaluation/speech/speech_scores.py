@@ -1,4 +1,4 @@
-"""Scores of speech that was made: against what it was to say, and beside the originals it was made of."""
+"""Scores of synthesised speech: against reference texts, and against its originals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAMPLE_RATE = 16000
 def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Read reference transcripts, `<id> <text>` per line, of a file or all .trans.txt, .tsv and .txt below a folder.
 
-    Also problems: ids that stand there twice, which are left out, and ids without words.
+    Also return problems: duplicate ids, which are left out, and ids without words.
     """
     path = Path(path)
     files = sorted(p for p in folders.walk(path) if p.suffix in (".txt", ".tsv")) if path.is_dir() else [path]
@@ -49,7 +49,7 @@ def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]
 
 
 def recognition(said: Mapping[str, str], heard: Mapping[str, str], bootstrap: Bootstrap) -> Found:
-    """WER and CER of all files, weighted by reference length. A row holds a file's rates, errors and texts."""
+    """Score WER and CER of all files, weighted by reference length. A row holds a file's rates, errors and texts."""
     found = wer.errors(said, heard)
     words = [
         {"item": name, "value": e.word_errors / e.words, "weight": e.words, "said": e.said, "heard": e.heard}
@@ -83,7 +83,7 @@ def require(metrics: Iterable[str], recogniser: str, speaker: str = speakers.DEF
 
 
 def measure(metric: str, **options: Any) -> Measure:
-    """One of `MEASURES`. "similarity" takes `name` and `device` as `speaker_model` does."""
+    """Return one of `MEASURES`. "similarity" takes `name` and `device` as `speaker_model` does."""
     if metric == "similarity":
         speaker = speaker_model(**options)
         return lambda original, made, sr: similarity(speaker.embed(original, sr), speaker.embed(made, sr))
@@ -95,7 +95,7 @@ def measure(metric: str, **options: Any) -> Measure:
 def compare_files(
     name: str, run: Measure, pairs: Mapping[str, tuple[Path, Path]], bootstrap: Bootstrap
 ) -> tuple[Found, list[str]]:
-    """Measure `name` of (original, made) files, both at 16 kHz; and the ids for which there is no value."""
+    """Score the measure `name` of (original, made) files at 16 kHz; also return the ids without a value."""
     rows: list[dict[str, Any]] = []
     failed: list[str] = []
     for item, files in _progress(name, pairs.items()):

@@ -1,4 +1,4 @@
-"""Likelihood of a text under a language model of transformers by name, or an n-gram model of a text file."""
+"""Text likelihoods under a language model of transformers, or an n-gram model of a text file."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from slmzoo.evaluation.optional import need
 __all__ = ["NGram", "TextModel", "text_model"]
 
 TextModel = Callable[[str], tuple[float, int]]
-"""From a text to its negative log-likelihood in nats and the number of tokens that were scored."""
+"""Function of a text to its negative log-likelihood in nats and the number of scored tokens."""
 
 _END, _UNKNOWN = "</s>", "<unk>"
 
 
 @cache
 def text_model(name: str, device: str = "cpu") -> TextModel:
-    """A text model by name: "ngram:FILE" for a trigram of a file with a sentence a line, else one of transformers.
+    """Load a text model: "ngram:FILE" for a trigram of a file with a sentence per line, else one of transformers.
 
     A causal model of transformers ("openai-community/gpt2") scores all tokens of the text after its beginning-of-text
-    token (or its end-of-text one, where it has no other). Raises OSError for a file or model that is not there,
-    ImportError where transformers is missing.
+    token (or end-of-text, if it has no other). Raises OSError for a missing file or model, ImportError without
+    transformers.
     """
     if name.startswith("ngram:"):
         lines = Path(name.removeprefix("ngram:")).read_text(encoding="utf-8-sig").splitlines()
@@ -39,9 +39,9 @@ def text_model(name: str, device: str = "cpu") -> TextModel:
 
 
 class NGram:
-    """Words given the words before them, interpolated after Witten and Bell (1991, doi 10.1109/18.87000).
+    """Word n-gram model, interpolated after Witten and Bell (1991, doi 10.1109/18.87000).
 
-    The end of a sentence is scored; words that were not seen share one probability.
+    The end of a sentence is scored; unseen words share one probability.
     """
 
     def __init__(self, sentences: Iterable[Sequence[str]], order: int = 3) -> None:
@@ -57,13 +57,13 @@ class NGram:
         self._vocabulary = {*self._counts[()], _UNKNOWN}
 
     def __call__(self, text: str) -> tuple[float, int]:
-        """Negative log-likelihood in nats of the words and the end, and their number."""
+        """Return the negative log-likelihood in nats of the words and the end, and their number."""
         known = [word if word in self._vocabulary else _UNKNOWN for word in text.split()]
         terms = [-math.log(self.probability(word, history)) for history, word in self._events(known)]
         return math.fsum(terms), len(terms)
 
     def probability(self, word: str, history: tuple[str, ...]) -> float:
-        """p(word | history), for a word of the vocabulary, the end "</s>" or "<unk>"."""
+        """Return p(word | history), for a word of the vocabulary, the end "</s>" or "<unk>"."""
         shorter = 1 / len(self._vocabulary) if not history else self.probability(word, history[1:])
         seen = self._counts.get(history)
         if seen is None:

@@ -1,7 +1,7 @@
 """Word and character error rate of a hypothesis against a reference, as jiwer counts them.
 
-Both texts are compared as `normalise` leaves them, so that two spellings of one text in Unicode are no errors: a letter
-with its accent in one character or two, capitals, and characters that nobody sees.
+Both texts are normalised first (`normalise`), so that different Unicode spellings of a text are not errors: composed
+and decomposed accents, capitals, and invisible characters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONVENTION = "Unicode NFC, case-folded, no punctuation or invisible characters, 
 """Description of `normalise`, as stated in results."""
 
 _INVISIBLE = {0x034F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
-"""Joiners, fillers and variation selectors, which Unicode counts among letters and marks."""
+"""Joiners, fillers and variation selectors, which Unicode classifies as letters and marks."""
 _DOTTED_I = "i\u0307"
 
 
@@ -29,7 +29,7 @@ class Errors:
     """Errors of one transcript."""
 
     said: str
-    """Normalised."""
+    """Normalised reference and hypothesis."""
     heard: str
     words: int
     """Words of the reference."""
@@ -41,40 +41,40 @@ class Errors:
 
 
 def require() -> Any:
-    """The package jiwer. Raises ImportError that says how it is installed."""
+    """Import jiwer. Raises an ImportError that says how to install it."""
     return need("jiwer", "The word error rate")
 
 
 def normalise(text: str) -> str:
-    """Return the text as `CONVENTION` says; punctuation and invisible characters are what Unicode calls so.
+    """Normalise a text by `CONVENTION`; punctuation and invisible characters are defined by Unicode.
 
-    Case folding makes "ss" of "ß"; the Turkish "İ" becomes "i", as its capital in other languages.
+    Case folding turns "ß" into "ss"; the Turkish "İ" becomes "i".
     """
     jiwer = require()
     seen = "".join(character for character in text if not _is_invisible(character))
-    # Folding may take letters apart: they are put together afterwards.
+    # Folding may decompose letters, which are composed again afterwards.
     folded = unicodedata.normalize("NFD", seen).casefold().replace(_DOTTED_I, "i")
     return " ".join(str(jiwer.RemovePunctuation()(unicodedata.normalize("NFC", folded))).split())
 
 
 def _is_invisible(character: str) -> bool:
-    """Whether a character has no shape of its own: a zero-width space, a byte-order mark, a soft hyphen, a control."""
+    """Whether a character is invisible: a zero-width space, a byte-order mark, a soft hyphen, a control character."""
     controls = unicodedata.category(character) in ("Cc", "Cf") and not character.isspace()
     return controls or ord(character) in _INVISIBLE
 
 
 def errors(said: Mapping[str, str], heard: Mapping[str, str]) -> dict[str, Errors]:
-    """The errors of each transcript, by its id. Raises ValueError if an id is only on one side."""
+    """Count the errors of each transcript, by id. Raises ValueError if an id is only on one side."""
     if said.keys() != heard.keys():
         raise ValueError(must("heard", "a mapping with the ids of `said`", sorted(said.keys() ^ heard.keys())))
     return {key: _errors(normalise(said[key]), normalise(heard[key])) for key in said}
 
 
 def rate(counts: Iterable[tuple[int, int]]) -> float:
-    """Errors over all words (or characters), of (errors, words) of each transcript. ValueError without any word."""
+    """Return the error rate over all words (or characters), from (errors, words) each; a ValueError without words."""
     wrong, total = (sum(column) for column in zip(*counts, strict=True))
     if not total:
-        raise ValueError("Nothing was said in any of the transcripts: there is no error rate.")
+        raise ValueError("The reference transcripts hold no words: there is no error rate.")
     return wrong / total
 
 

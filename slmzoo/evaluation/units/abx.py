@@ -1,7 +1,7 @@
-"""ABX error rate: how often speech of one phone is nearer to speech of another phone than to its own.
+"""ABX error rate: how often a phone is nearer to an instance of another phone than to one of its own.
 
 Schatz et al., "Evaluating speech features with the minimal-pair ABX task" (Interspeech 2013), as ZeroSpeech 2021 uses
-it (Nguyen et al., arXiv 2011.11588). The conventions stand in docs/evaluation/abx.md.
+it (Nguyen et al., arXiv 2011.11588). Conventions: docs/evaluation/abx.md.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = ["Cell", "Item", "cells", "cut", "error_rate", "frames", "read_items",
 
 _COLUMNS = 7
 _MOST_COSTS = 1 << 23  # 64 MB at a time
-_GRID = 2.0**32  # Products are rounded to it, so that the order of their sums does not decide a tie.
+_GRID = 2.0**32  # Products are rounded to it, so that ties do not depend on the order of summation.
 
 
 class Item(NamedTuple):
-    """A stretch of speech with its phone, as a line of an item file has it."""
+    """Interval of speech with its phone: a line of an item file."""
 
     file: str
     onset: Fraction
@@ -39,34 +39,34 @@ class Item(NamedTuple):
     offset: Fraction
     phone: str
     before: str
-    """The phone before it."""
+    """Previous phone."""
     after: str
     speaker: str
 
     @property
     def label(self) -> str:
-        """File, onset and offset, as messages and lists of problems name the item."""
+        """Name of the item in messages: file, onset and offset."""
         return f"{self.file} {float(self.onset):g} {float(self.offset):g}"
 
 
 class Cell(NamedTuple):
-    """All triples of one kind: A and X are of `phone`, B is of `other`."""
+    """Triples of one kind: A and X are of `phone`, B of `other`."""
 
     phone: str
     other: str
     context: tuple[str, str]
-    """Phones before and after; empty where the context does not matter."""
+    """Previous and next phone; empty for any context."""
     speaker: str
     """Speaker of A and B."""
     x_speaker: str
     error: float
-    """Share of triples in which X is nearer to B than to A, 0..1; ties count half."""
+    """Error rate: share of triples in which X is nearer to B than to A, 0..1; ties count half."""
     triples: int
 
 
 @dataclass(frozen=True)
 class _Bench:
-    """Items compared with one speaker's items of one context."""
+    """Items of one context compared with one speaker's."""
 
     context: tuple[str, str]
     speaker: str
@@ -77,10 +77,10 @@ class _Bench:
 
 
 def read_items(path: str | Path) -> list[Item]:
-    """The items of a file: `#file onset offset #phone prev-phone next-phone speaker` in seconds, after a header.
+    """Read an item file: `#file onset offset #phone prev-phone next-phone speaker` in seconds, after a header.
 
-    They come sorted, so that no result hangs on the order of the lines. Raises ValueError with the line for another
-    format, an offset before its onset, or an item that stands there twice.
+    Items are sorted, so that results do not depend on the order of lines. Raises a ValueError with the line for another
+    format, an offset before its onset, or a duplicate item.
     """
     items: dict[Item, int] = {}
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines()[1:], 2):
@@ -95,7 +95,7 @@ def read_items(path: str | Path) -> list[Item]:
         if not 0 <= item.onset < item.offset:
             raise ValueError(f"{path}, line {number} ends before it begins: {line}")
         if item in items:
-            raise ValueError(f"{path}, line {number} stands there already in line {items[item]}: {line}")
+            raise ValueError(f"{path}, line {number} already stands in line {items[item]}: {line}")
         items[item] = number
     if not items:
         raise ValueError(f"{path} holds no items.")
@@ -103,16 +103,16 @@ def read_items(path: str | Path) -> list[Item]:
 
 
 def frames(item: Item, frame_rate: float) -> slice:
-    """The frames whose middle lies inside: ceil(onset * rate - 1/2) to floor(offset * rate - 1/2), both taken."""
+    """Return the frames whose middle lies inside: ceil(onset * rate - 1/2) to floor(offset * rate - 1/2), inclusive."""
     rate = Fraction(frame_rate)
     first = math.ceil(item.onset * rate - Fraction(1, 2))
     return slice(max(0, first), max(0, math.floor(item.offset * rate + Fraction(1, 2))))
 
 
 def cut(sequences: Mapping[str, Tensor], items: Sequence[Item], frame_rate: float) -> list[Tensor]:
-    """The frames of each item, (n, D) or (n,), of the features (T, D) or framewise units (T,) of each file.
+    """Return the frames of each item, (n, D) or (n,), of the features (T, D) or framewise units (T,) of each file.
 
-    An item may have no frame: it is shorter than one, or its file ends before. Raises ValueError for a missing file.
+    An item has no frame if it is shorter than one, or its file ends before. Raises ValueError for a missing file.
     """
     missing = sorted({item.file for item in items} - set(sequences))
     if missing:
@@ -132,13 +132,12 @@ def cells(
     seed: int = 0,
     progress: Callable[[list[Any]], Iterable[Any]] = iter,
 ) -> list[Cell]:
-    """Compare A, B and X of all cells. `pieces`: the frames of each of `items`, (n, D) or, of units, (n,); none empty.
+    """Compare A, B and X of all cells. `pieces`: the frames of each of `items`, (n, D), or (n,) for units; none empty.
 
     `speaker`: whether X is of A's and B's speaker or of another one; `context`: whether the phones around are the same
     for all three; `distance` of two frames: the angle over pi, Euclidean, or, for units, 0 if they are the same and
-    otherwise 1. `progress` wraps the list of what is
-    worked through. A group of one context, speaker and phone is limited to `most` items, and for each A to X of
-    `most_speakers`, both drawn with `seed`; None takes all.
+    otherwise 1. `progress` wraps the list of comparisons. A group of one context, speaker and phone is limited to
+    `most` items, and for each A to X of `most_speakers`, both drawn with `seed`; None takes all.
     """
     between = {"angular": _angular, "euclidean": _euclidean, "identical": _identical}[distance]
     if len(pieces) != len(items) or any(len(piece) == 0 for piece in pieces):
@@ -152,7 +151,7 @@ def cells(
 
 
 def tables(cells: Iterable[Cell]) -> dict[tuple[str, str], dict[str, float]]:
-    """Error rate of each pair of phones for each speaker of A and B: the mean over contexts and speakers of X."""
+    """Return the error rate per pair of phones and speaker of A and B: the mean over contexts and speakers of X."""
     errors: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         errors[cell.phone, cell.other][cell.speaker].append(cell.error)
@@ -160,21 +159,21 @@ def tables(cells: Iterable[Cell]) -> dict[tuple[str, str], dict[str, float]]:
 
 
 def error_rate(table: Mapping[tuple[str, str], Mapping[str, float]]) -> float:
-    """ABX error rate, 0..1, of what `tables` gives: the mean over speakers, then over pairs of phones."""
+    """Return the ABX error rate, 0..1, of `tables`' result: the mean over speakers, then over pairs of phones."""
     if not table:
         raise ValueError("No two phones can be compared: no context has both of them, and X, as `speaker` asks.")
     return _mean([_mean(speakers.values()) for speakers in table.values()])
 
 
 def resampled(table: Mapping[tuple[str, str], Mapping[str, float]], speakers: Sequence[str]) -> Statistic:
-    """`error_rate` as a function of how often each of `speakers` is drawn."""
+    """Return `error_rate` as a statistic of resampled `speakers`."""
     errors = np.array([[of.get(speaker, 0.0) for of in table.values()] for speaker in speakers])
     there = np.array([[speaker in of for of in table.values()] for speaker in speakers], np.float64)
     return mean_of_means(errors, there)
 
 
 def _mean(values: Iterable[float]) -> float:
-    """A mean that does not depend on the order."""
+    """Return a mean that does not depend on the order."""
     listed = list(values)
     return math.fsum(listed) / len(listed)
 
@@ -183,7 +182,7 @@ _Groups = dict[tuple[tuple[str, str], str], dict[str, list[int]]]
 
 
 def _groups(items: Sequence[Item], context: str, most: int | None, seed: int) -> _Groups:
-    """Items by context and speaker, then by phone, in the order of the items."""
+    """Group items by context and speaker, then by phone, in their order."""
     groups: _Groups = {}
     for i in sorted(range(len(items)), key=items.__getitem__):
         item = items[i]
@@ -196,7 +195,7 @@ def _groups(items: Sequence[Item], context: str, most: int | None, seed: int) ->
 
 
 def _drawn(values: list, most: int | None, seed: int, *key: str) -> list:
-    """At most so many of `values`: the draw depends on the seed and the key alone, not on what was drawn before."""
+    """Draw at most so many of `values`, depending on seed and key alone."""
     if most is None or len(values) <= most:
         return values
     return random.Random("\n".join([str(seed), *key])).sample(values, most)
@@ -245,7 +244,7 @@ def _score(bench: _Bench, pieces: Sequence[Tensor], between: Callable[[Tensor, T
 
 
 def _lost(to_a: np.ndarray, to_b: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """For each B twice the number of X and A between which it lies, ties once: int64 (B,)."""
+    """Count, for each B, twice the pairs of X and A with B nearer than A, plus ties: int64 (B,)."""
     a, b = to_a[:, :, None], to_b[:, None, :]
     halves = (b < a).astype(np.int64) + (b <= a)
     return (halves * counted[:, :, None]).sum((0, 1))
@@ -270,7 +269,7 @@ def _distances(xs: Sequence[Tensor], ys: Sequence[Tensor], between: Callable[[Te
 
 
 def _angular(x: Tensor, y: Tensor) -> Tensor:
-    """Angle over pi of all pairs. Two zero vectors are at distance 0; a zero vector and any other at distance 1."""
+    """Return the angle over pi of all pairs; 0 for two zero vectors, 1 for a zero vector and any other."""
     norms = x.norm(dim=1, keepdim=True), y.norm(dim=1, keepdim=True)
     x, y = (v / n.clamp(min=torch.finfo(n.dtype).tiny) for v, n in zip((x, y), norms, strict=True))
     products = ((x @ y.T) * _GRID).round_().div_(_GRID).clamp_(-1, 1)
@@ -282,7 +281,7 @@ def _angular(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _euclidean(x: Tensor, y: Tensor) -> Tensor:
-    """Without a matrix product, after which equal frames would not be at 0."""
+    """Compute Euclidean distances without a matrix product, by which equal frames would not be at 0."""
     return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
 
 

@@ -1,7 +1,7 @@
-"""Bit rate of units, units per second, and codebook usage.
+"""Bit rate, units per second, and codebook usage.
 
-The bit rate is the number of units without repeats x the entropy of their distribution over the whole set / its seconds
-(Visser and Kamper, arXiv 2505.23494): what a code that knows only how often each unit occurs would take.
+Bit rate: number of deduplicated units x the entropy of their distribution over the whole set / its seconds (Visser and
+Kamper, arXiv 2505.23494), the cost under an ideal unigram code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GSLM_ENTROPIES = {
 
 
 def bit_rate(units: Sequence[Units]) -> Statistic:
-    """Bits a second of utterances (n,) of units without repeats; see `dpdp.bits_per_second`."""
+    """Return bits per second of utterances (n,) of deduplicated units; see `dpdp.bits_per_second`."""
     counts, seconds = _counts(units), np.array([u.seconds for u in units])
 
     def of(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,23 +61,23 @@ def bits(units: Sequence[Units]) -> list[float]:
 
 
 def perplexity(units: Sequence[Units]) -> Statistic:
-    """Two to the entropy of the units' distribution: as many equally frequent codes would cost as much."""
+    """Return the perplexity of the units: 2 to the power of their entropy."""
     counts = _counts(units)
     return lambda drawn: 2 ** entropy(drawn @ counts)
 
 
 def units_per_second(units: Sequence[Units]) -> Statistic:
-    """Units without repeats a second, of utterances (n,)."""
+    """Return deduplicated units per second of utterances (n,)."""
     return ratio([len(u) / u.seconds for u in units], [u.seconds for u in units])
 
 
 def codes_used(units: Sequence[Units]) -> int:
-    """Number of distinct units."""
+    """Return the number of distinct units."""
     return int((_counts(units).sum(0) > 0).sum())
 
 
 def entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bits of the distribution in each row (n, kinds); what never occurs takes no part."""
+    """Return the entropy in bits of the distribution in each row (n, kinds)."""
     shares = counts / counts.sum(1, keepdims=True)
     return -(shares * np.log2(shares, out=np.zeros_like(shares), where=shares > 0)).sum(1)
 

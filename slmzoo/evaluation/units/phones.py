@@ -20,13 +20,13 @@ from slmzoo.evaluation.units.textgrid import Phone
 
 __all__ = ["Boundaries", "Joint", "boundaries", "joint", "labels"]
 
-_SLACK = 1e-6  # Seconds: times of both sides are sums of floats.
+_SLACK = 1e-6  # Seconds; times of both sides are sums of floats.
 Counts = NDArray[np.int64]
 Draws = NDArray[np.float64]
 
 
 def labels(phones: Sequence[Phone], frames: int, frame_rate: float) -> list[str | None]:
-    """The phone in the middle of each frame; None where there is none."""
+    """Return the phone in the middle of each frame; None if there is none."""
     middles = (np.arange(frames) + 0.5) / frame_rate
     last = np.searchsorted([phone.start for phone in phones], middles, side="right") - 1
     pairs = zip(last.tolist(), middles.tolist(), strict=True)
@@ -37,7 +37,7 @@ def labels(phones: Sequence[Phone], frames: int, frame_rate: float) -> list[str 
 class Joint:
     """Joint counts of units and phones over the frames of each utterance.
 
-    `utterance`, `unit`, `phone`, `frames`: int64 (entries,), what is there at least once.
+    `utterance`, `unit`, `phone`, `frames`: int64 (entries,), one entry per observed combination.
     """
 
     utterance: Counts
@@ -50,15 +50,15 @@ class Joint:
         return self._of(drawn, lambda table: _entropies(table)[0])
 
     def pnmi(self, drawn: Draws) -> Draws:
-        """I(unit; phone) / H(phone), 0..1: how much of the phones' uncertainty the units take away."""
+        """PNMI, I(unit; phone) / H(phone), 0..1: fraction of the phones' entropy explained by the units."""
         return self._of(drawn, _normalised)
 
     def phone_purity(self, drawn: Draws) -> Draws:
-        """Share of frames whose phone is the most frequent one of their unit."""
+        """Phone purity: share of frames whose phone is the most frequent one of their unit."""
         return self._of(drawn, lambda table: float(table.max(1).sum() / table.sum()))
 
     def cluster_purity(self, drawn: Draws) -> Draws:
-        """Share of frames whose unit is the most frequent one of their phone."""
+        """Cluster purity: share of frames whose unit is the most frequent one of their phone."""
         return self._of(drawn, lambda table: float(table.max(0).sum() / table.sum()))
 
     def _of(self, drawn: Draws, measure: Callable[[Draws], float]) -> Draws:
@@ -89,18 +89,18 @@ def joint(units: Sequence[Units], alignments: Sequence[Sequence[Phone]]) -> Join
 
 @dataclass(frozen=True, eq=False)
 class Boundaries:
-    """Boundaries of each utterance, (n,): how many there are, and how many of them lie on each other."""
+    """Boundaries of each utterance, (n,): numbers of units', of phones', and of matches."""
 
     found: Counts
     reference: Counts
     hits: Counts
 
     def precision(self, drawn: Draws) -> Draws:
-        """Share of the units' boundaries that are hits."""
+        """Precision: share of the units' boundaries that match."""
         return _share(drawn @ self.hits, drawn @ self.found)
 
     def recall(self, drawn: Draws) -> Draws:
-        """Share of the phones' boundaries that are hit."""
+        """Recall: share of the phones' boundaries that are matched."""
         return _share(drawn @ self.hits, drawn @ self.reference)
 
     def f1(self, drawn: Draws) -> Draws:
@@ -108,7 +108,7 @@ class Boundaries:
         return _share(2 * drawn @ self.hits, drawn @ (self.found + self.reference))
 
     def r_value(self, drawn: Draws) -> Draws:
-        """1 where each boundary is hit once; unlike F1 it falls with what is found too often. May be below 0."""
+        """R-value: 1 if each boundary is matched once; unlike F1 it penalises over-segmentation. May be below 0."""
         over = _share(drawn @ self.found, drawn @ self.reference) - 1
         recall = self.recall(drawn)
         to_corner = np.hypot(1 - recall, over)
@@ -117,10 +117,10 @@ class Boundaries:
 
 
 def boundaries(units: Sequence[Units], alignments: Sequence[Sequence[Phone]], tolerance: float = 0.02) -> Boundaries:
-    """Compare where units and phones change; `tolerance`: seconds between two boundaries that count as one.
+    """Match boundaries of units and phones; `tolerance`: largest difference in seconds of two that match.
 
-    The start and the end of an utterance are no boundaries, nor are those of a phone beside one of the same label. Each
-    boundary is matched once at most, so that as many as possible are.
+    Start and end of an utterance do not count, nor do boundaries between phones of the same label. Each boundary is
+    matched at most once, so that as many as possible are.
     """
     pairs = list(zip(units, alignments, strict=True))
     found = [each.boundaries()[1:-1].tolist() for each, _ in pairs]
@@ -134,7 +134,7 @@ def _changes(phones: Sequence[Phone]) -> list[float]:
 
 
 def _matched(found: Sequence[float], reference: Sequence[float], tolerance: float) -> int:
-    """The most pairs; both sides ascend, so that the first two that are near enough may as well belong together."""
+    """Return the largest number of matches; both sides ascend, so that the first two near enough can be matched."""
     hits = i = j = 0
     while i < len(found) and j < len(reference):
         if abs(found[i] - reference[j]) <= tolerance:
@@ -147,7 +147,7 @@ def _matched(found: Sequence[float], reference: Sequence[float], tolerance: floa
 
 
 def _entropies(table: Draws) -> tuple[float, float]:
-    """I(unit; phone) and H(phone), bits."""
+    """Return I(unit; phone) and H(phone), bits."""
     of_units, of_phones, of_both = (float(entropy(x.reshape(1, -1))[0]) for x in (table.sum(1), table.sum(0), table))
     return of_units + of_phones - of_both, of_phones
 

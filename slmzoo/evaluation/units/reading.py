@@ -1,4 +1,4 @@
-"""Recordings of an evaluation, read by the corpus engine: several at once, never more than memory holds."""
+"""Reading of an evaluation's recordings by the corpus engine, in bounded memory."""
 
 from __future__ import annotations
 

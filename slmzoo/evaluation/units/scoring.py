@@ -1,4 +1,4 @@
-"""Evaluations of units in one call: bit rate and phone information, and ABX phone discriminability."""
+"""Evaluations of units in one call: bit rate and phone information, or ABX phone discriminability."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def evaluate_units(
     bootstrap: Bootstrap | None = None,
     check: Check = accept,
 ) -> Findings:
-    """Bit rate, units per second, perplexity and codes used of units, by the id of the recording.
+    """Compute bit rate, units per second, perplexity and codes used of units, by the id of the recording.
 
-    With `alignments` (the phones of each recording) also purities, mutual information with phones, and boundaries
-    that match within `tolerance` seconds. Recordings without an alignment and alignments without a recording are
-    problems, beside those that are given. `convention`: "gslm" for bit rates as GSLM counts them. Raises ValueError
-    without units, and what `check` raises.
+    With `alignments` (the phones of each recording) also purities, mutual information with phones, and boundaries that
+    match within `tolerance` seconds. Recordings without an alignment and alignments without a recording are further
+    problems. `convention`: "gslm" for bit rates as GSLM counts them. Raises ValueError without units, and what `check`
+    raises.
 
     Example: `evaluate_units({"a": pipeline.units(wav, sr)}).scores[0].interval.value`
     """
@@ -60,7 +60,7 @@ def evaluate_units(
 
 
 def point_of_units(units: Mapping[str, Units]) -> dict[str, Any]:
-    """Zoo, k, lambda and neighbours of units, as the conventions of a result state them."""
+    """Return zoo, k, lambda and neighbours of units, as conventions of a result."""
     point = next(iter(units.values())).operating_point
     known = {name: getattr(point, name, None) for name in ("zoo", "k", "lmbda", "num_neighbors")}
     return {**known, "deduplicated": True}
@@ -68,7 +68,7 @@ def point_of_units(units: Mapping[str, Units]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class AbxTask:
-    """Which triples an ABX task compares."""
+    """Choice of the triples of an ABX task."""
 
     context: Literal["within", "any"] = "within"
     """Whether the neighbouring phones must be the same, or do not matter."""
@@ -93,12 +93,13 @@ def evaluate_abx(
     bootstrap: Bootstrap | None = None,
     check: Check = accept,
 ) -> Findings:
-    """ABX error rates within and across speakers, of features (T, D) or framewise units (T,) by recording.
+    """Compute Compute Compute Compute ABX error rates within and across speakers, of features (T, D) or framewise units
+    (T,) by recording.
 
-    `items`: the phones to compare, of `read_items`; those of recordings without frames or shorter than a frame are
-    left out, and named as problems. `frame_rate`: frames per second. `distance`: "angular" for features, "identical"
-    for units. `there`: recordings that exist, whether or not they have frames. Raises ValueError if nothing can be
-    compared, and what `check` raises.
+    `items`: the phones to compare, of `read_items`; those of recordings without frames, or shorter than a frame, are
+    problems. `frame_rate`: frames per second. `distance`: "angular" for features, "identical" for units. `there`:
+    recordings that exist, with or without frames. Raises ValueError if nothing can be compared, and what `check`
+    raises.
 
     Example: `evaluate_abx({"a": encoder.features(wav, sr)}, read_items("phones.item"), encoder.frame_rate)`
     """

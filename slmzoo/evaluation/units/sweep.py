@@ -38,16 +38,16 @@ class Known:
 
     alignments: Mapping[str, Sequence[Phone]]
     items: Sequence[Item]
-    """For ABX; of recordings that are there, at least a frame long."""
+    """Items for ABX, of existing recordings and at least a frame long."""
     said: Mapping[str, str]
 
 
 def units_at(
     features: Sequence[Path], quantizers: Mapping[float, Quantizer], point: OperatingPoint, device: str
 ) -> dict[float, dict[str, Units]]:
-    """Units of all recordings by each of the quantisers, which are of one codebook, by lambda.
+    """Quantise all recordings by each of the quantisers, which share a codebook; units by lambda.
 
-    Distances are computed once for all lambdas where the quantiser can share them.
+    Distances are computed once for all lambdas if the quantiser can share them.
     """
     lmbdas = list(quantizers)
     found: dict[float, dict[str, Units]] = {lmbda: {} for lmbda in lmbdas}
@@ -71,9 +71,10 @@ def _swept(quantizers: Mapping[float, Quantizer], frames: list[Tensor]) -> list[
 def scores_at(
     units: Mapping[str, Units], known: Known, heard: Mapping[str, str], bootstrap: Bootstrap, **abx: Any
 ) -> Found:
-    """The scores of one point, with its k and lambda as their subset and as columns of their rows.
+    """Compute the scores of one point, with its k and lambda as their subset and as columns of their rows.
 
-    ABX is across speakers too if there are several. `abx`: options of `abx.cells`."""
+    ABX is across speakers too if there are several. `abx`: options of `abx.cells`.
+    """
     point = next(iter(units.values())).operating_point
     found = [cost(units, bootstrap)]
     if known.alignments:
@@ -102,7 +103,7 @@ def scores_at(
 def spoken(
     units: Mapping[str, Units], files: Mapping[str, Path], synthesizer: Synthesizer, listen: Recogniser
 ) -> dict[str, str]:
-    """Transcripts of units spoken greedily, by recording; long speech in segments that keep their durations."""
+    """Transcribe greedy resynthesis, by recording; long speech in segments that keep their durations."""
     heard: dict[str, str] = {}
     for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
         wav, sr = audio.load(files[name])
@@ -117,13 +118,13 @@ def spoken(
 
 
 def _greedy(synthesizer: Synthesizer, long: bool) -> dict[str, Any]:
-    """Options of greedy speech, for a synthesiser that has them."""
+    """Return the options of greedy synthesis that the synthesiser has."""
     lasting = {"keep_durations": True} if long and "keep_durations" in options_of(synthesizer) else {}
     return {**greedy_options(synthesizer), **lasting}
 
 
 def kept(path: Path, made_of: str) -> Found | None:
-    """The scores and rows in the file `path` if they were kept there under `made_of`."""
+    """Return the scores and rows in the file `path` if its key is `made_of`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = [from_flat(row) for row in content["scores"]], content["tables"]
@@ -133,7 +134,7 @@ def kept(path: Path, made_of: str) -> Found | None:
 
 
 def keep(path: Path, made_of: str, found: Found) -> None:
-    """Keep scores and rows for a later run; the file appears when it is whole."""
+    """Write scores and rows for a later run, atomically."""
     scores, tables = found
     content = {"made_of": made_of, "scores": [flat(score) for score in scores], "tables": tables}
     write_atomically(path, json.dumps(content, indent=1) + "\n")

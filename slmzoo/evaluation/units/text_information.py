@@ -1,4 +1,4 @@
-"""Mutual information of tokens and text (or phones), as SLMTokBench bounds it; no code of it was published.
+"""Mutual information of tokens and text (or phones), bounded as in SLMTokBench, of which no code was published.
 
 Zhang et al., "SpeechTokenizer" (arXiv 2308.16692), with vCLUB of Cheng et al. (arXiv 2006.12013): of N recordings with
 tokens x and text y, I(X; Y) is at most mean_i [log q(y_i | x_i) - mean_j log q(y_j | x_i)], where q is a recogniser
@@ -28,7 +28,7 @@ _KEPT_EVERY = 500
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """The recogniser and its training."""
+    """Sizes and training of the recogniser."""
 
     dim: int = 1024
     """Width of the embedding of a token."""
@@ -43,7 +43,7 @@ class ProbeConfig:
 
 
 class Probe(nn.Module):
-    """Tokens to log-probabilities of symbols; 0 is CTC's blank, so that symbols count from 1.
+    """Tokens to log-probabilities of symbols; 0 is CTC's blank, symbols count from 1.
 
     Several streams of `tokens` kinds each are embedded one by one and added. `vectors` (streams, tokens, dim) are what
     the embedding starts from, in place of random ones.
@@ -84,16 +84,16 @@ class Probe(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """The bound's parts for each recording, float64 (N,), in nats; their mean is the bound."""
+    """Terms of the bound for each recording, float64 (N,), in nats; their mean is the bound."""
 
     own: Tensor
     """log q(y_i | x_i)."""
     others: Tensor
     """The mean of log q(y_j | x_i) over texts j."""
     symbols: Tensor
-    """How long y_i is, int64 (N,)."""
+    """Length of y_i, int64 (N,)."""
     possible: Tensor
-    """Share of the texts j that have as many tokens as CTC needs; the others are left out of the mean."""
+    """Share of the texts j short enough for CTC; the others are left out of the mean."""
 
     @property
     def information(self) -> Tensor:
@@ -124,7 +124,7 @@ def train(
 
 
 def _fit(probe: Probe, loss: Callable[[int], Tensor], config: ProbeConfig, run: Path) -> None:
-    """Adam at one rate; each step depends on nothing but its number and the state kept in `run`."""
+    """Train by Adam at a constant rate; each step depends only on its number and the state in `run`."""
     run.mkdir(parents=True, exist_ok=True)
     kept, optimizer = run / "probe.pt", torch.optim.Adam(probe.parameters(), config.lr)
     begin = 0
@@ -148,7 +148,7 @@ def _fit(probe: Probe, loss: Callable[[int], Tensor], config: ProbeConfig, run: 
 
 @torch.no_grad()
 def loglikelihoods(probe: Probe, tokens: Tensor, texts: Sequence[Tensor]) -> Tensor:
-    """log q(y | x) in nats of many texts y for one sequence of tokens x: float64 (texts,), -inf for one too long."""
+    """Return log q(y | x) in nats of many texts y for one sequence of tokens x: float64 (texts,), -inf if too long."""
     device = probe.output.weight.device
     found = probe([tokens.to(device)]).double().transpose(0, 1)
     parts = [list(texts[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(texts), _TEXTS_AT_ONCE)]
@@ -169,7 +169,7 @@ def recognised(probe: Probe, tokens: Tensor) -> list[int]:
 def bound(
     probe: Probe, tokens: Sequence[Tensor], texts: Sequence[Tensor], most: int | None = None, seed: int = 0
 ) -> Bound:
-    """The bound on held-out recordings, each against all texts, or against `most` of them drawn with `seed`.
+    """Compute the bound on held-out recordings, each against all texts, or against `most` of them drawn with `seed`.
 
     NaN for a recording of `undecided`. Raises ValueError for a recording with too few tokens for its own text.
     """
@@ -187,7 +187,7 @@ def bound(
 
 
 def undecided(tokens: Sequence[Tensor], texts: Sequence[Tensor], most: int | None = None, seed: int = 0) -> list[int]:
-    """Recordings with too few tokens for any text that `bound` draws for them."""
+    """Return the recordings with too few tokens for any text that `bound` draws for them."""
     lengths = [needed(text) for text in texts]
     drawn = ((i, x.shape[-1], _drawn(len(texts), i, most, seed)) for i, x in enumerate(tokens))
     return [i for i, length, order in drawn if all(lengths[j] > length for j in order)]
@@ -198,12 +198,12 @@ def _drawn(texts: int, recording: int, most: int | None, seed: int) -> list[int]
 
 
 def needed(text: Tensor) -> int:
-    """Tokens that CTC needs: one a symbol, and a blank between two that are the same."""
+    """Return the number of tokens that CTC needs: one per symbol, and a blank between equal ones."""
     return len(text) + int((text[1:] == text[:-1]).sum())
 
 
 def _ctc(log_probs: Tensor, lengths: Sequence[int], texts: Sequence[Tensor]) -> Tensor:
-    """-log q of each text (B,); `log_probs`: (T, B, symbols + 1)."""
+    """Return -log q of each text (B,); `log_probs`: (T, B, symbols + 1)."""
     sizes = [len(text) for text in texts]
     joined = torch.cat(list(texts))
     return nn.functional.ctc_loss(log_probs, joined, torch.tensor(lengths), torch.tensor(sizes), _BLANK, "none")

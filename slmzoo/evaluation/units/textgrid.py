@@ -1,7 +1,7 @@
 """Alignments in Praat's TextGrid text files, long and short.
 
-To Praat both are one sequence of values: numbers, quoted texts and <flags> that stand alone. All other words, and what
-follows a !, are there for people (Praat's manual, "TextGrid file formats").
+Praat reads both as one sequence of values: free-standing numbers, quoted texts and <flags>. All other words, and
+comments after a !, are ignored (Praat's manual, "TextGrid file formats").
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SILENCE = "sil"
 
 
 class Phone(NamedTuple):
-    """A labelled stretch of speech."""
+    """Labelled interval of speech."""
 
     start: float
     """Seconds."""
@@ -32,7 +32,7 @@ class Phone(NamedTuple):
 
 
 def tiers(path: str | Path) -> dict[str, list[Phone]]:
-    """The interval tiers of a TextGrid (UTF-8 or UTF-16) by name, labels as they are; of equal names the first.
+    """Read the interval tiers of a TextGrid (UTF-8 or UTF-16) by name, labels unchanged; the first of equal names.
 
     Raises ValueError for another format, or intervals that overlap or run backwards.
     """
@@ -53,12 +53,14 @@ def tiers(path: str | Path) -> dict[str, list[Phone]]:
         for intervals in found.values():
             _check(intervals)
     except (StopIteration, ValueError) as error:
-        raise ValueError(f"{path} is no TextGrid in Praat's text formats: {str(error) or 'it ends early'}.") from error
+        raise ValueError(
+            f"{path} is not a TextGrid in Praat's text formats: {str(error) or 'it ends early'}."
+        ) from error
     return found
 
 
 def phones(path: str | Path, tier: str = "phones") -> list[Phone]:
-    """The phones of a TextGrid: the tier of that name, or one that ends in " - " and that name, as for one speaker.
+    """Read the phones of a TextGrid: the tier of that name, or of one speaker, which ends in " - " and that name.
 
     Silence (empty, sil, sp, spn, <eps>) is "sil", and ARPAbet vowels lose their stress digits. Raises ValueError for a
     missing tier.
@@ -71,7 +73,7 @@ def phones(path: str | Path, tier: str = "phones") -> list[Phone]:
 
 
 def alignments_in(folder: Path, tier: str) -> tuple[dict[str, list[Phone]], list[str]]:
-    """The phones of all TextGrids below a folder by their stem; and files that hold none, or whose stem is taken."""
+    """Read the phones of all TextGrids below a folder, by stem; also return files without phones or unique stem."""
     found: dict[str, list[Phone]] = {}
     failed: list[str] = []
     for path in sorted(folder.rglob("*.TextGrid")):

@@ -1,4 +1,4 @@
-"""Scores of a set of units: bit rate, agreement with phones, and phone discrimination (ABX)."""
+"""Scores of a set of units: bit rate, agreement with phones, and ABX phone discriminability."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Found = tuple[list[Score], Mapping[str, Sequence[Row]]]
 
 
 def joined(found: Iterable[Found]) -> Found:
-    """Several findings as one."""
+    """Join several findings."""
     scores: list[Score] = []
     tables: dict[str, Sequence[Row]] = {}
     for some, rows in found:
@@ -34,10 +34,10 @@ def joined(found: Iterable[Found]) -> Found:
 
 
 def cost(units: Mapping[str, Units], bootstrap: Bootstrap, convention: Convention = "slmzoo") -> Found:
-    """Bit rate, units a second, perplexity, and how many codes are used; utterances are resampled.
+    """Score bit rate, units per second, perplexity, and number of codes used; utterances are resampled.
 
-    A row of the bit rate holds what an utterance takes in the code of the whole set. `convention` "gslm" takes the
-    entropy that GSLM states, and adds `bit_rate_uniform`, by log2(k).
+    A row of the bit rate holds an utterance's code length under the whole set's distribution. `convention` "gslm" takes
+    the entropy that GSLM states, and adds `bit_rate_uniform`, by log2(k).
     """
     listed = list(units.values())
     rates, bits = _bit_rates(listed, convention)
@@ -78,7 +78,7 @@ def _bit_rates(
 def phonetic(
     units: Mapping[str, Units], alignments: Mapping[str, Sequence[Phone]], bootstrap: Bootstrap, tolerance: float = 0.02
 ) -> Found:
-    """Purities and mutual information with phones, and boundaries within `tolerance` seconds; utterances are resampled.
+    """Score purities, mutual information, and boundaries within `tolerance` seconds; utterances are resampled.
 
     `alignments`: the phones of each of `units`.
     """
@@ -109,13 +109,14 @@ def phonetic(
 def discriminability(
     name: str, pieces: Sequence[Tensor], items: Sequence[Item], bootstrap: Bootstrap, **task: Any
 ) -> Found:
-    """ABX error rate under the metric `name`; speakers are resampled. `task`: the options of `abx.cells`.
+    """Score the Score the Score the Score the ABX error rate under the metric `name`; speakers are resampled. `task`:
+    the options of `abx.cells`.
 
     A row holds the error rate of a pair of phones for one speaker of A and B.
     """
     table = abx.tables(abx.cells(pieces, items, **task))
     speakers = sorted({speaker for errors in table.values() for speaker in errors})
-    abx.error_rate(table)  # says what is wrong if nothing can be compared
+    abx.error_rate(table)  # raises if nothing can be compared
     interval = bootstrap.interval(abx.resampled(table, speakers), len(speakers))
     score = Score(metric=name, interval=interval, items=len(speakers), unit="error rate")
     rows = [

@@ -1,4 +1,4 @@
-"""Units of many recordings, encoded by the corpus engine and kept in blocks: an interrupted evaluation resumes."""
+"""Units of an evaluation's recordings, encoded by the corpus engine and kept in shards, so that it can resume."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ _BLOCK = 256
 def units_of(
     pipeline: Pipeline, files: Mapping[str, Path], store: Path | None, models: Mapping[str, str]
 ) -> tuple[dict[str, Units], dict[str, str]]:
-    """Units of each recording by its id, and why some recordings have none (empty, silent, damaged).
+    """Return the units of each recording by id, and why some recordings have none (empty, silent, damaged).
 
-    Each 256 recordings become a shard in the folder `store`; a later call takes from it what was made of the same
-    files by the same models. Without a folder nothing is kept. `models`: what tells them apart, such as their digests.
-    On the CPU.
+    Each 256 recordings become a shard in the folder `store`, reused by later calls for the same files and models.
+    Without a folder nothing is kept. `models`: identity of the models, such as digests. Units are on the CPU.
     """
     if store is not None:
         store.mkdir(parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ def units_of(
 
 
 def units_in(place: str | Path) -> dict[str, Units]:
-    """Units by id from a shard or a folder of shards, such as `slmzoo corpus` writes. ValueError for an id twice."""
+    """Read units by id from a shard or folder of shards of `slmzoo units --out`; a ValueError for a repeated id."""
     found: dict[str, Units] = {}
     for record in shards.read(place):
         if record.id in found:
@@ -70,7 +69,7 @@ def described(place: str | Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Alone:
-    """A pipeline as the corpus engine takes it: a recording a batch, so that units are those of `Pipeline.units`."""
+    """Adapter of a pipeline to the corpus engine, one recording per batch, so that units equal `Pipeline.units`."""
 
     pipeline: Pipeline
     batch_seconds: float = 0.0
@@ -86,7 +85,7 @@ class _Alone:
 def _block(
     models: _Alone, files: Mapping[str, Path], shard: Path | None, identity: Mapping[str, str]
 ) -> tuple[list[Record], dict[str, str]]:
-    """Records of a block, kept in its shard or made, and why some recordings have none."""
+    """Return the records of a block, kept in its shard or encoded, and why some recordings have none."""
     made_of = fingerprint(files, identity)
     kept = _kept(shard, made_of) if shard is not None else None
     if kept is not None:
@@ -108,7 +107,7 @@ def _make(models: _Alone, files: Mapping[str, Path]) -> tuple[list[Record], dict
 
 
 def _kept(shard: Path, made: str) -> list[Record] | None:
-    """Records of a block's shard; None if there is none, or one of other files or models."""
+    """Return the records of a block's shard; None if there is none, or one of other files or models."""
     try:
         return list(shards.read(shard)) if shards.provenance(shard).get("made_of") == made else None
     except (FileNotFoundError, ValueError):

@@ -208,12 +208,12 @@ class UslmTask(Task):
         chosen = torch.randint(len(alike), (self.settings.batch,), generator=draw)
         return self._read([self._learnt[index] for index in alike[chosen].tolist()])
 
-    def loss(self, part: str, batch: Batch, moment: StepContext) -> tuple[Tensor, Figures]:
+    def loss(self, part: str, batch: Batch, context: StepContext) -> tuple[Tensor, Figures]:
         """Nats per code: of the first level, or the mean of level 2 and of a level above it drawn at random."""
         if part == "ar":
             nats, codes = ar_nats(self.model, *batch)
             return nats / codes, {}
-        found = [nar_nats(self.model, *batch, level) for level in self._levels(moment.draw)]
+        found = [nar_nats(self.model, *batch, level) for level in self._levels(context.draw)]
         return torch.stack([nats / codes for nats, codes in found]).mean(), {}
 
     def _levels(self, draw: torch.Generator) -> list[int]:

@@ -104,7 +104,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(stereo, tmp_path, encoding, pa
 
 def test_text_of_another_encoding_says_how_to_save_it(tmp_path):
     (tmp_path / "l.csv").write_bytes("path\na.wav\n".encode("utf-16"))
-    with pytest.raises(ValueError, match=r"l\.csv is no text in UTF-8, .* Save it as UTF-8"):
+    with pytest.raises(ValueError, match=r"l\.csv is not UTF-8 text, .* Save it as UTF-8"):
         named(tmp_path / "l.csv")
 
 

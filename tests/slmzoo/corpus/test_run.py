@@ -138,7 +138,7 @@ def test_a_shard_damaged_inside_is_told_with_the_remedy(whole, models, speech_fo
     shard.write_bytes(damaged)
     assert shards.summary(shard)[0]
     with pytest.raises(
-        ValueError, match=r"shard-000002\.parquet is damaged.* Delete that shard and run the same again"
+        ValueError, match=r"shard-000002\.parquet is damaged.* Delete that shard and run the same command again"
     ):
         job(tmp_path, models, speech_folder)
     shard.unlink()

@@ -305,7 +305,7 @@ def test_what_was_left_out_is_told_at_the_end(models, corpus, tmp_path, caplog):
         (point,) = job(tmp_path / "out", models, corpus).points
         assert point["left_out"] == {".txt": 2, ".xyz": 1}
         assert shards.read_index(tmp_path / "out")["left_out"] == {".txt": 2, ".xyz": 1}
-    assert f"Left out, as they are no audio: 2 .txt ({corpus}/84/120/84-120.trans.txt)" in caplog.text
+    assert f"Left out, since not audio: 2 .txt ({corpus}/84/120/84-120.trans.txt)" in caplog.text
     (corpus / "notes.xyz").unlink()
     job(tmp_path / "out", models, corpus, update=True)
     assert shards.read_index(tmp_path / "out")["left_out"] == {".txt": 2}

@@ -97,7 +97,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     assert f"2 .txt ({corpus}/s/a.trans.txt), 1 .xyz ({corpus}/c.xyz)" in str(looked.left_out)
     tar = tar_of(tmp_path / "0.tar", {"a.wav": wav_bytes(), "a.txt": b"x", "b.xyz": b"x", "b.txt": b"x"})
     assert left_out_of(tar) == {".xyz": 1, ".txt": 1}
-    with pytest.raises(FileNotFoundError, match=r"holds no audio\. These are no audio: 1 \.xyz \(.*c\.xyz\)\."):
+    with pytest.raises(FileNotFoundError, match=r"holds no audio\. These are not audio: 1 \.xyz \(.*c\.xyz\)\."):
         named(put(tmp_path / "other", "c.xyz"))
 
 
@@ -125,13 +125,13 @@ def test_what_is_left_out_of_an_object_store_is_counted():
 )
 def test_what_surely_is_no_audio_is_refused(tmp_path, name, remedy):
     put(tmp_path, name)
-    with pytest.raises(ValueError, match=r"is no audio file") as error:
+    with pytest.raises(ValueError, match=r"is not an audio file") as error:
         named(tmp_path / name)
     assert name in str(error.value)
     assert remedy in str(error.value)
     url = f"memory://{uuid.uuid4().hex}/{name}"
     places.write_bytes(url, b"x")
-    with pytest.raises(ValueError, match=r"is no audio file"):
+    with pytest.raises(ValueError, match=r"is not an audio file"):
         named(url)
 
 

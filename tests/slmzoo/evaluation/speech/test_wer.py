@@ -78,7 +78,7 @@ def test_rates_are_those_of_jiwer(said: list[str], data):
     heard = [data.draw(st.sampled_from(["a", "bb a", "", "c"])) for _ in said]
     found = errors(dict(enumerate(said)), dict(enumerate(heard))).values()
     if not "".join(said):
-        with pytest.raises(ValueError, match="Nothing was said"):
+        with pytest.raises(ValueError, match="hold no words"):
             rate((e.word_errors, e.words) for e in found)
         return
     assert rate((e.word_errors, e.words) for e in found) == jiwer.wer(said, heard)

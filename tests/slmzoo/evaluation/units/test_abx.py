@@ -133,7 +133,7 @@ def test_items_are_read_sorted_and_exact(tmp_path: Path):
         ("f 0.1 0.3 a b c\n", "line 2 does not hold 7"),
         ("f 0.1 x a b c s\n", "line 2 does not hold 7"),
         ("f 0.3 0.3 a b c s\n", "ends before"),
-        ("f 0.1 0.3 a b c s\nf 0.10 0.3 a b c s\n", "line 3 stands there already in line 2"),
+        ("f 0.1 0.3 a b c s\nf 0.10 0.3 a b c s\n", "line 3 already stands in line 2"),
         ("", "no items"),
     ],
 )

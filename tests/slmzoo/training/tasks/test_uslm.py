@@ -142,10 +142,10 @@ def test_a_miniature_learns_and_resumes_exactly(data, tmp_path, monkeypatch):
         assert np.mean(values[-3:]) < values[0] - fall
     of_all = UslmTask.loss
 
-    def until_step_7(self: UslmTask, part: str, batch: Any, moment: StepContext) -> Any:
-        if moment.step == 7:
+    def until_step_7(self: UslmTask, part: str, batch: Any, context: StepContext) -> Any:
+        if context.step == 7:
             raise KeyboardInterrupt
-        return of_all(self, part, batch, moment)
+        return of_all(self, part, batch, context)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(UslmTask, "loss", until_step_7)
