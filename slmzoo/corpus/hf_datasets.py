@@ -36,7 +36,7 @@ def loaded(name: str) -> tuple[Any, str]:
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError(f"{PREFIX}{name} needs the library datasets: pip install datasets.") from error
+        raise ImportError(f"{PREFIX}{name} needs the library datasets: pip install 'slmzoo[datasets]'.") from error
     place, *parts = parts_of(name)
     if Path(place).is_dir():
         dataset = datasets.load_from_disk(place)

@@ -157,7 +157,8 @@ def _parquet_files(name: str) -> Sequence[str]:
     if not parts:
         raise ValueError(must("dataset", "NAME[:CONFIG]:SPLIT", name))
     config = parts[0] if len(parts) > 1 else None
-    data_files = datasets.load_dataset_builder(place, config).config.data_files or {}
+    found = datasets.load_dataset_builder(place, config).config.data_files or {}
+    data_files = {str(split): files for split, files in found.items()}
     if parts[-1] not in data_files:
         raise ValueError(must("split", f"one of {', '.join(data_files) or 'none'} in {place}", parts[-1]))
     files = [str(file) for file in data_files[parts[-1]]]

@@ -323,7 +323,7 @@ def test_rows_without_audio_fail_alone(datasets):
 
 def test_datasets_need_their_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ImportError, match="pip install datasets"):
+    with pytest.raises(ImportError, match=r"pip install 'slmzoo\[datasets\]'"):
         named("huggingface:owner/name:train")
 
 
