@@ -17,7 +17,7 @@ from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
 from slmcore.language.generation import check_prompts, continued
-from slmcore.language.scoring import sequence_logprobs
+from slmcore.language.scoring import on_host, sequence_logprobs
 from slmcore.layers.int8 import Scheme, quantize_linears
 from slmcore.layers.sampling import Sampler
 from slmcore.layers.transformer import Transformer, TransformerConfig
@@ -111,7 +111,7 @@ class UnitLM(Saved):
         """
         if reduction not in ("sum", "mean"):
             raise ValueError(must("reduction", "'sum' or 'mean'", reduction))
-        logprobs = sequence_logprobs(self.transformer, [self._check(ids) for ids in sequences], progress)
+        logprobs = sequence_logprobs(self.transformer, self._checked(sequences), progress)
         if per_token:
             return logprobs
         totals = (float(x.sum(dtype=torch.float64)) / (len(x) if reduction == "mean" else 1) for x in logprobs)
@@ -126,7 +126,7 @@ class UnitLM(Saved):
         `bos` conditions the first unit on BOS, so that it is scored too; `eos` scores the end, which for this model is
         the BOS of a next utterance. Raises ValueError for a sequence of which nothing is scored.
         """
-        ids = [_framed(self.tokenizer.encode(_plain(units)), bos, eos).to(self.device) for units in sequences]
+        ids = [_framed(self.tokenizer.encode(_plain(units)), bos, eos) for units in sequences]
         return sequence_logprobs(self.transformer, ids, progress)
 
     def quantize(self, scheme: Scheme) -> None:
@@ -177,6 +177,11 @@ class UnitLM(Saved):
             return torch.tensor([BOS], device=self.device)
         return self.tokenizer.encode(units).to(self.device)
 
+    def _checked(self, sequences: Sequence[Tensor]) -> list[Tensor]:
+        """Return the id sequences on the CPU, where looking at each is free."""
+        alike = all(isinstance(ids, Tensor) and ids.ndim == 1 for ids in sequences)
+        return [self._check(ids) for ids in (on_host(sequences) if alike else sequences)]
+
     def _check(self, ids: Tensor) -> Tensor:
         if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
             shown = f"a tensor of {ids.dtype}" if isinstance(ids, Tensor) else ids
@@ -188,7 +193,7 @@ class UnitLM(Saved):
             )
         if int(ids.min()) < 0 or int(ids.max()) >= self.config.vocab_size:
             raise ValueError(must("ids", f"in 0..{self.config.vocab_size - 1}", [int(ids.min()), int(ids.max())]))
-        return ids.to(self.device)
+        return ids
 
 
 def _plain(units: UnitSequence) -> Sequence[int] | Tensor:

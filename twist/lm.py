@@ -107,7 +107,7 @@ class TwistLM(Saved):
         if most > self.config.longest:
             remedy = "Score long speech in segments."
             raise ValueError(must("units", f"of at most {self.config.longest} tokens", most, remedy))
-        return sequence_logprobs(self.transformer, [each.to(self.device) for each in ids], progress)
+        return sequence_logprobs(self.transformer, ids, progress)
 
     def generate(
         self,

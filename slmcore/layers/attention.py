@@ -40,7 +40,8 @@ def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
     """Attention of q (B, H, T, D) over k, v (B, G, S, D), G dividing H; causal where `mask` (B, 1, T, S) is None."""
-    if mask is None and q.is_cuda and xformers_works(q.device):
+    # What compiles has torch's own kernel, and no break where the other is tried.
+    if mask is None and q.is_cuda and not torch.compiler.is_compiling() and xformers_works(q.device):
         return _xformers(q, k, v, dropout)
     grouped = bool(k.shape[1] != q.shape[1])  # torch.jit.trace makes tensors of shapes
     return scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=mask is None, enable_gqa=grouped)

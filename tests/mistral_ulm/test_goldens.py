@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mistral_ulm import UnitLM, UnitTokenizer, load
+from slmcore.layers.fast import switch
 from tests.reference import goldens
 
 pytestmark = pytest.mark.golden
@@ -22,13 +23,21 @@ def case(request, tmp_path_factory) -> tuple[str, UnitLM, dict[str, np.ndarray]]
     return request.param, load(path), goldens.load_npz(request.param)
 
 
-def test_loglikelihood(case):
+MODES = [("cpu", "0"), ("cpu", "rehearse"), *(pytest.param("cuda", mode, marks=pytest.mark.gpu) for mode in "01")]
+
+
+@pytest.mark.parametrize(("device", "mode"), MODES)
+def test_loglikelihood(case, device, mode):
     _, ulm, golden = case
     tokenizer = UnitTokenizer(ulm.config.vocab_size - 1)
     ids = [tokenizer.encode(golden[f"units{i}"].tolist()) for i in range(4)]
-    for one, expected in zip(ids, golden["loglikelihood"], strict=True):
-        assert ulm.loglikelihood(one) == pytest.approx(expected, rel=1e-5)
-    assert ulm.loglikelihoods(ids) == pytest.approx(golden["loglikelihood"], rel=1e-5)
+    rel = 1e-5 if device == "cpu" else 1e-4
+    ulm.to(device)
+    with switch.using(mode):
+        for one, expected in zip(ids, golden["loglikelihood"], strict=True):
+            assert ulm.loglikelihood(one) == pytest.approx(expected, rel=rel)
+        assert ulm.loglikelihoods([each.to(device) for each in ids]) == pytest.approx(golden["loglikelihood"], rel=rel)
+    ulm.cpu()
 
 
 def test_packed_logits(case):

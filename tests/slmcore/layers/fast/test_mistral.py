@@ -84,3 +84,22 @@ def test_joined_weights_are_the_layers_own_wherever_they_move() -> None:
     assert torch.equal(joined(layers), torch.cat([layer.weight for layer in layers])) and whole.dtype == torch.float32
     model.load_state_dict(before)
     assert torch.equal(joined(layers)[48:], before["layers.0.attention.wv.weight"].double())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_gradients_of_one_product_are_those_of_several(device: str) -> None:
+    model = tiny().to(device).train()
+    ids = torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(1)).to(device)
+
+    def gradients() -> dict[str, torch.Tensor]:
+        model.zero_grad()
+        model(ids).logsumexp(-1).square().mean().backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    expected = gradients()
+    with switch.using("rehearse"):
+        found = gradients()
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)  # without a break
+        torch.testing.assert_close(compiled(ids), model(ids))
+    assert set(found) == {name for name, _ in model.named_parameters()}
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
