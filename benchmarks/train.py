@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import common
 from mistral_ulm import UnitLM
 from slmzoo.training.data.unit_files import Spoken
+from slmzoo.training.data.unit_ids import UnitIds
 from slmzoo.training.loop.fit import fit
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import generator
@@ -82,7 +83,7 @@ def settings(more: dict, steps: int, warm: int) -> UlmSettings:
 
 def task(chosen: UlmSettings) -> UlmTask:
     units = torch.randint(K, (200, 1000), generator=generator(0, 0))
-    chapters = Chapters([Spoken(str(i), str(i // 20), u) for i, u in enumerate(units)], K, chosen.chunk)
+    chapters = Chapters([Spoken(str(i), str(i // 20), u) for i, u in enumerate(units)], UnitIds(K), chosen.chunk)
     torch.manual_seed(0)
     return UlmTask(UnitLM(chosen.transformer(K + 1, output_bias=False)), chapters, [], chosen, 50.0)
 

@@ -57,6 +57,8 @@ class TwistLMConfig(ModelConfig, describes="a TWIST language model"):
     """Token that begins sequences; None if none does, as in TWIST's own models."""
     eos: int | None = None
     """Token that ends sequences; None if none does."""
+    dropout: float = 0.0
+    """Dropout probability in training."""
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "dim", "layers", "heads", "kv_heads", "head_dim", "hidden_dim", "longest"):
@@ -87,6 +89,7 @@ class TwistLMConfig(ModelConfig, describes="a TWIST language model"):
             vocab_size=self.vocab_size,
             norm_eps=self.norm_eps,
             rope_theta=self.rope_theta,
+            dropout=self.dropout,
         )
 
     @property

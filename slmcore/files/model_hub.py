@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,10 +40,10 @@ def file_of(url: str, local_only: bool = False) -> Path:
     return Path(found)
 
 
-def folder_of(url: str) -> Path:
+def folder_of(url: str, patterns: Sequence[str] | None = None) -> Path:
     """Return the folder of `hf://owner/repo[@revision]` in Hugging Face's cache, downloaded if it is not there.
 
-    Errors as for `file_of`.
+    `patterns`: of the files that are needed, such as "*.json"; None: all. Errors as for `file_of`.
     """
     match = _FOLDER.fullmatch(url)
     if match is None:
@@ -51,7 +51,12 @@ def folder_of(url: str) -> Path:
     from huggingface_hub import snapshot_download
 
     with _explained(url, offline()):
-        found = snapshot_download(match["repo"], revision=match["revision"], local_files_only=offline())
+        found = snapshot_download(
+            match["repo"],
+            revision=match["revision"],
+            local_files_only=offline(),
+            allow_patterns=None if patterns is None else list(patterns),
+        )
     return Path(found)
 
 

@@ -22,6 +22,7 @@ from slmcore.clustering.codebook import Codebook
 from slmcore.errors import must
 from slmcore.files import registry as table
 from slmcore.files.rows import Row
+from slmcore.roles import UnitLanguageModel
 from slmcore.units import OperatingPoint
 from slmzoo.ellav_synthesizer import EllaVSynthesizer
 from slmzoo.sources import Choice, Source, agreed, check_size, placed
@@ -36,6 +37,7 @@ __all__ = [
     "codec_with_verbs",
     "ellav",
     "empty_quantizer",
+    "language_model",
     "load_codebook",
     "plm",
     "quantizer",
@@ -203,26 +205,44 @@ def _usual_k(k: int | None, where: Source) -> int | None:
     return row.k if row is not None else None
 
 
+def language_model(where: Source, wanted: Choice) -> UnitLanguageModel:
+    """Load the unit language model of an operating point, of this system's kind or begun from a text model (TWIST)."""
+    if where.checkpoint is None and _language_kind(where) == "twist_ulm":
+        from slmzoo.systems import twist
+
+        return twist.ulm(wanted.variant, k=wanted.k, lmbda=wanted.lmbda, where=where)
+    return ulm(wanted.variant, k=wanted.k, lmbda=wanted.lmbda, where=where)[0]
+
+
+def _language_kind(where: Source) -> str:
+    there = {row.kind for row in table.rows(where.zoo, None, where.registry)}
+    return "twist_ulm" if "twist_ulm" in there and "ulm" not in there else "ulm"
+
+
+def _parts(where: Source, wanted: Choice) -> tuple[str, ...]:
+    return ("wavlm", "codebook", _language_kind(where), "ellav", "wavtokenizer")
+
+
 def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
     """Return the operating point of the zoo's language model, or the zoo's default."""
     if wanted.k is None and wanted.lmbda is None:
-        row = table.default_row("ulm", where.zoo, where.registry)
+        row = table.default_row(_language_kind(where), where.zoo, where.registry)
         wanted = wanted if row is None else replace(wanted, k=row.k, lmbda=row.lmbda)
     if downstream:
-        row = table.find("ulm", zoo=where.zoo, registry=where.registry, k=wanted.k, lmbda=wanted.lmbda)
+        row = table.find(_language_kind(where), zoo=where.zoo, registry=where.registry, k=wanted.k, lmbda=wanted.lmbda)
         wanted = replace(wanted, k=row.k, lmbda=row.lmbda)
     return wanted
 
 
 SYSTEM = System(
     name="dp-slm",
-    parts=("wavlm", "codebook", "ulm", "ellav", "wavtokenizer"),
+    parts=_parts,
     choice=_choice,
     encoder=lambda where, wanted: wavlm(where=where)[0],
     quantizer=lambda where, wanted: quantizer(
         k=wanted.k, lmbda=wanted.lmbda, num_neighbors=wanted.num_neighbors, layer=wanted.layer, where=where
     ),
-    language_model=lambda where, wanted: ulm(wanted.variant, k=wanted.k, lmbda=wanted.lmbda, where=where)[0],
+    language_model=language_model,
     codec=lambda where, wanted: codec(where=where),
     composed=EllaVSynthesizer,
     synthesizer=synthesizer,

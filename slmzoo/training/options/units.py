@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from slmzoo.training.options.run import TrainOptions
 
@@ -73,8 +73,11 @@ class UlmOptions(SizeOptions):
     chunk: int = 1024
     """Ids per item of a batch; an item spans the utterances of a chapter."""
     init: str | None = None
-    """Model file of the same sizes, or hf:NAME for the body of a Llama- or Mistral-type text model of the hub or a
-    folder, whose sizes are taken over."""
+    """Model file of the same sizes, or hf:NAME for the body of an OPT-, LLaMA-, Mistral- or Qwen2-type text model of
+    the hub or a folder, whose sizes are taken over."""
+    embeddings: Literal["new", "text"] = "new"
+    """With hf:NAME: tables of the units, drawn at random as wide as the text model's; or, as slamkit does, the first
+    rows of the text model's own."""
 
 
 @dataclass(frozen=True, kw_only=True)

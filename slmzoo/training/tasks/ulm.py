@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from mistral_ulm import UnitLM, UnitTokenizer
+from mistral_ulm import UnitLM
 from slmcore.batching import batches
 from slmcore.errors import must
 from slmcore.language.scoring import sequence_logprobs
 from slmzoo.training.data.unit_files import Spoken, UnitSource
+from slmzoo.training.data.unit_ids import UnitIds
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import identity, initialise_from
@@ -26,6 +27,7 @@ from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
 from slmzoo.training.options.units import UlmOptions
 from slmzoo.training.tasks.warm_start import from_text_model
+from twist import TwistLM
 
 __all__ = ["Chapters", "UlmSettings", "UlmTask", "chunk_loss", "train"]
 
@@ -50,28 +52,28 @@ def train(settings: UlmSettings) -> dict[str, Any]:
     point, rate = settings.point(), settings.units_per_second()
     k = point.k or 0
     held_out = list(UnitSource(settings.validation).read(k))
-    chapters = Chapters(UnitSource(settings.train).read(k), k, settings.chunk)
     torch.manual_seed(settings.seed)
     model = _model(settings, k)
     model.operating_point = point
+    chapters = Chapters(UnitSource(settings.train).read(k), UnitIds.of(model), settings.chunk)
     run, task = Run.open(settings), UlmTask(model, chapters, held_out, settings, rate)
     fit(task, settings, run)
     reached = run.reached(task.monitor)
     made = provenance(settings, "train ulm", ids=len(chapters), utterances=chapters.utterances, **reached)
-    publish(settings, model.checkpoint(made), frame_rate=rate)
-    return {"zoo": settings.zoo, "kind": "ulm", "k": k, "lmbda": point.lmbda, **reached}
+    checkpoint = model.checkpoint(made)
+    publish(settings, checkpoint, frame_rate=rate)
+    return {"zoo": settings.zoo, "kind": checkpoint.kind, "k": k, "lmbda": point.lmbda, **reached}
 
 
-def _model(settings: UlmSettings, k: int) -> UnitLM:
-    vocab_size = UnitTokenizer(k).vocab_size
-    if settings.init is None or not settings.init.startswith("hf:"):
-        model = UnitLM(settings.transformer(vocab_size, output_bias=False))
-        initialise_from(settings.init, model)
+def _model(settings: UlmSettings, k: int) -> UnitLM | TwistLM:
+    if settings.init is not None and settings.init.startswith("hf:"):
+        name = settings.init.removeprefix("hf:")
+        model = from_text_model(name, k, settings.embeddings, settings.dropout)
+        if isinstance(model, TwistLM) and settings.chunk > model.config.longest:
+            raise ValueError(must("chunk", f"at most {model.config.longest}, the model's longest", settings.chunk))
         return model
-    body = from_text_model(settings.init.removeprefix("hf:"), vocab_size, settings.dropout)
-    with torch.device("meta"):
-        model = UnitLM(body.config)
-    model.transformer = body
+    model = UnitLM(settings.transformer(UnitIds(k).vocab_size, output_bias=False))
+    initialise_from(settings.init, model)
     return model
 
 
@@ -82,19 +84,19 @@ class Chapters:
     joined. An id takes two bytes, four during construction: 60,000 hours are about 6 GB.
     """
 
-    def __init__(self, utterances: Iterable[Spoken], k: int, length: int) -> None:
+    def __init__(self, utterances: Iterable[Spoken], known: UnitIds, length: int) -> None:
         """`utterances` are iterated once; `length`: ids that a chunk predicts, of the `length` + 1 that it holds.
 
         Raises a ValueError if there are fewer units in all.
         """
-        tokenizer, self.utterances = UnitTokenizer(k), 0
-        kind = "H" if tokenizer.vocab_size < 1 << 16 else "i"
+        self.utterances = 0
+        kind = "H" if known.vocab_size < 1 << 16 else "i"
         chapters: dict[str, array[int]] = {}
         for spoken in utterances:
-            ids = tokenizer.encode(spoken.units).numpy().astype(kind)
+            ids = known.encode(spoken.units).numpy().astype(kind)
             chapters.setdefault(spoken.chapter, array(kind)).frombytes(ids.tobytes())
             self.utterances += 1
-        groups = _joined([np.frombuffer(ids, kind) for ids in chapters.values()], length)
+        groups = _joined([np.frombuffer(ids, kind) for ids in chapters.values()], length, known.bos)
         sizes = np.array([sum(map(len, group)) for group in groups])
         if not len(sizes) or sizes[-1] <= length:
             raise ValueError(
@@ -118,7 +120,7 @@ class Chapters:
         return torch.from_numpy(self._ids[first[:, None] + np.arange(self.length + 1)].astype(np.int64))
 
 
-def _joined(chapters: list[np.ndarray], length: int) -> list[list[np.ndarray]]:
+def _joined(chapters: list[np.ndarray], length: int, bos: int) -> list[list[np.ndarray]]:
     """Yield groups of chapters, each of more than `length` ids and closed by a BOS; a single shorter one if all are."""
     groups: list[list[np.ndarray]] = []
     for chapter in chapters:
@@ -129,7 +131,7 @@ def _joined(chapters: list[np.ndarray], length: int) -> list[list[np.ndarray]]:
     if len(groups) > 1 and sum(map(len, groups[-1])) < length:
         rest = groups.pop()
         groups[-1] += rest
-    return [[*group, np.zeros(1, group[0].dtype)] for group in groups]
+    return [[*group, np.full(1, bos, group[0].dtype)] for group in groups]
 
 
 class UlmTask(Task):
@@ -139,7 +141,7 @@ class UlmTask(Task):
 
     def __init__(
         self,
-        model: UnitLM,
+        model: UnitLM | TwistLM,
         chapters: Chapters,
         held_out: Sequence[Spoken],
         settings: UlmSettings,
@@ -153,8 +155,8 @@ class UlmTask(Task):
         self._framewise = any(len(spoken.framewise) != len(spoken.units) for spoken in held_out)
 
     def _batched(self, held_out: Sequence[Spoken]) -> list[list[tuple[Tensor, int]]]:
-        tokenizer = UnitTokenizer(self.model.config.vocab_size - 1)
-        items = [(tokenizer.encode(spoken.units), len(spoken.framewise)) for spoken in held_out]
+        ids = UnitIds.of(self.model)
+        items = [(ids.encode(spoken.units), len(spoken.framewise)) for spoken in held_out]
         groups = batches([len(ids) for ids, _ in items], _HELD_OUT_AT_ONCE)
         return [[items[i] for i in group] for group in groups]
 
@@ -195,7 +197,7 @@ class UlmTask(Task):
         return {**found, "bits_per_second": bits / sums["frames"] * self._frame_rate} if self._framewise else found
 
 
-def chunk_loss(model: UnitLM, chunks: Tensor) -> Tensor:
+def chunk_loss(model: UnitLM | TwistLM, chunks: Tensor) -> Tensor:
     """Return the mean cross-entropy in nats, without each chunk's first target, which has hardly any context."""
     logits = model.transformer(chunks[:, :-1])[:, 1:]
     return cross_entropy(logits.flatten(0, 1).float(), chunks[:, 2:].flatten())

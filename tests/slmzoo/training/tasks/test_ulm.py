@@ -18,6 +18,7 @@ from slmcore.layers.transformer import TransformerConfig
 from slmzoo import cli
 from slmzoo.systems import dp_slm
 from slmzoo.training.data.unit_files import Spoken, UnitSource
+from slmzoo.training.data.unit_ids import UnitIds
 from slmzoo.training.loop.task import generator
 from slmzoo.training.tasks import ulm
 from slmzoo.training.tasks.ulm import Chapters, UlmSettings, chunk_loss
@@ -55,7 +56,7 @@ def test_the_defaults_are_the_published_ones():
 
 def test_a_chunk_runs_over_the_utterances_of_its_chapter_and_every_place_is_as_likely():
     said = [spoken("a", [1, 1, 2]), spoken("a", [3]), spoken("b", [4, 5, 6, 7])]
-    chapters = Chapters(said, K, 3)
+    chapters = Chapters(said, UnitIds(K), 3)
     # a: BOS 2 3 BOS 4 BOS, b: BOS 5 6 7 8 BOS
     a, b = [0, 2, 3, 0, 4, 0], [0, 5, 6, 7, 8, 0]
     possible = [tuple(x[i : i + 4]) for x in (a, b) for i in range(3)]
@@ -73,9 +74,9 @@ def test_no_id_is_lost_or_padded_whatever_the_lengths(lengths, length):
     total = sum(map(len, plain))
     if total < length:
         with pytest.raises(ValueError, match="`chunk` must be below the number of all ids"):
-            Chapters(said, K, length)
+            Chapters(said, UnitIds(K), length)
         return
-    chapters = Chapters(said, K, length)
+    chapters = Chapters(said, UnitIds(K), length)
     # What is kept is all utterances in order; a closing BOS comes where a group of chapters ends.
     ids = chapters._ids.tolist()
     groups = len(ids) - total
