@@ -89,6 +89,12 @@ COMMANDS = {
         "train:TrainSoundStreamOptions",
         "train.soundstream:train_soundstream",
     ),
+    "train speechtokenizer": Command(
+        _TRAINING,
+        "train a codec whose first level holds content",
+        "train:TrainSpeechTokenizerOptions",
+        "train.speechtokenizer:train_speechtokenizer",
+    ),
     "train ellav": Command(_TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train.ellav:train_ellav"),
     "train vocoder": Command(
         _TRAINING, "train a unit vocoder", "train:TrainVocoderOptions", "train.vocoder:train_vocoder"

@@ -10,6 +10,7 @@ from slmzoo.training.options.codebook import CodebookOptions
 from slmzoo.training.options.codec import CodecOptions
 from slmzoo.training.options.encoder import EncoderOptions
 from slmzoo.training.options.soundstream import SoundStreamOptions
+from slmzoo.training.options.speechtokenizer import SpeechTokenizerOptions
 from slmzoo.training.options.units import EllavOptions, UlmOptions
 from slmzoo.training.options.uslm import UslmOptions
 from slmzoo.training.options.vocoder import VocoderOptions
@@ -20,6 +21,7 @@ __all__ = [
     "TrainEllavOptions",
     "TrainEncoderOptions",
     "TrainSoundStreamOptions",
+    "TrainSpeechTokenizerOptions",
     "TrainUlmOptions",
     "TrainUslmOptions",
     "TrainVocoderOptions",
@@ -152,4 +154,24 @@ class TrainSoundStreamOptions(SoundStreamOptions, ResultsOptions):
         "slmzoo train soundstream --audio speech/train --validation speech/dev --run runs/soundstream",
         "slmzoo train soundstream --audio huggingface:gpt-omni/VoiceAssistant-400K:train --column question_audio "
         "--validation speech/dev --causal --teacher dp-slm --run runs/soundstream",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpeechTokenizerOptions(SpeechTokenizerOptions, ResultsOptions):
+    """Train a codec with residual codebooks, the first of which is distilled from a speech encoder. Sizes and losses
+    are the published ones (arXiv 2308.16692) and ten epochs of LibriSpeech; faults of the published trainer are mended
+    (docs/speechtokenizer.md).
+
+    The published teacher is the mean of HuBERT's layers: --teacher gslm --teacher-variant hubert --teacher-layer mean.
+    RUN/samples gets held-out recordings and their reconstructions, as sound and as pictures, with each validation.
+
+    The JSON line holds: zoo, kind, step, and of the held-out recordings mel and stft from all levels, and mel_level_1
+    and stft_level_1.
+    """
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "slmzoo train speechtokenizer --audio speech/train --validation speech/dev --teacher demo --run runs/codec",
+        "slmzoo train speechtokenizer --audio speech/train --validation speech/dev --run runs/codec --resume "
+        "--teacher gslm --teacher-variant hubert --teacher-layer mean",
     )

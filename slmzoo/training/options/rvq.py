@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from slmzoo.arguments import flag
 from slmzoo.training.options.distillation import DistillationOptions
 from slmzoo.training.options.run import TrainOptions
 
@@ -80,6 +81,8 @@ class RVQAdversaryOptions(RVQQuantizerOptions):
     """Adversarial loss: least squares or hinge."""
     reduction: Literal["mean", "sum"] = "mean"
     """Over the networks of a discriminator, and over their feature maps."""
+    matching_logits: bool = flag()
+    """Count the logits of multi-period and multi-scale discriminators as a last feature map, as HiFi-GAN does."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,10 @@ DISCRIMINATORS: dict[str, Callable[[float, int], nn.Module]] = {
 """Discriminators by name, of a width relative to the published one and a sample rate in Hz."""
 
 
+_OF_WAVEFORMS = ("multi-period", "multi-scale")
+"""Those of HiFi-GAN, which counts their logits as feature maps."""
+
+
 class Adversary(nn.Module):
     """Discriminators of a codec; the losses of all of them are added."""
 
@@ -66,12 +70,13 @@ class Adversary(nn.Module):
         """Return the codec's losses, `adversarial` and `matching`, for waveforms (B, samples)."""
         kind: dict[str, Any] = {"reduction": self.options.reduction}
         adversarial, matching = [], []
-        for network in self.networks.values():
+        for name, network in self.networks.items():
             with torch.no_grad():
                 on_real: list[ScaleOutput] = network(real)
             on_made: list[ScaleOutput] = network(made)
             adversarial.append(generator_loss(on_made, self.options.objective, **kind))
-            matching.append(feature_matching_loss(on_real, on_made, **kind))
+            logits = self.options.matching_logits and name in _OF_WAVEFORMS
+            matching.append(feature_matching_loss(on_real, on_made, logits=logits, **kind))
         return {"adversarial": torch.stack(adversarial).sum(), "matching": torch.stack(matching).sum()}
 
     def forward(self, made: Tensor, real: Tensor) -> Tensor:
