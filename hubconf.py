@@ -1,4 +1,4 @@
-"""slmzoo for torch.hub: every model of the zoo by (k, lambda), and the pipeline that they make together.
+"""slmzoo for torch.hub: every model of the zoo by (k, lambda), and whole pipelines.
 
 All entry points also take
 
@@ -8,7 +8,7 @@ All entry points also take
   format, or a `.safetensors` of the project. k and lmbda may then be left out;
 - `map_location`: where the weights go, "cpu" by default; and `progress`: whether a download shows a bar.
 
-A (k, lmbda) that has no trained model gives a ValueError that lists those that have.
+A (k, lmbda) without a trained model raises a ValueError that lists the valid ones.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _PACKAGES = (
 
 
 def _guard() -> None:
-    """Refuse to work with packages of our names that belong to another repository: hub would mix the two silently."""
+    """Refuse packages of our names from another repository, which hub would mix silently with ours."""
 
     def version(root: _Path) -> str | None:
         file = root / "slmzoo" / "__init__.py"
@@ -102,9 +102,9 @@ def wavlm_large(**options: Unpack[_LoaderOptions]) -> tuple[WavLM, Callable[...,
     """WavLM Large and its `extract_features` (Chen et al. 2021, arXiv 2110.13900).
 
     Returns `(model, extract_features)`. `extract_features(model, wav, sr, layer=None)` takes a float wav (1, samples)
-    at any rate and gives float32 features (frames, 1024), 50 a second, on the model's device; `layer` 1..24 is the
-    block whose output is wanted (the codebooks use 11), None the last one, normed. `model.features` does the same.
-    Options: zoo, checkpoint, map_location, progress, registry.
+    at any rate and gives float32 features (frames, 1024), 50 per second, on the model's device; `layer` 1..24 is the
+    block of the output (11 for the codebooks), None the last one, normalised. `model.features` does the same. Options:
+    zoo, checkpoint, map_location, progress, registry.
 
     Example: `model, extract = torch.hub.load("slmzoo/slmzoo", "wavlm_large"); x = extract(model, wav, sr, layer=11)`
     """
@@ -115,7 +115,7 @@ def wavlm_large(**options: Unpack[_LoaderOptions]) -> tuple[WavLM, Callable[...,
 
 @_written_out(_LoaderOptions)
 def codebook(layer: int | None = None, k: int | None = None, **options: Unpack[_LoaderOptions]) -> Tensor:
-    """The k-means codebook for a layer of the encoder: float32 (k, dim).
+    """Load the k-means codebook of a layer of the encoder: float32 (k, dim).
 
     dp-slm: layer 11 and k in 100, 200, 500 (default), 1000, 2000; dim 1024.
     Options: zoo, checkpoint, map_location, progress, registry.
@@ -168,11 +168,9 @@ def ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k(
 ) -> tuple[UnitLM, UnitTokenizer]:
     """The unit language model trained on 1,000 hours for 10,000 steps, and its tokenizer.
 
-    Returns `(ulm, tokenizer)`: `ulm.loglikelihood(tokenizer.encode(units))` is the sum of log p(unit | units before)
-    over deduplicated units, in nats; `ulm.generate` continues units.
-    Options: zoo, checkpoint, map_location, progress, registry.
-
-    Example: `ulm.generate([[17, 3, 250]], max_new_units=100, temperature=0.9).units[0]`
+    Returns `(ulm, tokenizer)`: `ulm.loglikelihood(tokenizer.encode(units))` is the sum of log p(unit | previous units)
+    over deduplicated units, in nats; `ulm.generate` continues units. Options: zoo, checkpoint, map_location, progress,
+    registry. Example: `ulm.generate([[17, 3, 250]], max_new_units=100, temperature=0.9).units[0]`
     """
     from slmzoo.systems import dp_slm
 
@@ -197,7 +195,7 @@ def ulm_wavlm_layer_11_dpdp_hours_60k_steps_200k(
 def plm_us_arpa_hours_1k_steps_10k(
     k: int | None = None, lmbda: float | None = None, **options: Unpack[_PhonemeOptions]
 ) -> tuple[UnitLM, PhonemeTokenizer]:
-    """The same language model over US English phonemes, and its tokenizer; k and lmbda mean nothing here.
+    """The language model over US English phonemes, and its tokenizer, without k and lmbda.
 
     Returns `(plm, tokenizer)`. With `checkpoint=` also give `tokenizer=`, the JSON with its phonemes.
     Options: zoo, checkpoint, tokenizer, map_location, progress, registry.
@@ -239,7 +237,7 @@ def ellav_phones_to_wavtokenizer(**options: Unpack[_LoaderOptions]) -> EllaV:
 def small_600_24k_4096(
     pretrained: bool = True, **options: Unpack[_LoaderOptions]
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
-    """WavTokenizer at 40 tokens a second (24 kHz, 4096 codes; Ji et al. 2024, arXiv 2408.16532).
+    """WavTokenizer at 40 tokens per second (24 kHz, 4096 codes; Ji et al. 2024, arXiv 2408.16532).
 
     Returns `(model, encode, decode)`: `encode(model, wav (1, samples), sr)` gives codes (1, 1, frames), int64, and
     `decode(model, codes)` gives `(wav (1, frames * 600), 24000)`. `pretrained=False` leaves the weights random.
@@ -254,7 +252,7 @@ def small_600_24k_4096(
 def small_320_24k_4096(
     pretrained: bool = True, **options: Unpack[_LoaderOptions]
 ) -> tuple[WavTokenizer, Callable[..., Tensor], Callable[..., tuple[Tensor, int]]]:
-    """WavTokenizer at 75 tokens a second; used as `small_600_24k_4096` is, with 320 samples a token.
+    """WavTokenizer at 75 tokens per second; used as `small_600_24k_4096` is, with 320 samples per token.
 
     Options: zoo, checkpoint, map_location, progress, registry.
     """
@@ -265,7 +263,7 @@ def small_320_24k_4096(
 
 @_written_out(_LoaderOptions, zoo="speechtokenizer")
 def speechtokenizer(variant: str | None = None, **options: Unpack[_LoaderOptions]) -> SpeechTokenizer:
-    """SpeechTokenizer at 50 frames of 8 codes a second (16 kHz, 1024 codes each; Zhang et al. 2023, arXiv 2308.16692).
+    """SpeechTokenizer at 50 frames of 8 codes per second (16 kHz, 1024 codes each; Zhang et al. 2023, 2308.16692).
 
     `variant` is "hubert_avg" (default, LibriSpeech) or "snake" (LibriSpeech and Common Voice). Level 1 holds what is
     said, the others how. `model.encode(x)` takes waveforms (B, 1, samples) at 16 kHz and gives codes (8, B, frames),

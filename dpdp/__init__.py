@@ -1,4 +1,4 @@
-"""DPDP: discrete units of speech that change seldom, at the cost of finding the nearest code.
+"""DPDP: smooth discrete units of speech, at the cost of nearest-code quantisation.
 
 Given features x_1..x_T and codes c_1..c_K, DPDP chooses units that minimise
 sum_t |x_t - c_{u_t}|^2 - lambda * #{t > 1: u_t = u_{t-1}} (Kamper, arXiv 2202.11929); the optimum is exact.
@@ -7,8 +7,8 @@ sum_t |x_t - c_{u_t}|^2 - lambda * #{t > 1: u_t = u_{t-1}} (Kamper, arXiv 2202.1
   `quantizer.segment(...)` takes batches and returns `Units` with durations. The default choice.
 - `dpwfst`: the same for code written for the published `dp-wfst`.
 - `sweep`: several lambdas on the same features, for little more than the price of one.
-- `fit_lmbda`: which lambda gives a wanted number of units, or of bits, a second.
-- `OnlineDPDP`: features that arrive one piece after the other.
+- `fit_lmbda`: lambda for a target number of units, or bits, per second.
+- `OnlineDPDP`: streams of features.
 - `naive`, `objective`: the recursion as the paper has it and the value of a result, to check against.
 
 On a CPU the loop over frames is compiled by numba where it is installed (`pip install slmzoo[fast]`); without, it runs

@@ -13,14 +13,14 @@ __all__ = ["is_single", "utterances"]
 
 
 def is_single(features: Tensor | Sequence[Tensor]) -> bool:
-    """Whether `features` is one utterance (T, D) and not a batch."""
+    """Whether `features` is one utterance (T, D) rather than a batch."""
     return isinstance(features, Tensor) and features.ndim == 2
 
 
 def utterances(features: Tensor | Sequence[Tensor], lengths: Tensor | Sequence[int] | None = None) -> list[Tensor]:
-    """(T, D), a list of (T_i, D), or padded (B, T, D) with `lengths` (B,) in frames: a list of (T_i, D).
+    """Return a list of (T_i, D) from (T, D), a list of (T_i, D), or padded (B, T, D) with `lengths` (B,) in frames.
 
-    Raises TypeError or ValueError for anything else; what each utterance holds is not looked at.
+    Raises TypeError or ValueError for anything else; the values are not checked.
     """
     if isinstance(features, (list, tuple)) or is_single(features):
         if lengths is not None:

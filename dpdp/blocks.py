@@ -1,4 +1,4 @@
-"""Cutting a ragged batch into blocks of frames, so that distances never need much memory at once."""
+"""Splitting of a ragged batch into blocks of frames, to bound the memory of distances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Piece", "blocks"]
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """Frames first..last (exclusive) of one utterance, the rest of which lies in blocks before or after."""
+    """Frames first..last (exclusive) of one utterance, whose rest is in earlier or later blocks."""
 
     utterance: int
     first: int
@@ -23,17 +23,17 @@ class Piece:
 
     @property
     def begins(self) -> bool:
-        """Whether the utterance begins with this piece."""
+        """Whether the utterance begins with this segment."""
         return self.first == 0
 
     @property
     def ends(self) -> bool:
-        """Whether the utterance ends with this piece."""
+        """Whether the utterance ends with this segment."""
         return self.last == self.length
 
 
 def blocks(lengths: Sequence[int], size: int) -> Iterator[list[Piece]]:
-    """Cut utterances of `lengths` frames, one after the other, into blocks of `size` frames."""
+    """Split consecutive utterances of `lengths` frames into blocks of `size` frames."""
     block: list[Piece] = []
     room = size
     for utterance, length in enumerate(lengths):

@@ -1,7 +1,7 @@
-"""The loops over frames and codes for the CPU, compiled by numba. Imported late: numba is an optional extra.
+"""Loops over frames and codes for the CPU, compiled by numba. Imported late: numba is an optional extra.
 
-Every loop writes the same sums in the same order as `dpdp.fallback` and `dpdp.kernel`, so that results are equal to the
-bit. `nnan` and `nsz` let LLVM vectorise the minimum, which is exact in any order; infinities keep their meaning.
+Every loop computes the same sums in the same order as `dpdp.fallback` and `dpdp.kernel`, for bit-identical results.
+`nnan` and `nsz` let LLVM vectorise the minimum, which is exact in any order; infinities keep their meaning.
 """
 
 # numba infers the types of what it compiles.
@@ -23,7 +23,7 @@ _EXACT = {"nnan", "nsz"}
 
 
 def _compile(signature: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Compile for arrays, keep the result on disk where a folder for it can be written, and take CPU tensors."""
+    """Compile for arrays, cache the result on disk if possible, and accept CPU tensors."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         try:
@@ -89,14 +89,14 @@ def _keep(row, highest, surplus):
 
 @_compile("void(float32[:, ::1], int64)", fastmath=_EXACT)
 def limit(costs, n):
-    """Set all but the `n` lowest of each row to infinity, a tie for the last place going to the lower index."""
+    """Set all but the `n` lowest of each row to infinity; ties for the last place go to the lower index."""
     frames, k = costs.shape
     for t in range(frames):
         row = costs[t]
         low, high = row[0], row[0]
         for i in range(k):
             low, high = min(low, row[i]), max(high, row[i])
-        # Halve the interval until exactly n values lie at or below `high`, or no float32 is left inside it.
+        # Bisect until exactly n values lie at or below `high`, or no float32 is left in the interval.
         count = k
         while count != n:
             middle = low + (high - low) * np.float32(0.5)

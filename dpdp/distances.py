@@ -1,4 +1,4 @@
-"""Squared distances between frames and codes, as far as the choice of codes needs them."""
+"""Squared distances between frames and codes, up to a constant per frame."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LARGEST_SQUARE = torch.finfo(torch.float32).max / 4
 
 @dataclass(frozen=True, kw_only=True)
 class Codes:
-    """A codebook made ready: centred on its mean, so that what all features share does not cost float32 its digits."""
+    """Prepared codebook, centred on its mean: a common offset of the features would cost float32 precision."""
 
     centre: Tensor
     """Mean of the codes, float32 (D,)."""
@@ -60,10 +60,10 @@ class Codes:
         return len(self.factors), len(self.centre)
 
     def costs(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Distances less what is the same for all codes of a frame, and the largest |feature - centre|.
+        """Return distances up to a constant per frame, and the largest |feature - centre|.
 
-        `features`: (T, D), any float dtype. Returns float32 (T, K) and a scalar for `check_squares`, for which a GPU
-        would have to be waited for here.
+        `features`: (T, D), any float dtype. Returns float32 (T, K) and a scalar for `check_squares`, left on the device
+        so that nothing waits for a GPU.
         """
         with torch.autocast(features.device.type, enabled=False):
             centred = features.detach().float() - self.centre
@@ -71,7 +71,7 @@ class Codes:
 
 
 def check_squares(largest: Tensor, features: Sequence[Tensor]) -> None:
-    """Raise a ValueError that says why if `largest`, of `Codes.costs`, is not a norm whose square fits into float32."""
+    """Raise a ValueError if `largest` of `Codes.costs` is not a norm whose square fits into float32."""
     if float(largest) ** 2 < _LARGEST_SQUARE:
         return
     for index, utterance in enumerate(features):
@@ -145,5 +145,5 @@ def _overflow(name: str) -> str:
 
 
 def shown(value: object) -> object:
-    """A tensor by its dtype and shape, for a message; anything else as it is."""
+    """Describe a tensor by dtype and shape, for a message; return anything else unchanged."""
     return f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value

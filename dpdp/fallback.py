@@ -1,4 +1,4 @@
-"""The loops over frames as torch calls, for a CPU without numba. Also the place where each of them is explained."""
+"""Loops over frames as torch calls, for a CPU without numba; each loop is documented here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["advance", "backtrack", "limit"]
 def advance(costs: Tensor, lmbda: float, lead: Tensor, start: Tensor, first: int, best: Tensor, since: Tensor) -> None:
     """Run V_t(k) = cost_t(k) + min(V_{t-1}(k) - lambda, min_j V_{t-1}(j)) over `costs` (T, K), float32.
 
-    State, changed in place: `lead` (K,), how far V of each code lies above the lowest (infinity before the first
-    frame), and `start` (K,), int32, the frame since which the best path to each code stays on it. Frames are counted
-    from `first`. Written: `best` (T,), the code with the lowest V at each frame, and `since` (T,), its `start`. Since
-    paths only ever leave a code for the best one, these two are all that backtracking needs: O(T + K) memory.
+    State, updated in place: `lead` (K,), V of each code above the lowest (infinity before the first frame), and `start`
+    (K,), int32, the frame since which the best path to each code stays on it. Frames are counted from `first`. Outputs:
+    `best` (T,), the code with the lowest V at each frame, and `since` (T,), its `start`. Paths only ever leave a code
+    for the best one, so that these two suffice for backtracking: O(T + K) memory.
     """
     weight = torch.tensor(lmbda, dtype=torch.float32)
     zero = torch.zeros(())
@@ -23,7 +23,7 @@ def advance(costs: Tensor, lmbda: float, lead: Tensor, start: Tensor, first: int
         value = costs[t] + torch.where(stays, lead - weight, zero)
         start.masked_fill_(~stays, first + t)
         lowest = value.min()
-        winner = int((value == lowest).int().argmax())  # argmax of equal integers: the first of them
+        winner = int((value == lowest).int().argmax())  # the first argmax of equal integers
         best[t], since[t] = winner, start[winner]
         torch.sub(value, lowest, out=lead)
 
@@ -31,8 +31,7 @@ def advance(costs: Tensor, lmbda: float, lead: Tensor, start: Tensor, first: int
 def backtrack(best: Tensor, since: Tensor, units: Tensor) -> None:
     """Fill framewise `units` (T,) from the last frame's best code backwards, segment by segment.
 
-    Utterances that follow each other in one array are each backtracked from their own last frame by themselves,
-    because no segment starts before its utterance.
+    Consecutive utterances in one array are backtracked separately, since no segment starts before its utterance.
     """
     end = len(best)
     codes, begins = best.tolist(), since.tolist()
@@ -43,7 +42,7 @@ def backtrack(best: Tensor, since: Tensor, units: Tensor) -> None:
 
 
 def limit(costs: Tensor, n: int) -> None:
-    """Set all but the `n` lowest of each row to infinity, a tie for the last place going to the lower index."""
+    """Set all but the `n` lowest of each row to infinity; ties for the last place go to the lower index."""
     last = costs.kthvalue(n, dim=1, keepdim=True).values
     ties = costs == last
     room = n - (costs < last).sum(1, keepdim=True)

@@ -1,11 +1,11 @@
-"""The loops over frames as Triton kernels. Imported late: Triton comes with torch for CUDA, and not everywhere.
+"""Loops over frames as Triton kernels. Imported late: Triton only comes with torch for CUDA.
 
 One program searches one utterance at one lambda with its whole state in registers, so that a ragged batch is one launch
 and a frame costs two reductions over the codes. The sums are those of `dpdp.fallback`, in the same order. Triton's
 interpreter (`TRITON_INTERPRET=1`) runs the same kernels on a CPU.
 """
 
-# The language of kernels has no annotations, and its launches are not what a type checker expects.
+# Kernels have no annotations, and type checkers do not understand their launches.
 # ruff: noqa: ANN001, ANN202, N803
 # pyright: reportCallIssue=false, reportIndexIssue=false
 
@@ -28,7 +28,7 @@ _CODES_A_WARP = 512
 
 
 class GpuSearch:
-    """The recursion on a GPU: nothing here waits for the device."""
+    """Recursion on a GPU, without waiting for the device."""
 
     block_bytes = _BLOCK_BYTES
 
@@ -41,7 +41,7 @@ class GpuSearch:
         shape = len(lmbdas), sum(lengths)
         self.best = torch.empty(shape, dtype=torch.int32, device=device)
         self.since = torch.empty_like(self.best)
-        # The state of an utterance that goes on in the next block, read from one and written to the other.
+        # Double-buffered state of an utterance that continues in the next block.
         self.lead = [torch.empty(len(lmbdas), k, dtype=torch.float32, device=device) for _ in range(2)]
         self.start = [torch.empty(len(lmbdas), k, dtype=torch.int32, device=device) for _ in range(2)]
         self.done = 0
@@ -51,7 +51,7 @@ class GpuSearch:
         _limit[(len(costs),)](costs, n, self.k, WIDTH=self.width, num_warps=self.warps)
 
     def advance(self, costs: Tensor, block: Sequence[Piece]) -> None:
-        """Take the block's frames; the state of an utterance that goes on in the next block is kept."""
+        """Process a block of frames; keep the state of an utterance that continues in the next."""
         grid = len(block), len(self.lmbdas)
         _advance[grid](
             costs,
@@ -97,8 +97,8 @@ def _advance(
     total,
     done,  # frames before this block
     k,
-    resumes,  # whether the first piece continues the block before
-    goes_on,  # whether the last piece continues in the block after
+    resumes,  # whether the first segment continues the previous block
+    goes_on,  # whether the last segment continues in the next block
     WIDTH: tl.constexpr,
 ):
     piece, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
@@ -113,14 +113,14 @@ def _advance(
     row = tl.load(costs + first * k + code, mask=inside, other=float("inf"))
     t = first
     while t < last:  # not `for`: the interpreter cannot take bounds from memory
-        # Ask for the next frame before this one is worked on: the memory's delay hides behind the reductions.
+        # Prefetch the next frame, so that memory latency hides behind the reductions.
         following = tl.load(costs + (t + 1) * k + code, mask=inside & (t + 1 < last), other=float("inf"))
         stays = lead < lmbda
         start = tl.where(stays, start, (done + t).to(tl.int32))
         value = row + tl.where(stays, lead - lmbda, 0.0)
         lowest = tl.min(value, 0)
         lead = value - lowest
-        # The lowest code of those that are best, and its start, in one reduction: both in one number.
+        # The lowest of the best codes and its start, packed into one number for a single reduction.
         both = (code.to(tl.int64) << 32) | start.to(tl.int64)
         winner = tl.min(tl.where(value == lowest, both, 0x7FFFFFFF00000000), 0)
         at = which * total + done + t
@@ -140,7 +140,7 @@ def _backtrack(best, since, units, bounds, total):
     begin = last
     code = tl.full((), 0, tl.int32)
     t = last - 1
-    # Every frame is read, though only ends of segments count: reads that follow each other need not wait.
+    # Every frame is read, although only ends of segments matter: consecutive reads need not wait.
     while t >= first:
         at = which * total + t
         code_here, begin_here = tl.load(best + at), tl.load(since + at).to(tl.int64)
@@ -157,7 +157,7 @@ def _limit(costs, n, k, WIDTH: tl.constexpr):
     inside = code < k
     at = costs + tl.program_id(0).to(tl.int64) * k + code
     value = tl.load(at, mask=inside, other=float("inf"))
-    # Integers in the order of the floats (0 and -0 are one), and the n-th lowest of them by halving all integers.
+    # Integers ordered like the floats (0 and -0 coincide); their n-th lowest is found by bisection.
     bits = tl.where(value == 0.0, 0.0, value).to(tl.int32, bitcast=True)
     key = tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(tl.int64)
     low = tl.min(key, 0)

@@ -1,4 +1,4 @@
-"""Many lambdas at once, and the lambda that gives a wanted rate."""
+"""Several lambdas at once, and lambda for a target rate."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def sweep(
     *,
     frame_rate: float = 50.0,
 ) -> list[Units] | list[list[Units]]:
-    """Units at each lambda; distances, which cost by far the most, are computed once.
+    """Quantise at each lambda, computing the distances, by far the largest cost, only once.
 
-    `features`: (T, D), a list of (T_i, D) or (B, T, D); `codebook`: (K, D); `lmbdas`: numbers >= 0;
-    `num_neighbors`: as of `DPDPQuantizer`; `frame_rate`: frames a second. Returns for each lambda what
-    `DPDPQuantizer.segment` returns: `Units`, or a list of them. Raises as it does.
+    `features`: (T, D), a list of (T_i, D) or (B, T, D); `codebook`: (K, D); `lmbdas`: numbers >= 0; `num_neighbors`: as
+    for `DPDPQuantizer`; `frame_rate`: frames per second. Returns for each lambda what `DPDPQuantizer.segment` returns:
+    `Units`, or a list of them. Raises as it does.
     """
     data = _Data.of(features, codebook, num_neighbors, frame_rate)
     if len(lmbdas) == 0:
@@ -78,13 +78,13 @@ def fit_lmbda(
     num_neighbors: int | None = None,
     frame_rate: float = 50.0,
 ) -> float:
-    """The lambda that quantises `features` to a wanted number of units, or of bits, a second.
+    """Return the lambda that quantises `features` to a target number of units, or bits, per second.
 
-    The rate of units falls monotonically with lambda, from that of nearest codes to a floor: one unit an utterance, or
-    with `num_neighbors` limited as few as these allow. The bit rate (see `bits_per_second`) need not fall everywhere;
-    of several lambdas near the lowest is taken. Found by a scan over all scales of lambda, then by narrowing the
-    interval round the wanted rate 16-fold a pass, until the rate is within 0.1 % or, since both rates move in steps, no
-    lambda comes closer. `features`: (T, D), a list of (T_i, D) or (B, T, D): the more, the finer the steps.
+    The unit rate falls monotonically with lambda, from that of nearest codes to a floor: one unit per utterance, or
+    with limited `num_neighbors` as few as these allow. The bit rate (see `bits_per_second`) need not be monotonic; of
+    several matching lambdas near the lowest is taken. The search scans all scales of lambda, then narrows the interval
+    around the target 16-fold per pass, until the rate is within 0.1 % or, as both rates are step functions, no lambda
+    comes closer. `features`: (T, D), a list of (T_i, D) or (B, T, D): the more, the finer the steps.
 
     Raises a ValueError that names the range if the rate is out of reach, or unless exactly one rate is given.
     """
@@ -104,7 +104,7 @@ def fit_lmbda(
 
 
 def bits_per_second(units: Sequence[Units]) -> float:
-    """Bit rate of units without repeats: their number x the entropy of their distribution / total seconds."""
+    """Return the bit rate of deduplicated units: their number x the entropy of their distribution / total seconds."""
     counts = torch.cat([x.units for x in units]).bincount().double()
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * shares.log2()).sum() * counts.sum()) / sum(x.seconds for x in units)
@@ -116,7 +116,7 @@ def _units_per_second(units: Sequence[Units]) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class _Data:
-    """Features that were checked against a codebook."""
+    """Features checked against a codebook."""
 
     utterances: list[Tensor]
     codes: Codes
@@ -127,7 +127,7 @@ class _Data:
         cls, features: Tensor | Sequence[Tensor], codebook: Tensor, num_neighbors: int | None, frame_rate: float
     ) -> _Data:
         if not frame_rate > 0:
-            raise ValueError(must("frame_rate", "a number of frames a second > 0", frame_rate))
+            raise ValueError(must("frame_rate", "a number of frames per second > 0", frame_rate))
         found, codes = utterances(features), Codes.of(codebook)
         for x in found:
             check_features(x, codes)
@@ -141,10 +141,10 @@ class _Data:
         return decode(self.utterances, self.codes, lmbdas, self.num_neighbors)
 
     def scales(self) -> list[float]:
-        """Lambdas from 0 to one so large that no distances can outweigh it."""
+        """Return lambdas from 0 to one that no distances can outweigh."""
         code = float(self.codes.norms.max().sqrt())
         frame = max(float((x.float() - self.codes.centre).norm(dim=1).max()) for x in self.utterances)
-        spread = code * (code + 4 * frame)  # no two distances of a frame differ by more
+        spread = code * (code + 4 * frame)  # an upper bound of differences between distances of a frame
         if not 0 < spread < math.inf:
             return [0.0, 1.0]
         lowest, highest = math.log(spread * 1e-4), math.log(spread * max(self.lengths))
@@ -162,7 +162,7 @@ def _search(
         raise ValueError(must(name, reach, wanted))
     best = min(seen, key=lambda point: abs(point[1] - wanted))
     while True:
-        # Neighbours on two sides of the wanted rate; where it is crossed more than once, at the lowest lambda.
+        # Neighbours on both sides of the target rate, at its first crossing.
         pairs = pairwise(seen)
         (left, _), (right, _) = next(p for p in pairs if (p[0][1] - wanted) * (p[1][1] - wanted) <= 0)
         if abs(best[1] - wanted) <= _CLOSE_ENOUGH * wanted or right - left <= _FINEST * right:

@@ -1,4 +1,4 @@
-"""The choice between the loops compiled by numba and those of torch calls, which give the same to the bit."""
+"""Choice between the loops compiled by numba and those of torch calls, with bit-identical results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dpdp import fallback
 __all__ = ["Loops", "loops"]
 
 _FRAMES = 1000
-"""Frames after which numba is loaded: 20 s of speech. In the time that loading takes, torch calls search some 10,000
-frames, and several times as many where the loops are compiled for the first time."""
+"""Frames after which numba is loaded: 20 s of speech. While numba loads, torch calls could search some 10,000 frames,
+and several times as many if the loops must be compiled."""
 
 
 @cache
 def loops() -> Any:
-    """Return the module of compiled loops, or that of torch calls where numba is missing."""
+    """Return the module of compiled loops, or that of torch calls without numba."""
     try:
         from dpdp import compiled
     except ImportError:
@@ -29,11 +29,11 @@ class Loops:
     """Torch calls for the first frames of a process, then compiled loops: short speech never waits for numba."""
 
     def __init__(self, frames: int = _FRAMES) -> None:
-        """`frames`: how many are searched without numba."""
+        """`frames`: number of frames searched without numba."""
         self._left = frames
 
     def __call__(self, frames: int) -> Any:
-        """Return the module of loops for so many frames more, those of each lambda counted."""
+        """Return the module of loops for so many further frames, counted per lambda."""
         if self._left < frames or "dpdp.compiled" in sys.modules:
             self._left = 0
             return loops()

@@ -1,4 +1,4 @@
-"""DPDP over a stream: units as soon as no future frame can change them."""
+"""DPDP on a stream, returning units as soon as no future frame can change them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["OnlineDPDP", "OnlineSearch"]
 
 
 class OnlineDPDP:
-    """Quantise a stream of features; all that `push` and `flush` return, joined, is the offline result.
+    """Quantise a stream of features; the concatenated outputs of `push` and `flush` equal the offline result.
 
     On given distances it is so to the bit for any split into pushes. From features, matrix products of other shapes
     round otherwise: where two paths are equally good within that rounding, the other one may come out.
@@ -25,19 +25,19 @@ class OnlineDPDP:
     def __init__(
         self, codebook: Tensor, lmbda: float, num_neighbors: int | None = None, max_delay: int | None = None
     ) -> None:
-        """Take the quantiser's numbers (see `DPDPQuantizer`) and the longest wait.
+        """Set the quantiser's parameters (see `DPDPQuantizer`) and the longest delay.
 
-        `max_delay`: a frame is decided at the latest when this many frames after it were pushed, by the path that is
-        best at that moment; this may end above the optimum. None waits as long as it takes.
+        `max_delay`: a frame is decided at the latest after this many further frames, by the best path then, which may
+        exceed the optimum. None waits as long as necessary.
         """
         self._codes = Codes.of(codebook)
         k = len(self._codes)
         self._search = OnlineSearch(k, check_lmbda(lmbda), check_num_neighbors(num_neighbors, k), max_delay)
 
     def push(self, features: Tensor) -> Tensor:
-        """Take frames (n, D), n >= 0; return the framewise units, int64 (m,), that are now beyond change.
+        """Add frames (n, D), n >= 0; return the framewise units, int64 (m,), that are now final.
 
-        They follow those returned before. Wrong features raise as in `DPDPQuantizer` and leave the stream as it was.
+        They follow those returned before. Invalid features raise as in `DPDPQuantizer` and leave the stream unchanged.
         """
         if isinstance(features, Tensor) and len(features) == 0:
             return torch.empty(0, dtype=torch.int64)
@@ -47,12 +47,12 @@ class OnlineDPDP:
         return self._search.push(costs.cpu())
 
     def flush(self) -> Tensor:
-        """End the utterance: the rest of its framewise units, int64 (m,). The next push begins another one."""
+        """End the utterance and return its remaining framewise units, int64 (m,). The next push begins another one."""
         return self._search.flush()
 
 
 class OnlineSearch:
-    """The search of `OnlineDPDP` on given distances: CPU, float32 (n, K)."""
+    """Search of `OnlineDPDP` on given distances: CPU, float32 (n, K)."""
 
     def __init__(self, k: int, lmbda: float, num_neighbors: int, max_delay: int | None = None) -> None:
         if max_delay is not None:
@@ -63,12 +63,12 @@ class OnlineSearch:
     def _begin(self) -> None:
         self._lead, self._start = fresh_state(self._k)
         self._seen = self._given = 0
-        # Best code and start of its segment, for each frame from `_given` on.
+        # Best code and start of its segment, for each frame from `_given`.
         self._best = torch.empty(0, dtype=torch.int32)
         self._since = torch.empty(0, dtype=torch.int32)
 
     def push(self, costs: Tensor) -> Tensor:
-        """Take distances, which must be finite; return the units that are now beyond change."""
+        """Add distances, which must be finite; return the units that are now final."""
         if self._neighbors < self._k:
             costs = costs.clone()
             loops().limit(costs, self._neighbors)
@@ -78,7 +78,7 @@ class OnlineSearch:
         return torch.cat([self._push_in_time(row, self._max_delay) for row in costs.split(1)])
 
     def flush(self) -> Tensor:
-        """The rest of the units; then begin anew."""
+        """Return the remaining units, and reset."""
         rest = self._give(self._seen)
         self._begin()
         return rest
@@ -99,7 +99,7 @@ class OnlineSearch:
         self._seen += len(costs)
 
     def _give(self, until: int) -> Tensor:
-        """Units of the frames from `_given` up to `until`, by the path that is best now."""
+        """Return the units of the frames from `_given` up to `until`, by the currently best path."""
         units = torch.empty(len(self._best), dtype=torch.int64)
         loops().backtrack(self._best, (self._since - self._given).clamp_(min=0), units)
         count = until - self._given
@@ -107,9 +107,9 @@ class OnlineSearch:
         return units[:count]
 
     def _alive(self) -> list[tuple[int, int]]:
-        """Start and code of every path that may still win: the best, and those that may stay where they are.
+        """Return start and code of every path that may still win: the best, and those that may stay on their codes.
 
-        A path that lies lambda or more behind can only go on by switching, and then the best one does so at less.
+        A path lambda or more behind could only continue by switching, which the best one does at lower cost.
         """
         alive = self._lead < torch.tensor(self._lmbda, dtype=torch.float32)
         alive[int(self._best[-1])] = True
@@ -117,12 +117,12 @@ class OnlineSearch:
         return list(zip(self._start[codes].tolist(), codes.tolist(), strict=True))
 
     def _before(self, start: int) -> tuple[int, int]:
-        """Start and code of the segment that every segment from `start` on follows."""
+        """Return start and code of the segment that precedes every segment from `start`."""
         at = start - 1 - self._given
         return int(self._since[at]), int(self._best[at])
 
     def _agreed(self) -> int:
-        """Up to which frame all paths that may still win are one: the latest frame where they meet on one code."""
+        """Return the frame up to which all paths that may still win agree, the latest where they meet on one code."""
         until = self._seen
         paths = {(-start, code) for start, code in self._alive()} if until else set()
         latest = list(paths)
@@ -140,7 +140,7 @@ class OnlineSearch:
         return until
 
     def _keep_only(self, until: int) -> None:
-        """Give up every path that differs from the best one in the last frame before `until`."""
+        """Discard every path that differs from the best one in the last frame before `until`."""
         winner = int(self._best[-1])
         kept = self._code_at(until - 1, int(self._start[winner]), winner)
         for start, code in self._alive():

@@ -24,10 +24,10 @@ __all__ = ["DPDPQuantizer", "load"]
 
 
 class DPDPQuantizer(Saved):
-    """Quantise features so that units change seldom: minimise sum_t |x_t - c_u_t|^2 - lmbda * #{t: u_t = u_t-1}.
+    """Quantiser by DPDP: minimise sum_t |x_t - c_u_t|^2 - lmbda * #{t: u_t = u_t-1}.
 
-    The optimum is exact (see `dpdp.viterbi`, also for ties) and costs little more than the nearest codes. Kamper,
-    arXiv 2202.11929.
+    The optimum is exact (see `dpdp.viterbi`, also for ties) and costs little more than nearest codes. Kamper, arXiv
+    2202.11929.
     """
 
     codebook: Tensor
@@ -41,17 +41,17 @@ class DPDPQuantizer(Saved):
         frame_rate: float = 50.0,
         operating_point: OperatingPoint | None = None,
     ) -> None:
-        """Take the codes and the weight of the duration penalty.
+        """Set the codes and the weight of the duration penalty.
 
-        `codebook`: (K, D), kept in float32; `lmbda`: >= 0, in squared feature units; `num_neighbors`: how many of its
-        nearest codes a frame may take, a tie for the last place going to the lower index, None for all;
-        `frame_rate`: frames a second, which `segment` writes into its `Units` together with `operating_point`.
-        Raises ValueError or TypeError for what is none of that.
+        `codebook`: (K, D), kept in float32; `lmbda`: >= 0, in squared feature units; `num_neighbors`: number of nearest
+        codes that a frame may take, ties for the last place going to the lower index, None for all; `frame_rate`:
+        frames per second of the `Units` that `segment` returns, with `operating_point`. Raises ValueError or TypeError
+        for invalid arguments.
         """
         super().__init__()
         check_codebook(codebook)
         if not frame_rate > 0:
-            raise ValueError(must("frame_rate", "a number of frames a second > 0", frame_rate))
+            raise ValueError(must("frame_rate", "a number of frames per second > 0", frame_rate))
         self.lmbda = check_lmbda(lmbda)
         found = check_num_neighbors(num_neighbors, len(codebook))
         self.num_neighbors = None if num_neighbors is None else found
@@ -127,10 +127,10 @@ class DPDPQuantizer(Saved):
     def segment(
         self, features: Tensor | Sequence[Tensor], lengths: Tensor | Sequence[int] | None = None
     ) -> Units | list[Units]:
-        """Units and durations of one utterance or of many.
+        """Quantise one utterance or many to units with durations.
 
-        `features`: (T, D), which gives one `Units`; a list of (T_i, D), or padded (B, T, D) with `lengths` (B,) in
-        frames (all T without), which give a list. What lies in the padding does not matter.
+        `features`: (T, D), for one `Units`; a list of (T_i, D), or padded (B, T, D) with `lengths` (B,) in frames (all
+        T if left out), for a list. The padding is ignored.
         """
         batch = utterances(features, lengths)
         framewise = self._framewise(batch)
@@ -138,7 +138,7 @@ class DPDPQuantizer(Saved):
         return found[0] if is_single(features) else found
 
     def sweep(self, features: Sequence[Tensor], lmbdas: Sequence[float]) -> list[list[Units]]:
-        """Units of many utterances (T_i, D) at several lambdas: for each lambda, for each utterance.
+        """Quantise many utterances (T_i, D) at several lambdas; units per lambda and utterance.
 
         Distances are computed once for all lambdas (see `dpdp.lmbda.sweep`); the units carry no operating point.
         """
@@ -161,16 +161,16 @@ class DPDPQuantizer(Saved):
         return decode(batch, codes, [check_lmbda(self.lmbda)], neighbors)[0]
 
     def _prepared(self) -> Codes:
-        """The codes made ready, kept until the codebook is another one or is changed in place."""
+        """Return the prepared codes, cached until the codebook is replaced or changed in place."""
         codebook = self.codebook
-        if codebook.is_inference():  # its changes are not counted
+        if codebook.is_inference():  # its in-place changes are not counted
             return Codes.of(codebook)
         if self._codes is None or self._codes[0] is not codebook or self._codes[1] != codebook._version:
             self._codes = codebook, codebook._version, Codes.of(codebook)
         return self._codes[2]
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> DPDPQuantizer:
-        """Let `.to`, `.half` and the like move the codebook, but never round it."""
+        """Let `.to`, `.half` and the like move the codebook without rounding it."""
         codebook = self.codebook
         self._codes = None
         super()._apply(fn, recurse)
@@ -180,7 +180,7 @@ class DPDPQuantizer(Saved):
 
 
 def load(path: str | Path) -> DPDPQuantizer:
-    """Read a quantiser that `DPDPQuantizer.checkpoint` describes, a `.safetensors` of the project."""
+    """Load a quantiser saved as a `.safetensors` of the project."""
     return DPDPQuantizer.from_checkpoint(read(path, "dpdp", _not_published))
 
 

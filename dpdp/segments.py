@@ -1,4 +1,4 @@
-"""From framewise units of a whole batch to `Units` of each utterance."""
+"""Conversion of framewise units of a whole batch to `Units` of each utterance."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ __all__ = ["segments"]
 def segments(
     framewise: Tensor, lengths: Sequence[int], frame_rate: float, operating_point: OperatingPoint | None = None
 ) -> list[Units]:
-    """Join repeats within each utterance.
+    """Deduplicate units within each utterance.
 
     `framewise`: int64 (sum of lengths,), utterances one after the other; `lengths`: frames of each; `frame_rate`:
-    frames a second. All utterances are joined at once, so that a GPU is waited for twice, not once an utterance.
+    frames per second. All utterances are processed at once, so that a GPU is waited for twice in all, not once per
+    utterance.
     """
     ends = torch.tensor(lengths).cumsum(0).to(framewise.device, non_blocking=True)
     starts_here = torch.ones_like(framewise, dtype=torch.bool)

@@ -1,13 +1,13 @@
-"""The exact O(T K) search over ragged batches and many lambdas, in bounded memory, on a CPU or a GPU.
+"""Exact O(T K) search over ragged batches and several lambdas, in bounded memory, on a CPU or a GPU.
 
-DPDP is a Potts chain: V_t(k) = d_t(k) + min(V_{t-1}(k) - lambda, min_j V_{t-1}(j)). Frames are taken in blocks:
-distances by one matrix product, then the recursion, then the block's distances are dropped. V is renormalised at every
-step, so that float32 lasts for hours. Paths only ever leave a code for the best one, so all that is kept of a frame is
-its best code and the start of that code's segment: O(T + K) memory.
+DPDP is a Potts chain: V_t(k) = d_t(k) + min(V_{t-1}(k) - lambda, min_j V_{t-1}(j)). Frames are processed in blocks:
+distances by one matrix product, then the recursion, after which the block's distances are dropped. V is renormalised at
+every step, so that float32 suffices for hours. Paths only ever leave a code for the best one, so that only the best
+code of each frame and the start of its segment are kept: O(T + K) memory.
 
-Ties: the path ends on the lowest code of those that are best; going back, a step that may as well switch does, to the
-lowest code of those that were best. With lambda = 0 this is the nearest code, the lowest one of equals. All paths
-(`naive`, compiled, torch, GPU, online) follow it.
+Ties: the path ends on the lowest of the best codes; in backtracking, a step that may as well switch does, to the lowest
+of the codes that were best. With lambda = 0 this is the nearest code, the lowest in a tie. All implementations
+(`naive`, compiled, torch, GPU, online) follow this rule.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from slmcore.threads import for_products
 
 __all__ = ["CpuSearch", "decode"]
 
-_BLOCK_BYTES = 4 << 20  # what a core keeps near itself
+_BLOCK_BYTES = 4 << 20  # fits a core's cache
 _LIMIT_TASK_FRAMES = 256
 _loops_for = Loops()
 
 
 def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], num_neighbors: int) -> Tensor:
-    """Best units of each utterance (T_i, D) at each lambda: framewise int64 (lambdas, sum of T_i).
+    """Return the best units of each utterance (T_i, D) at each lambda: framewise int64 (lambdas, sum of T_i).
 
-    A ValueError if the features hold NaN, infinity or squares past float32. The arguments must have been checked.
+    Raises a ValueError if the features hold NaN, infinity or squares beyond float32. Other checks are the caller's.
     """
     lengths = [len(x) for x in features]
     k, dim = codes.shape
@@ -57,26 +57,26 @@ def _run(search: Any, features: Sequence[Tensor], codes: Codes, num_neighbors: i
             search.limit(costs, num_neighbors)
         search.advance(costs, block)
     units = search.units()
-    check_squares(largest, features)  # on a GPU only now, when all work is on its way
+    check_squares(largest, features)  # on a GPU only after all work is queued
     return units
 
 
 class CpuSearch:
-    """The recursion on a CPU: compiled where numba pays; threads over utterances, lambdas and frames to limit."""
+    """Recursion on a CPU: compiled if numba pays off, with threads over utterances, lambdas and frames."""
 
     block_bytes = _BLOCK_BYTES
 
     def __init__(
         self, k: int, lmbdas: Sequence[float], lengths: Sequence[int], device: torch.device, loops: Any = None
     ) -> None:
-        """`loops`: the module of loops; by default as `dpdp.loops.Loops` chooses."""
+        """`loops`: module of loops, by default chosen by `dpdp.loops.Loops`."""
         self.k = k
         self.lmbdas = lmbdas
         self.device = device
         self.loops = _loops_for(sum(lengths) * len(lmbdas)) if loops is None else loops
         self.best = torch.empty(len(lmbdas), sum(lengths), dtype=torch.int32)
         self.since = torch.empty_like(self.best)
-        self.states = [fresh_state(k) for _ in lmbdas]  # of the utterance that goes on in the next block
+        self.states = [fresh_state(k) for _ in lmbdas]  # of the utterance that continues in the next block
         self.done = 0
 
     def limit(self, costs: Tensor, n: int) -> None:
@@ -87,7 +87,7 @@ class CpuSearch:
             costs.copy_(host)
 
     def advance(self, costs: Tensor, block: Sequence[Piece]) -> None:
-        """Take the block's frames."""
+        """Process a block of frames."""
         jobs: list[tuple[Any, ...]] = []
         for piece, part in zip(block, costs.cpu().split([len(piece) for piece in block]), strict=True):
             if piece.begins:
@@ -112,7 +112,7 @@ def fresh_state(k: int) -> tuple[Tensor, Tensor]:
 
 
 def search_for(device: torch.device) -> type[Any]:
-    """The search for a device: Triton's on CUDA, or else the CPU's, to which distances are then brought."""
+    """Return the search for a device: Triton's on CUDA, else the CPU's, to which distances are copied."""
     if device.type == "cuda":
         try:
             from dpdp.kernel import GpuSearch
@@ -123,7 +123,7 @@ def search_for(device: torch.device) -> type[Any]:
 
 
 def _together(jobs: Sequence[tuple[Any, ...]]) -> None:
-    """Call each (function, *arguments), on as many threads as torch uses."""
+    """Call each (function, *arguments) on as many threads as torch uses."""
     threads = min(len(jobs), torch.get_num_threads())
     if threads == 1:
         for function, *arguments in jobs:

@@ -1,4 +1,4 @@
-"""The call of the published `dp-wfst`, without its lattice."""
+"""Equivalent of the published `dp-wfst`, without its lattice."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def dpwfst(
     num_neighbors: int | None = None,
     deduplicate: bool | None = False,
 ) -> list[Tensor]:
-    """Units of each utterance as the published `dpwfst` returns them: always a list, of int32 tensors (T_i,).
+    """Quantise as the published `dpwfst` does: always a list, of int32 tensors (T_i,).
 
-    `features`: (T, D) or a list of (T_i, D); with `deduplicate`, repeats are joined. Raises as `DPDPQuantizer` does.
+    `features`: (T, D) or a list of (T_i, D); with `deduplicate`, repeats are removed. Raises as `DPDPQuantizer` does.
     """
     quantizer = DPDPQuantizer(codebook, lmbda, num_neighbors)
     found = quantizer.segment([features] if isinstance(features, Tensor) else features)

@@ -1,4 +1,4 @@
-"""The forcing rules of ELLA-V's decoding, as tensors."""
+"""Forcing rules of ELLA-V's decoding, as tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PhonesInOrder", "PhonesOfLengths"]
 
 
 class PhonesInOrder:
-    """After EOP comes the next phone; a phone that grows too long is ended by EOP; the last EOP ends the sequence.
+    """Rule that forces the next phone after EOP, and EOP on a phone that is too long; the last EOP ends the sequence.
 
     Tokens since the last EOP are counted, a forced phone included, and EOP is forced once the count exceeds
     `max_codec_tokens_per_phone + 1`; the first phone stands in the prompt and is not counted. Everything else is
@@ -38,11 +38,11 @@ class PhonesInOrder:
         return (self.most,)
 
     def adjust(self, logits: Tensor) -> Tensor:
-        """Logits stay as they are."""
+        """Return the logits unchanged."""
         return logits
 
     def advance(self, tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Count the tokens and the phones, and find what comes next."""
+        """Count tokens and phones, and determine the forced tokens."""
         ends_phone = valid & (tokens == EOP)
         self.index += ends_phone
         self.count += valid
@@ -56,13 +56,13 @@ class PhonesInOrder:
         return self.count > self.most + 1
 
     def select(self, rows: Tensor) -> None:
-        """Keep some rows."""
+        """Keep only these rows, (n,) int64."""
         for name in self.rows:
             setattr(self, name, getattr(self, name)[rows])
 
 
 class PhonesOfLengths(PhonesInOrder):
-    """After EOP comes the next phone; a phone is ended by EOP once it has as many codec tokens as it is given.
+    """Rule that forces the next phone after EOP, and EOP once a phone has its given number of codec tokens.
 
     `lengths`: codec tokens of each phone, int64 (phones,) for each sequence, >= 0 and for the first phone >= 1.
     Nothing but codec tokens, those from id `first_codec` on, is sampled.
@@ -90,5 +90,5 @@ class PhonesOfLengths(PhonesInOrder):
 
     def _full(self) -> Tensor:
         length = self.lengths.gather(1, self.index.clamp(max=self.lengths.shape[1] - 1)[:, None]).squeeze(1)
-        # The first phone stands in the prompt; every other one is counted itself.
+        # The first phone is part of the prompt; every other one counts itself.
         return self.count - (self.index > 0).long() >= length

@@ -1,4 +1,4 @@
-"""The acoustic model: deduplicated units to codec tokens, phone by phone."""
+"""Acoustic model: deduplicated units to codec tokens, phone by phone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ _MOST_AT_ONCE = 64
 
 
 class EllaV(Saved):
-    """ELLA-V's autoregressive part with one codec level (Song et al. 2024, arXiv 2401.07333)."""
+    """ELLA-V's autoregressive part with one codec level (Song et al. 2024, arXiv 2401.07333).
+
+    There is no `to_transformers`: decoding forces tokens by a rule of its own, and no class of transformers has that
+    rule and a biased output head.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class EllaV(Saved):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> EllaV:
-        """The model that a checkpoint of kind "ellav" holds."""
+        """Build the model of a checkpoint of kind "ellav"."""
         args = dict(checkpoint.config)
         longest = args.pop("longest_seconds", None)
         config = TransformerConfig.from_dict(args)
@@ -64,7 +68,7 @@ class EllaV(Saved):
         return load(weights_file(path))
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """This model as a checkpoint."""
+        """Return the model as a checkpoint."""
         longest = {} if self.longest_seconds is None else {"longest_seconds": self.longest_seconds}
         return Checkpoint(
             kind="ellav",
@@ -141,15 +145,15 @@ class EllaV(Saved):
         durations: Sequence[Sequence[int] | Tensor] | None = None,
         return_durations: bool = False,
     ) -> tuple[list[Tensor], list[bool]] | tuple[list[Tensor], list[bool], list[Tensor]]:
-        """Codec tokens for each prompt of names such as "u17"; repeats are dropped.
+        """Generate codec tokens for each prompt of names such as "u17", without repeats.
 
-        `max_tokens` counts steps, forced tokens included: about 40 + 2 x (units a second) for a second of speech.
-        A cap of n allows n + 2 codec tokens for the first unit and n + 1 for each later one. `temperature` 0 or
-        `top_p` 0 is greedy. `graph` captures a step as a CUDA graph (None: on CUDA). `durations` holds each unit to so
-        many codec tokens, in place of the cap: whole numbers >= 0, and >= 1 for the first, one for each unit of each
-        prompt (which then must have no repeats).
+        `max_tokens` counts steps, forced tokens included: about 40 + 2 x (units per second) for a second of speech. A
+        cap of n allows n + 2 codec tokens for the first unit and n + 1 for each later one. `temperature` 0 or `top_p` 0
+        is greedy. `graph` captures a step as a CUDA graph (None: on CUDA). `durations` fixes the number of codec tokens
+        of each unit, instead of the cap: whole numbers >= 0, and >= 1 for the first, one for each unit of each prompt
+        (which then must have no repeats).
 
-        Returns the codec tokens, int64 (n_i,) on the CPU, whether each prompt was spoken to its end, and with
+        Returns the codec tokens, int64 (n_i,) on the CPU, whether each prompt was completed, and with
         `return_durations` the number of codec tokens of each unit, int64 (units begun,). The same seed gives the same
         tokens, whatever prompts follow.
         """
@@ -182,7 +186,7 @@ class EllaV(Saved):
         return tokens[tokens >= self.tokenizer.first_codec] - self.tokenizer.first_codec
 
     def _durations(self, tokens: Tensor, phones: int) -> Tensor:
-        """Codec tokens between one EOP and the next."""
+        """Return the codec tokens between consecutive EOPs."""
         phone = (tokens == EOP).cumsum(0)[tokens >= self.tokenizer.first_codec]
         begun = min(phones, int((tokens == EOP).sum()) + 1)
         return torch.bincount(phone, minlength=begun)
@@ -193,7 +197,7 @@ def _is_limit(seconds: object) -> bool:
 
 
 def _lengths(phones: Sequence[Tensor], durations: Sequence[Sequence[int] | Tensor]) -> list[Tensor]:
-    """Return durations as int64 (phones,) each. A ValueError that names the prompt whose durations do not fit."""
+    """Return durations as int64 (phones,) each. A ValueError names the prompt whose durations do not fit."""
     if len(phones) != len(durations):
         raise ValueError(must("durations", f"as many as prompts ({len(phones)})", len(durations)))
     lengths = [torch.as_tensor(each) for each in durations]

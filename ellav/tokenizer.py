@@ -1,4 +1,4 @@
-"""Unit or phone names and codec tokens to ids, for a prompt and for a training sequence."""
+"""Tokenizer of ELLA-V: unit or phone names and codec tokens to ids, for prompts and training sequences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BOS", "EOP", "EOS", "UNK", "EllaVTokenizer"]
 UNK, BOS, EOP, EOS = range(4)
 _SPECIAL = ("UNK", "BOS", "EOP", "EOS")
 _FIRST_PHONE = len(_SPECIAL)
-# Said in the published files, and the same in all of them.
+# Stated in the published files, and the same in all of them.
 _CONSTANTS: dict[str, object] = {
     "num_special_types": len(_SPECIAL),
     **{f"{name}_token": name for name in _SPECIAL},
@@ -37,12 +37,12 @@ class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
     token_to_id_dict: Mapping[str, int]
     num_phone_types: int
     phone_token_rate: float
-    """Framewise phones a second."""
+    """Framewise phones per second."""
     num_codec_types: int
     codec_token_rate: float
-    """Codec tokens a second."""
+    """Codec tokens per second."""
     tokens_not_to_sandwich: Sequence[str] = field(default_factory=tuple)
-    """Phones left out of a prompt, silence for instance."""
+    """Phones left out of a prompt, such as silence."""
 
     def __post_init__(self) -> None:
         size = _FIRST_PHONE + self.num_phone_types + self.num_codec_types
@@ -56,7 +56,7 @@ class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
     def for_units(
         cls, k: int, num_codec_types: int, phone_token_rate: float, codec_token_rate: float
     ) -> EllaVTokenizer:
-        """The tokenizer for units u0..u(k - 1), whose names are sorted as strings, as in the published files."""
+        """Return the tokenizer for units u0..u(k - 1), whose names are sorted as strings, as in the published files."""
         names = [*_SPECIAL, *sorted(f"u{unit}" for unit in range(k)), *map(str, range(num_codec_types))]
         return cls(
             token_to_id_dict={name: i for i, name in enumerate(names)},
@@ -80,7 +80,7 @@ class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
 
     @property
     def vocab_size(self) -> int:
-        """All ids."""
+        """Number of ids."""
         return self.first_codec + self.num_codec_types
 
     @property
@@ -89,7 +89,7 @@ class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
         return _FIRST_PHONE + self.num_phone_types
 
     def phone_ids(self, phones: Sequence[str]) -> Tensor:
-        """Ids (n,) of phones without repeats and without the tokens not to sandwich.
+        """Return the ids (n,) of phones without repeats and without the tokens not to sandwich.
 
         Unknown names become UNK, as published. Raises a ValueError for names of other tokens (the codec's "17") and
         for units that the model does not have.
@@ -103,22 +103,22 @@ class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
         return torch.tensor([self._id(phone) for phone, _ in groupby(kept)], dtype=torch.int64)
 
     def encode_infer(self, phones: Sequence[str]) -> Tensor:
-        """The prompt: phones, BOS, first phone (ELLA-V, arXiv 2401.07333, section 3). A ValueError if none is left."""
+        """Encode a prompt: phones, BOS, first phone (arXiv 2401.07333, section 3). A ValueError if none is left."""
         ids = self.phone_ids(phones)
         if not len(ids):
             raise ValueError(must("phones", "at least one phone that is to be spoken", list(phones)))
         return torch.cat([ids, torch.tensor([BOS]), ids[:1]])
 
     def encode_train(self, framewise_phones: Sequence[str], codec_tokens: Sequence[int] | Tensor) -> Tensor:
-        """Phones, BOS, each phone followed by its codec tokens and EOP, and EOS: int64 (n,).
+        """Encode a training sequence: phones, BOS, each phone with its codec tokens and EOP, and EOS: int64 (n,).
 
         The phones, one for each frame at `phone_token_rate`, and the codec tokens, at `codec_token_rate`, are merged
         by their start times; at equal times EOP comes before a phone and a phone before a codec token.
         """
         codes = torch.as_tensor(codec_tokens).tolist()
         if not len(framewise_phones) or not codes:
-            raise ValueError("Phones and codec tokens must not be empty: nothing could be learnt from them.")
-        # Times in units of 1 / (both rates), so that they are exact.
+            raise ValueError("Phones and codec tokens must not be empty: there would be nothing to train on.")
+        # Times in units of 1 / (product of both rates), to be exact.
         phone_step, codec_step = self.codec_token_rate, self.phone_token_rate
         events: list[tuple[float, int, int]] = []
         frame = 0
@@ -133,15 +133,15 @@ class EllaVTokenizer(ModelConfig, describes="a tokenizer of ELLA-V"):
         return torch.tensor([*phones, BOS, *(token for _, _, token in events), EOS])
 
     def loss_mask(self, ids: Tensor) -> Tensor:
-        """Which targets count, bool like `ids`: not the phones and BOS, which are given at inference, nor UNK.
+        """Return the mask of scored targets, bool like `ids`: without UNK, and the phones and BOS given at inference.
 
-        The published test, `id > 4`, lets the very first phone name count; this one does not.
+        The published mask, `id > 4`, includes the very first phone name; this one does not.
         """
         given = (ids == UNK) | (ids == BOS) | ((ids >= _FIRST_PHONE) & (ids < self.first_codec))
         return ~given
 
     def _id(self, phone: str) -> int:
-        """The id of a phone, UNK for an unknown one, as published; a ValueError for what is surely a mistake.
+        """Return the id of a phone, UNK for an unknown one, as published; a ValueError for an obvious mistake.
 
         That is a name of another token (the codec's "17", "EOS"), or of a unit that the model does not have.
         """

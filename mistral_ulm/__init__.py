@@ -1,4 +1,4 @@
-"""The unit language model: likelihoods of unit sequences, and their continuation.
+"""Unit language model: likelihoods and continuations of unit sequences.
 
 >>> from mistral_ulm import UnitLM, UnitTokenizer
 """

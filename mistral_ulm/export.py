@@ -1,4 +1,4 @@
-"""The unit language model as a model of the transformers library."""
+"""Export of the unit language model to the transformers library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slmcore.layers.transformer import Transformer, TransformerConfig
 __all__ = ["to_transformers"]
 
 _LONGEST = 1 << 20
-"""Positions that the exported config allows. Rotary positions have no end."""
+"""Positions allowed by the exported config; rotary positions are unlimited."""
 _SAME = {
     "attention.wv": "self_attn.v_proj",
     "attention.wo": "self_attn.o_proj",
@@ -81,5 +81,5 @@ def _state(model: Transformer) -> dict[str, Tensor]:
 
 
 def _halved(weight: Tensor, head_dim: int) -> Tensor:
-    """Put the rows of a head in transformers' order, where dimension i turns with i + head_dim / 2, not with i + 1."""
+    """Permute the rows of a head to transformers' order: dimension i is rotated with i + head_dim / 2, not i + 1."""
     return weight.unflatten(0, (-1, head_dim // 2, 2)).transpose(1, 2).flatten(0, 2)

@@ -1,4 +1,4 @@
-"""The unit language model: p(unit | units before) over deduplicated units."""
+"""Unit language model: p(unit | previous units) over deduplicated units."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class UnitLM(Saved):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> UnitLM:
-        """The model that a checkpoint of kind "ulm" holds."""
+        """Build the model of a checkpoint of kind "ulm"."""
         config = TransformerConfig.from_dict(checkpoint.config)
         return build(lambda: cls(config, checkpoint.operating_point), checkpoint.state)
 
@@ -51,11 +51,11 @@ class UnitLM(Saved):
         return load(weights_file(path))
 
     def to_transformers(self) -> Any:
-        """Return the same model as a `transformers.MistralForCausalLM` over ids; see `export`."""
+        """Return the model as a `transformers.MistralForCausalLM` over ids; see `export`."""
         return to_transformers(self.transformer)
 
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
-        """This model as a checkpoint."""
+        """Return the model as a checkpoint."""
         return Checkpoint(
             kind="ulm",
             config=self.config.to_dict(),
@@ -75,7 +75,7 @@ class UnitLM(Saved):
         return UnitTokenizer(self.k)
 
     def forward(self, ids: Tensor, seqlens: Sequence[int]) -> Tensor:
-        """The published packed call: logits (sum of seqlens, vocab) of sequences laid end to end in ids (sum,)."""
+        """Return logits (sum of seqlens, vocab) of sequences packed in ids (sum,): the published call."""
         if ids.ndim != 1 or sum(seqlens) != len(ids) or any(n < 1 for n in seqlens):
             raise ValueError(must("seqlens", f"lengths >= 1 that sum to len(ids) ({len(ids)})", list(seqlens)))
         logits = self.transformer(pad_sequence(list(ids.to(self.device).split(list(seqlens))), batch_first=True))
@@ -83,7 +83,7 @@ class UnitLM(Saved):
 
     @torch.no_grad()
     def loglikelihood(self, ids: Tensor) -> float:
-        """Sum over the units of log p(unit | BOS, units before), in nats.
+        """Return the sum over the units of log p(unit | BOS, previous units), in nats.
 
         ids: int64 (n + 1,), BOS first (`tokenizer.encode` makes them). Raises a ValueError otherwise.
         """
@@ -103,11 +103,11 @@ class UnitLM(Saved):
     def loglikelihoods(
         self, sequences: Sequence[Tensor], reduction: str = "sum", per_token: bool = False, progress: bool = False
     ) -> list[float] | list[Tensor]:
-        """Log-likelihood of each of any number of id sequences (n_i + 1,), BOS first, in nats.
+        """Return the log-likelihood of each of any number of id sequences (n_i + 1,), BOS first, in nats.
 
-        They are scored in batches of like lengths. Equal sequences get equal values; what a sequence is batched with
-        moves its value by float32 rounding only (about 1e-5 nats).
-        `reduction`: "sum", or "mean" over the units. `per_token` gives float32 (n_i,) tensors on the CPU instead.
+        They are scored in batches of similar lengths. Equal sequences have equal values; the batch changes a value by
+        float32 rounding only (about 1e-5 nats). `reduction`: "sum", or "mean" over the units. `per_token` gives float32
+        (n_i,) tensors on the CPU instead.
         """
         if reduction not in ("sum", "mean"):
             raise ValueError(must("reduction", "'sum' or 'mean'", reduction))
@@ -121,10 +121,10 @@ class UnitLM(Saved):
     def logprobs(
         self, sequences: Sequence[UnitSequence], *, bos: bool = True, eos: bool = False, progress: bool = False
     ) -> list[Tensor]:
-        """Natural log-probability of each scored token of sequences of units (n_i,): float32, on the CPU.
+        """Return the natural log-probability of each scored token of sequences of units (n_i,): float32, on the CPU.
 
-        `bos` conditions the first unit on BOS, so that it is scored too; `eos` scores the end, which for this model is
-        the BOS of a next utterance. Raises ValueError for a sequence of which nothing is scored.
+        `bos` conditions the first unit on BOS, so that it is scored too; `eos` scores the end, for this model the BOS
+        of a next utterance. Raises ValueError for a sequence without any scored token.
         """
         ids = [_framed(self.tokenizer.encode(_plain(units)), bos, eos) for units in sequences]
         return sequence_logprobs(self.transformer, ids, progress)
@@ -145,7 +145,7 @@ class UnitLM(Saved):
         num_samples: int = 1,
         seed: int = 0,
     ) -> Generated:
-        """Continue each prompt `num_samples` times, until the model begins a next utterance or `max_new_units`.
+        """Continue each prompt `num_samples` times, until the model begins another utterance or `max_new_units`.
 
         A prompt is a sequence of units, which may be empty. `repetition_penalty` > 1 makes units that have occurred
         less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1). The same seed gives the same units, whatever
@@ -201,7 +201,7 @@ def _plain(units: UnitSequence) -> Sequence[int] | Tensor:
 
 
 def _framed(ids: Tensor, bos: bool, eos: bool) -> Tensor:
-    """Ids (n,), BOS first, as they are read: all but the first are scored."""
+    """Return the ids (n,) to score, all but the first of which are scored."""
     framed = torch.cat([ids, ids[:1]]) if eos else ids
     framed = framed if bos else framed[1:]
     if len(framed) < 2:

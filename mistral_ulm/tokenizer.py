@@ -1,4 +1,4 @@
-"""Units and phonemes to token ids and back."""
+"""Tokenizers of units and of phonemes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from slmcore.errors import CheckpointError, must
 __all__ = ["BOS", "PhonemeTokenizer", "UnitTokenizer"]
 
 BOS = 0
-"""Begins every sequence; in training the BOS of the next utterance marks the end of one."""
+"""Beginning of every sequence; in training the BOS of the next utterance marks the end of one."""
 UNK = 1
-"""A phoneme that the tokenizer does not know."""
+"""Unknown phoneme."""
 
 
 class UnitTokenizer:
@@ -34,7 +34,7 @@ class UnitTokenizer:
         return self.k + 1
 
     def encode(self, units: Sequence[int] | Tensor) -> Tensor:
-        """Ids (n + 1,) int64, BOS first, of n >= 1 units in 0..k - 1."""
+        """Encode n >= 1 units in 0..k - 1 as ids (n + 1,) int64, BOS first."""
         ids = _tensor(units)
         if ids.ndim != 1 or not len(ids):
             raise ValueError(must("units", "a sequence of at least one unit", units))
@@ -47,7 +47,7 @@ class UnitTokenizer:
         return torch.cat([ids.new_full((1,), BOS), ids + 1])
 
     def decode(self, ids: Sequence[int] | Tensor) -> list[int]:
-        """Units of ids, each BOS left out."""
+        """Decode ids to units, without each BOS."""
         return [i - 1 for i in torch.as_tensor(ids).tolist() if i != BOS]
 
 
@@ -59,7 +59,7 @@ def _tensor(units: Any) -> Tensor:
 
 
 class PhonemeTokenizer:
-    """Phonemes in place of units, as the published phoneme language model reads them."""
+    """Tokenizer of the published phoneme language model."""
 
     bos_id = BOS
 
@@ -84,7 +84,7 @@ class PhonemeTokenizer:
         return max([UNK, *self.phoneme_to_id.values()]) + 1
 
     def encode(self, phonemes: str | Sequence[str]) -> Tensor:
-        """Ids (n + 1,) int64, BOS first; text is split at the delimiter, unknown phonemes become UNK."""
+        """Encode phonemes, or text split at the delimiter, as ids (n + 1,) int64, BOS first, UNK for unknown ones."""
         names = phonemes.strip(self.delimiter).split(self.delimiter) if isinstance(phonemes, str) else list(phonemes)
         names = [name for name in names if name]
         if not names:
@@ -92,6 +92,6 @@ class PhonemeTokenizer:
         return torch.tensor([BOS, *(self.phoneme_to_id.get(name, UNK) for name in names)])
 
     def decode(self, ids: Sequence[int] | Tensor) -> str:
-        """Phonemes of ids joined by the delimiter, each BOS left out."""
+        """Decode ids to phonemes joined by the delimiter, without each BOS."""
         names = (self._phonemes.get(i, "UNK") for i in torch.as_tensor(ids).tolist() if i != BOS)
         return self.delimiter.join(names)

@@ -269,7 +269,7 @@ class SoundStream(Saved):
 
     @torch.no_grad()
     def first_level_features(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
-        """Return the vectors (frames, width) that level 1 quantises, float32, of waveforms as of `encode_batch`."""
+        """Return the vectors (frames, width) that level 1 quantises, float32, of waveforms as for `encode_batch`."""
         for wav in wavs:
             audio.check(wav, sr)
         latents = by_length([wav[0] for wav in wavs], lambda stacked: self.encode_latents(stacked, sr))

@@ -48,7 +48,7 @@ class Attention(Stateful):
 
 
 class Layer(nn.Module):
-    """x + s1 attention(norm(x)), then x + s2 W2 gelu(W1 norm(x)), with a learnt scale for each channel."""
+    """x + s1 attention(norm(x)), then x + s2 W2 gelu(W1 norm(x)), with a learned scale for each channel."""
 
     def __init__(self, dim: int, config: TransformerConfig) -> None:
         super().__init__()

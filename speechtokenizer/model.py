@@ -212,7 +212,8 @@ class SpeechTokenizer(Saved):
 
     @torch.no_grad()
     def first_level_features(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
-        """Return the vectors (frames, dimension) that level 1 quantises, float32, of waveforms as of `encode_batch`."""
+        """Return the vectors (frames, dimension) that level 1 quantises, float32, of waveforms as for
+        `encode_batch`."""
         latents = by_length(self._heard(wavs, sr), self._latents)
         return [each.mT.float() for each in latents]
 

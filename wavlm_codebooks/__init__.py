@@ -1,4 +1,4 @@
-"""WavLM features and the k-means codebooks that make discrete units of them."""
+"""WavLM features, and k-means codebooks of them."""
 
 from __future__ import annotations
 

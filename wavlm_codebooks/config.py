@@ -1,4 +1,4 @@
-"""The sizes of a WavLM."""
+"""Sizes of a WavLM."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class WavLMConfig(EncoderConfig, describes="a WavLM"):
     num_buckets: int
     """Buckets of relative positions, both signs together [320]."""
     max_distance: int
-    """Distance from which on all positions share a bucket, frames [800]."""
+    """Distance beyond which all positions share a bucket, frames [800]."""

@@ -1,4 +1,4 @@
-"""WavLM as a model of the transformers library."""
+"""Export of WavLM to the transformers library."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _POSITION = "encoder.pos_conv_embed.conv."
 def to_transformers(model: WavLM) -> Any:
     """Return the encoder as a `transformers.WavLMModel`, on the CPU, in float32 and evaluation mode.
 
-    transformers does not pad the waveform: give it one with `(model.config.field - model.config.hop) // 2` zeros at
-    each end for equal features. Its `hidden_states[n]` is `layer=n` here, its `last_hidden_state` `layer=None`. Raises
+    transformers does not pad the waveform: for equal features pad it with `(model.config.field - model.config.hop) //
+    2` zeros at each end. Its `hidden_states[n]` is `layer=n` here, its `last_hidden_state` is `layer=None`. Raises
     ImportError without transformers.
     """
     try:
@@ -76,7 +76,7 @@ def _config(config: WavLMConfig) -> Any:
 
 def _state(model: WavLM) -> dict[str, Tensor]:
     found = {_rename(key): tensor.detach().cpu().float() for key, tensor in model.state_dict().items()}
-    # Weight norm over all but the axis of the kernel: g v / ||v|| with v the weight itself.
+    # Weight norm over all axes but the kernel's: g v / ||v||, with v the weight itself.
     weight = found.pop(_POSITION + "weight")
     found[_POSITION + "parametrizations.weight.original0"] = torch.linalg.vector_norm(weight, dim=(0, 1), keepdim=True)
     found[_POSITION + "parametrizations.weight.original1"] = weight

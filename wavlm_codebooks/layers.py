@@ -1,4 +1,4 @@
-"""The parts that WavLM alone has (Chen et al., arXiv 2110.13900): bucketed relative positions, gated attention."""
+"""Layers specific to WavLM (Chen et al., arXiv 2110.13900): bucketed relative positions, gated attention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Attention", "PositionBias"]
 
 
 class PositionBias(Float32):
-    """T5's bucketed relative positions: half the buckets for each sign, exact when near, logarithmic when far."""
+    """T5's bucketed relative positions: half the buckets per sign, exact for small distances, logarithmic beyond."""
 
     def __init__(self, heads: int, num_buckets: int, max_distance: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class PositionBias(Float32):
         nn.init.normal_(self.weight, std=0.02)
 
     def buckets(self, offsets: Tensor) -> Tensor:
-        """The bucket of each key position minus query position; int64 in and out."""
+        """Return the bucket of each key position minus query position; int64 in and out."""
         half = self.num_buckets // 2
         exact = half // 2
         distance = offsets.abs()
@@ -41,8 +41,8 @@ class PositionBias(Float32):
         return self.weight[self.buckets(offsets)].T.contiguous()
 
     def forward(self, frames: int) -> Tensor:
-        """The bias of each head, query and key, not yet gated: float32 (1, heads, frames, frames)."""
-        # Row s of the windows starts at offset 1 - frames + s, which is what query frames - 1 - s sees first.
+        """Return the ungated bias of each head, query and key: float32 (1, heads, frames, frames)."""
+        # Row s of the windows starts at offset 1 - frames + s, the first one of query frames - 1 - s.
         return self.by_offset(frames).unfold(1, frames, 1).flip(1)[None]
 
 
@@ -57,7 +57,7 @@ class Attention(nn.Module):
         self.gate_scale = nn.Parameter(torch.ones(1, heads, 1, 1))
 
     def forward(self, x: Tensor, bias: Tensor, padding: Tensor | None) -> Tensor:
-        """`x` (B, T, dim), `bias` (1, heads, T, T), `padding` (B, T), True at keys that nobody may see."""
+        """`x` (B, T, dim), `bias` (1, heads, T, T), `padding` (B, T), True at masked keys."""
         batch, frames, dim = x.shape
         gate = self.gate(x)
         q, k, v = (split_heads(proj(x), self.heads) for proj in (self.q_proj, self.k_proj, self.v_proj))
@@ -67,7 +67,7 @@ class Attention(nn.Module):
         return self.out_proj(y.transpose(1, 2).reshape(batch, frames, dim))
 
     def gate(self, x: Tensor) -> Tensor:
-        """How much each query heeds its relative position: a (b scale - 1) + 2, float32 (B, heads, T, 1)."""
+        """Return the gate of each query's relative position: a (b scale - 1) + 2, float32 (B, heads, T, 1)."""
         return self._gate(split_heads(x, self.heads), self.gate_scale)
 
     def on_rows(self, x: Tensor, rows: Rows, by_offset: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class Attention(nn.Module):
 
     def _gate(self, parts: Tensor, scale: Tensor) -> Tensor:
         """Gates (..., 1) of what each head sees, (..., dim / heads)."""
-        # Of the 8 outputs the first four are summed and the last four: the same as summing the weights first.
+        # The first and the last four of the 8 outputs are summed: equal to summing the weights first.
         weight = self.gate_proj.weight.unflatten(0, (2, 4)).sum(1)
         bias = self.gate_proj.bias.unflatten(0, (2, 4)).sum(1)
         a, b = F.linear(parts, weight, bias).float().sigmoid().chunk(2, dim=-1)

@@ -1,4 +1,4 @@
-"""Published WavLM checkpoints in the project's terms."""
+"""Translation of published WavLM checkpoints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEEDED: dict[str, Any] = {
 
 
 def published(obj: Mapping[str, Any]) -> Checkpoint:
-    """Translate `{'cfg', 'model'}` as published; what of cfg matters in training only is left out.
+    """Translate `{'cfg', 'model'}` as published, without the entries of cfg that only matter in training.
 
     Raises CheckpointError for the variants that are another architecture (`wavlm_base`).
     """

@@ -25,11 +25,11 @@ __all__ = ["WavLM", "WavLMConfig", "load", "published"]
 
 
 class WavLM(SpeechEncoder):
-    """Speech encoder whose attention has a gated relative position bias; the waveform is not normalised, as published.
+    """Speech encoder with a gated relative position bias in attention; the waveform is not normalised, as published.
 
     Under `.to(torch.bfloat16)` or `.half()` the gates and the position bias stay float32 as the norms do (the gated
-    bias is rounded when it is added to the scores). Above 60 s the audio goes in windows of 30 s with 2 s of context on
-    each side.
+    bias is rounded when it is added to the scores). Audio above 60 s is encoded in windows of 30 s with 2 s of context
+    on each side.
     """
 
     kind = "wavlm"
@@ -47,7 +47,7 @@ class WavLM(SpeechEncoder):
 
     @property
     def padding(self) -> int:
-        """Zeros before and after a waveform, with which one frame stands for each hop."""
+        """Zeros before and after a waveform, by which there is one frame per hop."""
         return (self.config.field - self.hop) // 2
 
     def unused_parameters(self, layer: int | None = None, masked: bool = False) -> list[nn.Parameter]:
@@ -65,7 +65,7 @@ class WavLM(SpeechEncoder):
         return load(weights_file(path))
 
     def to_transformers(self) -> Any:
-        """Return the same encoder as a `transformers.WavLMModel`, in float32 and evaluation mode; see `export`."""
+        """Return the encoder as a `transformers.WavLMModel`, in float32 and evaluation mode; see `export`."""
         return to_transformers(self)
 
     def _transformed(self, x: Tensor, padding: Tensor | None, layer: int | None) -> Tensor:
@@ -80,5 +80,5 @@ class WavLM(SpeechEncoder):
 
 
 def load(path: str | Path) -> WavLM:
-    """The encoder of a model file, published (`.pt`) or of the project (`.safetensors`)."""
+    """Load the encoder of a model file, published (`.pt`) or of the project (`.safetensors`)."""
     return WavLM.from_checkpoint(read(path, "wavlm", published))

@@ -1,4 +1,4 @@
-"""The sizes of a WavTokenizer."""
+"""Sizes of a WavTokenizer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WavTokenizerConfig(ModelConfig, describes="a WavTokenizer"):
     """Configuration of a WavTokenizer."""
 
     sample_rate: int
-    """Samples a second."""
+    """Sample rate, Hz."""
     strides: tuple[int, ...]
     """Downsampling factors of the encoder in the order of application; their product is the hop."""
     n_filters: int
@@ -54,7 +54,7 @@ class WavTokenizerConfig(ModelConfig, describes="a WavTokenizer"):
 
     @property
     def hop(self) -> int:
-        """Samples that one code stands for."""
+        """Samples per code."""
         return math.prod(self.strides)
 
     @property

@@ -1,4 +1,4 @@
-"""Code vectors to waveform: a Vocos backbone (arXiv 2306.00814) with an attention front, and an inverse STFT head."""
+"""Decoder from code vectors to a waveform: Vocos backbone (arXiv 2306.00814) after attention, and inverse STFT head."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LARGEST_MAGNITUDE = 100.0
 
 
 class Decoder(nn.Module):
-    """Code vectors to waveform, `hop` samples a frame.
+    """Code vectors to waveform, `hop` samples per frame.
 
-    Frames beyond the end of a sequence, where `mask` is False, do not reach the others: every convolution sees zeros
-    there, as it does at the edge, and norms and attention leave them out.
+    Frames beyond the end of a sequence, where `mask` is False, do not influence the others: they are zero for every
+    convolution, as at the edge, and excluded from norms and attention.
     """
 
     def __init__(self, dimension: int, dim: int, intermediate: int, num_layers: int, n_fft: int, hop: int) -> None:
@@ -44,7 +44,7 @@ class Decoder(nn.Module):
 
 
 class Context(nn.Module):
-    """Two residual blocks, global attention, two residual blocks, and a norm: what each frame learns of the others."""
+    """Two residual blocks, global attention, two residual blocks, and a norm."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -108,10 +108,10 @@ class ConvNeXtBlock(nn.Module):
 
 
 def inverse_stft(spectrum: Tensor, hop: int, mask: Tensor | None = None) -> Tensor:
-    """Complex spectra (B, n_fft / 2 + 1, T) to waveforms (B, T * hop), Hann window, "same" padding.
+    """Invert complex spectra (B, n_fft / 2 + 1, T) to waveforms (B, T * hop), Hann window, "same" padding.
 
     Overlapping frames are added and divided by the sum of the squared windows; (n_fft - hop) / 2 samples are cut off at
-    both ends. Frames where `mask` (B, 1, T) is False add nothing, and samples that only they would reach are zero.
+    both ends. Frames where `mask` (B, 1, T) is False contribute nothing; samples of such frames alone are zero.
     """
     frames = torch.fft.irfft(spectrum, dim=1)
     n_fft = frames.shape[1]
@@ -121,12 +121,12 @@ def inverse_stft(spectrum: Tensor, hop: int, mask: Tensor | None = None) -> Tens
     envelope = _overlap_add(window.square() * here, hop)
     cut = (n_fft - hop) // 2
     wav, envelope = wav[:, cut : cut + spectrum.shape[-1] * hop], envelope[:, cut : cut + spectrum.shape[-1] * hop]
-    # Between the first and the last frame's centre the envelope is far above zero; only padding can leave it at zero.
+    # Between the first and last frame's centres the envelope is far above zero; only padding can make it zero.
     return wav / torch.where(envelope > 0, envelope, 1)
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
-    """Frames (B, width, T) to their sum (B, (T - 1) * hop + width)."""
+    """Overlap-add frames (B, width, T) to (B, (T - 1) * hop + width)."""
     width, count = frames.shape[1:]
     size, kernel = (1, (count - 1) * hop + width), (1, width)
     return F.fold(frames, size, kernel, stride=(1, hop)).flatten(1)

@@ -1,4 +1,4 @@
-"""WavTokenizer (arXiv 2408.16532): speech to one stream of discrete codes, and codes to speech."""
+"""WavTokenizer (arXiv 2408.16532): speech to one stream of discrete codes, and back."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Reconstruction(NamedTuple):
 
 
 class WavTokenizer(Saved):
-    """Encoder, codebook and decoder. Made by `load` or `from_checkpoint`, or from a config for training.
+    """Codec of encoder, codebook and decoder, made by `load` or `from_checkpoint`, or from a config for training.
 
-    `.to(torch.bfloat16)` and `.half()` are allowed: codebook, distances, norms and the inverse STFT stay in float32, so
-    that only convolutions, LSTM, attention and perceptrons are rounded. The decoder's attention is global: memory grows
-    with the square of the length.
+    Under `.to(torch.bfloat16)` and `.half()`, codebook, distances, norms and the inverse STFT stay in float32; only
+    convolutions, LSTM, attention and perceptrons are rounded. The decoder's attention is global: memory grows with the
+    square of the length.
     """
 
     kind = "wavtokenizer"
@@ -62,7 +62,7 @@ class WavTokenizer(Saved):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> WavTokenizer:
-        """The model that a checkpoint describes, in float32 and eval mode; a CheckpointError if it does not fit."""
+        """Build the model of a checkpoint, in float32 and evaluation mode; a CheckpointError if it does not fit."""
         config = WavTokenizerConfig.from_dict(checkpoint.config)
         return build(lambda: cls(config), renamed(checkpoint.state))
 
@@ -77,17 +77,17 @@ class WavTokenizer(Saved):
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second."""
+        """Sample rate, Hz."""
         return self.config.sample_rate
 
     @property
     def hop(self) -> int:
-        """Samples that one code stands for."""
+        """Samples per code."""
         return self.config.hop
 
     @property
     def frame_rate(self) -> float:
-        """Codes a second."""
+        """Codes per second."""
         return self.sample_rate / self.hop
 
     @property
@@ -97,17 +97,17 @@ class WavTokenizer(Saved):
 
     @property
     def num_codebooks(self) -> int:
-        """Codes for each frame: one."""
+        """Codes per frame: one."""
         return 1
 
     def forward(self, wav: Tensor) -> Reconstruction:
-        """Waveforms (B, samples) at the model's rate, coded and decoded, with gradients (straight-through)."""
+        """Encode and decode waveforms (B, samples) at the model's rate, with straight-through gradients."""
         quantized, commitment, codes = self.quantizer(self.encoder(wav))
         return Reconstruction(self.decoder(quantized)[:, : wav.shape[-1]], commitment, codes)
 
     @torch.no_grad()
     def encode(self, wav: Tensor, sr: int) -> Tensor:
-        """A waveform (1, samples) at `sr` Hz to codes (1, 1, frames), int64 on the CPU; frames = ceil(samples / hop).
+        """Encode a waveform (1, samples) at `sr` Hz as codes (1, 1, ceil(samples / hop)), int64 on the CPU.
 
         The waveform is resampled to `sample_rate` first. Raises ValueError for another shape, a rate <= 0, values that
         are not finite, or less than 20 ms.
@@ -117,9 +117,10 @@ class WavTokenizer(Saved):
 
     @torch.no_grad()
     def encode_batch(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
-        """Waveforms (samples,) at `sr` Hz to codes (frames,), each what it is alone.
+        """Encode waveforms (samples,) at `sr` Hz as codes (frames,), each as if alone.
 
-        Only waveforms of one length share a pass: the encoder mirrors both ends, so padding would change the codes.
+        Only waveforms of equal length share a pass: the encoder reflects both ends, so that padding would change the
+        codes.
         """
         for wav in wavs:
             audio.check(wav.unsqueeze(0) if wav.ndim == 1 else wav, sr)
@@ -127,7 +128,7 @@ class WavTokenizer(Saved):
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> tuple[Tensor, int]:
-        """Codes (1, 1, frames) on any device to a waveform (1, frames * hop) in float32, and its sample rate.
+        """Decode codes (1, 1, frames) on any device to a float32 waveform (1, frames * hop), and its sample rate.
 
         No codes give a waveform of length zero. Raises ValueError for another shape, a dtype that is not an integer, or
         a code outside the codebook.
@@ -137,7 +138,7 @@ class WavTokenizer(Saved):
 
     @torch.no_grad()
     def decode_batch(self, codes: Sequence[Tensor]) -> list[Tensor]:
-        """Codes (frames,) each to a waveform (frames * hop,) each, what `decode` gives it alone, in one padded pass."""
+        """Decode codes (frames,) each to waveforms (frames * hop,), equal to `decode`'s, in one padded pass."""
         for sequence in codes:
             check_codes(sequence, 1, self.num_codes)
         device = self.quantizer.embed.device
@@ -170,9 +171,9 @@ class WavTokenizer(Saved):
         return self.decoder.embed.weight.dtype
 
     def _codes_of(self, wavs: Tensor, sr: int) -> Tensor:
-        """Waveforms (B, samples) to codes (B, frames) on the CPU."""
+        """Encode waveforms (B, samples) to codes (B, frames) on the CPU."""
         wavs = audio.resample(wavs.to(self.quantizer.embed), sr, self.sample_rate)
-        # Deeper convolutions have more channels at a lower rate: about the work of the first ones.
+        # Deeper convolutions have more channels at a lower rate, and so about the cost of the first ones.
         with for_products(wavs.device, wavs.numel(), 4 * self.config.n_filters**2):
             return self.quantizer.encode(self.encoder(wavs.to(self._dtype))).cpu()
 

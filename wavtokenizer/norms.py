@@ -1,4 +1,4 @@
-"""Layer norm and group norm that stay in float32 while the rest of the model is cast to half precision."""
+"""Layer norm and group norm that stay in float32 in a model of half precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EPS = 1e-6
 
 
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` (B, C, T) with zeros where `mask` (B, 1, T) is False; None masks nothing."""
+    """Return `x` (B, C, T) with zeros where `mask` (B, 1, T) is False; None masks nothing."""
     return x if mask is None else x * mask
 
 
@@ -32,7 +32,7 @@ class LayerNorm(Float32):
 
 
 class GroupNorm(Float32):
-    """Group norm with 32 groups, eps 1e-6, whose statistics can leave out padded frames."""
+    """Group norm with 32 groups, eps 1e-6, whose statistics can exclude padded frames."""
 
     GROUPS = 32
 

@@ -1,4 +1,4 @@
-"""The published checkpoints' key names, translated; they are known here and nowhere else."""
+"""Translation of published checkpoints, the only place that knows their key names."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from wavtokenizer.config import WavTokenizerConfig
 __all__ = ["published", "renamed"]
 
 _SAMPLE_RATE = 24000
-"""Sample rate of every published WavTokenizer, which the weights do not show, Hz."""
+"""Sample rate of all published WavTokenizers, which the weights do not reveal, Hz."""
 _CODEC = "feature_extractor.encodec."
 _ENCODER = "encoder.model."
 _EMBED = "feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed"
 
 
 def published(obj: Mapping[str, Any]) -> Checkpoint:
-    """Translate a published `{'state_dict': ...}`; the sizes are read off the weights.
+    """Translate a published `{'state_dict': ...}`; the sizes are inferred from the weights.
 
-    Left out: what training alone needs, the EnCodec decoder (never used), the inverse STFT's window (made anew), and
-    all but the first row of the adaptive norms (the published system always takes bandwidth 0, which makes them plain
-    layer norms). Raises CheckpointError for an object of another form.
+    Left out: weights that only training needs, the EnCodec decoder (never used), the inverse STFT's window
+    (recomputed), and all but the first row of the adaptive norms (the published system always uses bandwidth 0, so that
+    they are plain layer norms). Raises CheckpointError for an object of another form.
     """
     state = obj.get("state_dict") if isinstance(obj, Mapping) else None
     if not isinstance(state, Mapping) or _EMBED not in state:
-        raise CheckpointError("This is no published WavTokenizer: it has no `state_dict` with a codebook.")
+        raise CheckpointError("This is not a published WavTokenizer: it has no `state_dict` with a codebook.")
     encoder = {k.removeprefix(_CODEC): v for k, v in state.items() if k.startswith(_CODEC + _ENCODER)}
     ours = translated(encoder)
     stages = _count(ours, _ENCODER + "{}.shortcut.weight", first=1, every=3)
@@ -66,7 +66,7 @@ def _config(encoder: Mapping[str, Tensor], state: Mapping[str, Tensor], stages: 
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return our weights under the encoder's present names; files written before version 0.2 have others."""
+    """Return our weights under the encoder's present names, which files from before version 0.2 do not have."""
     stages = _count(state, "encoder.stages.{}.down.weight")
     if not stages:
         return dict(state)
@@ -85,7 +85,7 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _decoder_names(layers: int) -> Iterator[tuple[str, str]]:
-    """(our name, published name) of every weight of the decoder."""
+    """Yield (our name, published name) of every weight of the decoder."""
     pairs = {"embed": "backbone.embed", "final_norm": "backbone.final_layer_norm", "out": "head.out"}
     pairs["context.norm"] = "backbone.pos_net.5"
     for ours, theirs in {"before.0": 0, "before.1": 1, "after.0": 3, "after.1": 4}.items():

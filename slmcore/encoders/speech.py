@@ -110,7 +110,7 @@ class SpeechEncoder(Saved):
     ) -> list[Tensor]:
         """Features of several utterances in padded batches, each equal to what `features` returns for it alone.
 
-        `seconds`: most audio of a batch, padding included, or one utterance; like lengths share a batch.
+        `seconds`: most audio of a batch, padding included, or one utterance; similar lengths share a batch.
         """
         layer = self.usual_layer if layer is None else layer
         self._check_layer(layer)

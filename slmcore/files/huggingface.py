@@ -29,7 +29,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return the content of config.json. Raises CheckpointError if it is damaged or names no kind of model."""
     config = read_json(folder / _CONFIG)
     if not isinstance(config.get(_KIND), str):
-        raise CheckpointError(f"{folder / _CONFIG} has no `{_KIND}`: it is no config of transformers.")
+        raise CheckpointError(f"{folder / _CONFIG} has no `{_KIND}`: it is not a config of transformers.")
     return config
 
 

@@ -32,7 +32,7 @@ __all__ = ["run"]
 
 Row = dict[str, Any]
 # Shares of a core. An actor computes with one core, but asks for less than half of one: where half of the machines are
-# lost, the others can still take all actors, and tasks that wait for a lost actor go on.
+# lost, the others can still take all actors, and tasks that wait for a lost actor continue.
 _TO_READ, _TO_ENCODE, _TO_WRITE = 0.1, 0.4, 0.05
 _READERS = 2
 _STOPPED = "stopped"

@@ -161,7 +161,8 @@ def loglikelihoods(probe: Probe, tokens: Tensor, texts: Sequence[Tensor]) -> Ten
 
 @torch.no_grad()
 def recognised(probe: Probe, tokens: Tensor) -> list[int]:
-    """Return the symbols that the probe hears in one sequence of tokens: the likeliest of each frame, collapsed."""
+    """Return the symbols that the probe recognises in one sequence of tokens: the likeliest of each frame,
+    collapsed."""
     path = probe([tokens.to(probe.output.weight.device)])[0].argmax(-1).unique_consecutive()
     return path[path != _BLANK].tolist()
 

@@ -1,7 +1,7 @@
 """The demo's codebook and operating point, and the units of the whole corpus for the models that stand on them.
 
 k-means on the features of one layer, with what tells the voices apart taken out of them, then lambda for the wanted
-number of units a second, then framewise units, int16 in `DATA/units/<split>/<voice>/<id>.npy`.
+number of units per second, then framewise units, int16 in `DATA/units/<split>/<voice>/<id>.npy`.
 """
 
 from __future__ import annotations

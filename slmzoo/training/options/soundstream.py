@@ -68,7 +68,7 @@ class SoundStreamOptions(SoundStreamLossOptions):
     semantic: bool = flag()
     """Quantise by one codebook beside the others and not before them (Mimi); needs --quantizer-dimension."""
     downsample: int = 1
-    """Factor by which the frame rate is lowered before the quantiser, by a learnt convolution."""
+    """Factor by which the frame rate is lowered before the quantiser, by a learned convolution."""
     transformer_layers: int = 0
     """Layers of the transformers after the encoder and before the decoder, as in Mimi; 0 leaves them out."""
     transformer_heads: int = 8

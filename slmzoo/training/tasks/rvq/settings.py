@@ -25,7 +25,7 @@ class RVQSettings(RVQOptions, TrainSettings):
     fixed: ClassVar[frozenset[str]] = TrainSettings.fixed | {"discriminators", "discriminator_width", "teacher"}
 
     def check(self, hop: int, levels: int) -> None:
-        """Raise a ValueError for options that do not fit a codec of `hop` samples a frame and `levels` codebooks."""
+        """Raise a ValueError for options that do not fit a codec of `hop` samples per frame and `levels` codebooks."""
         if self.crop < 1 or self.crop % hop:
             raise ValueError(must("crop", f"a multiple of the hop ({hop})", self.crop))
         if any(not 1 <= each <= levels for each in self.dropout_levels):
