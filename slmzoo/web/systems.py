@@ -105,6 +105,7 @@ class Systems:
         offer, quantizer = self.offer(zoo), made.quantizer
         return {
             "zoo": zoo,
+            "origin": next((row.origin for row in made.sources.values()), "origin not stated"),
             "encoder": getattr(made.operating_point, "encoder", None),
             "k": quantizer.k if quantizer is not None else None,
             "ks": list(offer.ks),

@@ -1,7 +1,7 @@
 // Two recordings under the language model, and one recording under all systems.
 
 import { post } from "./api.js";
-import { $, aboutSystem, asked, busy, make, samplesOf, state, tell, unitsOf } from "./state.js";
+import { $, aboutSystem, asked, busy, make, samplesOf, saveJson, savePicture, state, stem, tell, unitsOf } from "./state.js";
 import { Strip } from "./strip.js";
 
 const LEAST_NATS = -8;
@@ -33,8 +33,8 @@ async function drawScore(recording, told, all) {
   await samplesOf(recording);
   const figure = make("figure", {}), values = told.log_probs, best = all.length > 1 && told.total === Math.max(...all.map((each) => each.total));
   const numbers = `${told.total.toFixed(1)} nats, ${told.mean.toFixed(2)} per unit`;
-  const caption = make("figcaption", {}, make("span", {}, recording.name), make("b", {}, numbers + (best ? " · more likely" : "")));
-  figure.append(caption);
+  const keeping = keeps(() => strip, { ...told, file: recording.name }, `${stem(recording)}-likelihood`);
+  figure.append(make("figcaption", {}, make("span", {}, recording.name), make("b", {}, numbers + (best ? " · more likely" : "")), keeping));
   $("scores").append(figure);
   const detail = make("p", { class: "hint" }, "Point at a unit for its log-probability.");
   const strip = new Strip(figure, `Likelihood of ${recording.name}`, (index) => {
@@ -46,6 +46,13 @@ async function drawScore(recording, told, all) {
   strip.show(told, values.map((value) => (value === null ? null : 1 - value / LEAST_NATS)));
   strip.draw();
   strips.scores.push(strip);
+}
+
+// Buttons that keep what a strip shows.
+function keeps(strip, content, name) {
+  return make("span", {},
+    make("button", { class: "quiet", onclick: () => saveJson(content, name) }, "JSON"), " ",
+    make("button", { class: "quiet", onclick: () => savePicture(strip().canvas, name) }, "PNG"));
 }
 
 async function compare() {
@@ -64,7 +71,8 @@ async function compare() {
 function drawSystem(about, told) {
   const figure = make("figure", {}), numbers = `${told.units_per_second.toFixed(1)} units per second, ${told.bits_per_second.toFixed(0)} bits per second`;
   const name = [about.zoo, about.encoder, `k ${about.k}`, about.lmbda !== null && `λ ${about.lmbda}`].filter(Boolean).join(" · ");
-  figure.append(make("figcaption", {}, make("span", {}, name), make("b", {}, numbers)));
+  const keeping = keeps(() => strip, { ...told, file: state.chosen.name, zoo: about.zoo }, `${stem(state.chosen)}-${about.zoo}`);
+  figure.append(make("figcaption", {}, make("span", {}, name), make("b", {}, numbers), keeping));
   $("side").append(figure);
   const strip = new Strip(figure, `Units of ${about.zoo}`, () => {}, true);
   strip.seconds = state.chosen.seconds;

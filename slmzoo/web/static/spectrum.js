@@ -2,7 +2,8 @@
 
 export const COLUMNS_PER_SECOND = 100;
 export const BANDS = 128;
-const RANGE_DB = 70, FLOOR_DB = -25;
+const RANGE_DB = 70, FLOOR_DB = -45;
+
 
 const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
@@ -100,9 +101,9 @@ export class Spectrum {
     fft(this.re, this.im);
     return Float32Array.from({ length: BANDS }, (_, band) => {
       const from = Math.floor(this.bins[band]), to = Math.max(from + 1, Math.floor(this.bins[band + 1]));
-      let power = 1e-10;
+      let power = 1e-9;
       for (let bin = from; bin < to; bin++) power += this.re[bin] ** 2 + this.im[bin] ** 2;
-      return 10 * Math.log10(power / (to - from));
+      return 10 * Math.log10(power / (to - from) / this.window ** 2);
     });
   }
 

@@ -73,3 +73,6 @@ export function save(blob, name) {
 }
 
 export const stem = (recording) => recording.name.replace(/\.[^.]*$/, "").replace(/[^\w-]+/g, "-") || "recording";
+
+export const saveJson = (content, name) => save(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${name}.json`);
+export const savePicture = (canvas, name) => canvas.toBlob((blob) => save(blob, `${name}.png`));

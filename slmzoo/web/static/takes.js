@@ -2,7 +2,7 @@
 
 import { bytes, post } from "./api.js";
 import { player, readWav, wavBlob } from "./sound.js";
-import { $, asked, busy, make, save, state, stem, tell } from "./state.js";
+import { $, asked, busy, make, save, saveJson, state, stem, tell } from "./state.js";
 
 let marked = null, heard = 0, both = false;
 
@@ -57,8 +57,7 @@ function list() {
 }
 
 function keepJson({ label, sound, prompt }) {
-  const content = { label, file: state.chosen.name, zoo: state.system.zoo, prompt, ...sound };
-  save(new Blob([JSON.stringify(content, null, 1)], { type: "application/json" }), `${stem(state.chosen)}-speech.json`);
+  saveJson({ label, file: state.chosen.name, zoo: state.system.zoo, prompt, ...sound }, `${stem(state.chosen)}-speech`);
 }
 
 function label() {

@@ -1,7 +1,7 @@
 // The chosen recording: its spectrogram and units, sliders, places of a unit, and files to keep.
 
 import { collect, player, wavBlob } from "./sound.js";
-import { $, save, state, stem, tell, unitsOf } from "./state.js";
+import { $, save, saveJson, savePicture, state, stem, tell, unitsOf } from "./state.js";
 import { Strip } from "./strip.js";
 
 let strip = null, waiting = null, running = false;
@@ -116,8 +116,8 @@ export function playChosen() {
 }
 
 function keep() {
-  const { zoo } = state.system, about = { ...state.told, file: state.chosen.name, zoo };
-  save(new Blob([JSON.stringify(about, null, 1)], { type: "application/json" }), `${stem(state.chosen)}-${zoo}.json`);
+  const { zoo } = state.system;
+  saveJson({ ...state.told, file: state.chosen.name, zoo }, `${stem(state.chosen)}-${zoo}`);
 }
 
 export function startUnits() {
@@ -140,6 +140,6 @@ export function startUnits() {
   $("places").addEventListener("click", hearPlaces);
   $("save-wav").addEventListener("click", () => save(wavBlob(state.chosen.wav, state.chosen.rate), `${stem(state.chosen)}.wav`));
   $("save-json").addEventListener("click", () => (state.told ? keep() : tell("There are no units yet.")));
-  $("save-png").addEventListener("click", () => strip.canvas.toBlob((blob) => save(blob, `${stem(state.chosen)}.png`)));
+  $("save-png").addEventListener("click", () => savePicture(strip.canvas, stem(state.chosen)));
 }
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -75,3 +78,12 @@ def test_wrong_options_are_refused_before_anything_is_spoken(pipeline: Pipeline)
         SpeechStream(Tones(4, POINT), seconds=10.1)
     with pytest.raises(ValueError, match="`seconds` must be above 0"):
         SpeechStream(Tones(4, POINT), seconds=0)
+
+
+def test_the_example_of_the_docs_runs() -> None:
+    page = Path(__file__).parents[3] / "docs" / "streaming.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    names: dict = {}
+    exec(compile(code, "streaming.md", "exec"), names)
+    assert len(names["units"]) > 0
+    assert names["speech"][-1].seconds > 0

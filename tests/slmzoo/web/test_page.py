@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
+from slmcore import audio
 from slmzoo.web.limits import Limits
 from slmzoo.web.server import Server
 from slmzoo.web.studio import Studio
@@ -158,6 +161,22 @@ def test_recordings_are_compared_and_systems_stand_side_by_side(page) -> None:
     page.click("#compare")
     page.wait("document.querySelectorAll('#side figure').length === 1")
     assert "22.8 units per second" in page.js("document.getElementById('side').innerText")
+
+
+def test_recordings_units_and_pictures_are_kept_as_files(page, tmp_path) -> None:
+    take_sample(page)
+    page.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    for kind, name in (("wav", "sample.wav"), ("json", "sample-demo.json"), ("png", "sample.png")):
+        page.click(f"#save-{kind}")
+        end = time.monotonic() + 30
+        while not (tmp_path / name).is_file() and time.monotonic() < end:
+            time.sleep(0.05)
+    told = json.loads((tmp_path / "sample-demo.json").read_text())
+    assert (told["zoo"], told["lmbda"], len(told["units"])) == ("demo", 1410.0, 82)
+    wav, rate = audio.load(tmp_path / "sample.wav")
+    torch.testing.assert_close(wav, audio.load(SAMPLE)[0], atol=1e-4, rtol=0)
+    assert rate == 16000
+    assert (tmp_path / "sample.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_speech_goes_on_in_several_samples(page) -> None:

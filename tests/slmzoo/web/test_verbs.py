@@ -12,6 +12,8 @@ from dpdp import bits_per_second
 from slmcore import audio
 from slmzoo.web.studio import Studio
 from slmzoo.web.systems import Systems
+from tests.reference import tiny_zoo
+from tests.reference.recipe import recipe_state
 from tests.slmzoo.web.conftest import serving, told
 from tests.toy_system import zoo as toy_zoo
 
@@ -165,3 +167,18 @@ def test_systems_of_other_kinds_are_served(tmp_path, monkeypatch, speech) -> Non
         assert "no lambda" in client.refused("/api/units", {"recording": made["id"], "zoo": "toy", "lmbda": 7})[1]
         socket = client.live(zoo="toy", rate=rate)
         assert "LoudestBand cannot be streamed" in told(socket)["error"]
+
+
+def test_units_of_another_codebook_of_the_zoo(registry, tmp_path, speech, pipeline) -> None:
+    codes = recipe_state({"codebook": ((10, 64), "float32")})["codebook"] * 8
+    torch.save({"codebook": codes}, tmp_path / "ten.pt")
+    row = {"kind": "codebook", "file": "ten.pt", "k": 10, "layer": tiny_zoo.LAYER, "encoder": "tiny"}
+    more = tmp_path / "more.json"
+    more.write_text(json.dumps({"format": "slmzoo-registry", "version": 1, "zoo": "tiny", "rows": [row]}))
+    studio = Studio(Systems(registry=[registry, more], first="tiny", k=tiny_zoo.K, lmbda=tiny_zoo.LMBDA))
+    asked = {"recording": studio.shelf.keep(*speech, "a").id, "zoo": "tiny"}
+    assert studio.systems.about("tiny")["ks"] == [10, 20]
+    found = studio.units({**asked, "k": 10, "lmbda": 0})
+    nearest = torch.cdist(pipeline.features(*speech), codes).argmin(1)
+    assert found["units"] == torch.unique_consecutive(nearest).tolist()
+    assert (found["k"], studio.units(asked)["k"]) == (10, 20)
