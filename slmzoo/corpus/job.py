@@ -38,11 +38,12 @@ from slmzoo.corpus.plan import Planned
 from slmzoo.corpus.sources import Corpus
 from slmzoo.corpus.stages import Target
 
-__all__ = ["Job", "begin", "begun", "difference", "locked"]
+__all__ = ["SECONDS_TO_WAIT", "Job", "begin", "begun", "difference", "locked"]
 
 log = logging.getLogger(__name__)
 _FORMAT = "slmzoo-corpus/1"
-_PATIENCE = 10.0  # seconds for processes of a killed job to end
+SECONDS_TO_WAIT = 10.0
+"""Time for the processes of a killed job to end and release its folder."""
 _COMPARED = ("shard_seconds", "rate", "batch_seconds")
 _JOB, _MANIFEST, _FAILURES, _FAILED = "job.json", "manifest.jsonl", "failed", "failed.jsonl"
 
@@ -233,7 +234,7 @@ def locked(out: str) -> Iterator[None]:
         return
     lock = FileLock(str(Path(out) / ".lock"))
     try:
-        lock.acquire(timeout=_PATIENCE)
+        lock.acquire(timeout=SECONDS_TO_WAIT)
     except Timeout:
         raise ValueError(f"Another job is writing to {out}. Wait for it, or use another --out.") from None
     try:

@@ -20,10 +20,11 @@ from slmzoo.corpus.models import Coder
 from slmzoo.corpus.plain import Report
 from slmzoo.corpus.plan import Planned
 
-__all__ = ["Engine", "Outcome", "encode_corpus"]
+__all__ = ["SECONDS_BETWEEN_LINES", "Engine", "Outcome", "encode_corpus"]
 
 log = logging.getLogger(__name__)
-_SECONDS_A_LINE = 60.0
+SECONDS_BETWEEN_LINES = 60.0
+"""Shortest interval between lines of progress in the log."""
 Engine = Callable[[Job, Coder, Sequence[Planned]], Iterator[Report]]
 """Engine that makes shards and reports each finished one."""
 
@@ -96,7 +97,7 @@ def _follow(reports: Iterable[Report], seconds: float) -> None:
             state = f"{heard / (now - began):.0f} x real time, {failed} failed"
             bar.set_postfix_str(state, refresh=False)
             bar.update(report.probable / 3600)
-            if bar.disable and now - told >= _SECONDS_A_LINE:
+            if bar.disable and now - told >= SECONDS_BETWEEN_LINES:
                 left = tqdm.format_interval((now - began) * (seconds - done) / done if done else 0)
                 log.info("%.2f of about %.2f h, %s, %s left", done / 3600, seconds / 3600, state, left)
                 told = now

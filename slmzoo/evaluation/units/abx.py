@@ -23,10 +23,11 @@ from slmcore.clustering.dtw import warp
 from slmcore.errors import must
 from slmzoo.evaluation.report.statistics import Statistic, mean_of_means
 
-__all__ = ["Cell", "Item", "cells", "cut", "error_rate", "frames", "read_items", "resampled", "tables"]
+__all__ = ["COSTS_AT_ONCE", "Cell", "Item", "cells", "cut", "error_rate", "frames", "read_items", "resampled", "tables"]
 
 _COLUMNS = 7
-_MOST_COSTS = 1 << 23  # 64 MB at a time
+COSTS_AT_ONCE = 1 << 23
+"""Distances of pairs of frames in memory at a time: 64 MB."""
 _GRID = 2.0**32  # Products are rounded to it, so that ties do not depend on the order of summation.
 
 
@@ -256,7 +257,7 @@ def _distances(xs: Sequence[Tensor], ys: Sequence[Tensor], between: Callable[[Te
     lengths = torch.tensor([len(y) for y in ys])
     blocks, block, held = [], [], 0
     for x in xs:
-        if block and (held + len(x)) * len(to) > _MOST_COSTS:
+        if block and (held + len(x)) * len(to) > COSTS_AT_ONCE:
             blocks.append(block)
             block, held = [], 0
         block.append(x)

@@ -20,9 +20,10 @@ from slmzoo.corpus.stages import records_of
 from slmzoo.evaluation.units.reading import heard_in
 from slmzoo.pipeline import Pipeline
 
-__all__ = ["described", "fingerprint", "units_in", "units_of"]
+__all__ = ["RECORDINGS_PER_SHARD", "described", "fingerprint", "units_in", "units_of"]
 
-_BLOCK = 256
+RECORDINGS_PER_SHARD = 256
+"""Recordings whose units share a shard, the most that an interruption loses."""
 
 
 def units_of(
@@ -39,9 +40,9 @@ def units_of(
     failed: dict[str, str] = {}
     names = sorted(files)
     with tqdm(total=len(names), desc="units", unit="file", disable=None) as progress:
-        for first in range(0, len(names), _BLOCK):
-            block = {name: files[name] for name in names[first : first + _BLOCK]}
-            shard = store / f"units-{first // _BLOCK:05d}.parquet" if store is not None else None
+        for first in range(0, len(names), RECORDINGS_PER_SHARD):
+            block = {name: files[name] for name in names[first : first + RECORDINGS_PER_SHARD]}
+            shard = store / f"units-{first // RECORDINGS_PER_SHARD:05d}.parquet" if store is not None else None
             records, left_out = _block(_Alone(pipeline), block, shard, models)
             failed |= left_out
             found.update({record.id: record.units for record in records})

@@ -131,15 +131,15 @@ def test_the_last_codes_are_a_fixed_point_of_scikit_learns_lloyd() -> None:
 def test_a_stopped_run_goes_on_to_the_same_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, state = blobs(4000, 6, 40), tmp_path / "state.pt"
     unbroken = kmeans.fit_many(x, [4, 30], sample=FEW)
-    kept, write = [], kmeans._Store.write
+    kept, write = [], kmeans.write_bytes
 
-    def stop(store: kmeans._Store, runs: dict) -> None:
-        write(store, runs)
+    def stop(path: Path, content: bytes) -> None:
+        write(path, content)
         kept.append(1)
         if len(kept) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(kmeans._Store, "write", stop)
+    monkeypatch.setattr(kmeans, "write_bytes", stop)
     with pytest.raises(KeyboardInterrupt):
         kmeans.fit_many(x, [4, 30], state=state, sample=FEW)
     monkeypatch.setattr(kmeans, "plus_plus", None)  # what was done is not done again

@@ -102,7 +102,7 @@ def test_an_interrupted_job_goes_on(whole, models, speech_folder, content, tmp_p
 def test_progress_is_logged_without_a_terminal(models, speech_folder, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", "slmzoo.corpus")
     with monkeypatch.context() as patched:
-        patched.setattr(run, "_SECONDS_A_LINE", 0.0)
+        patched.setattr(run, "SECONDS_BETWEEN_LINES", 0.0)
         made = job(tmp_path / "shown", models, speech_folder).made
     assert len(caplog.messages) == made
     line = r"0\.00 of about 0\.00 h, \d+ x real time, 0 failed, 00:00 left"
@@ -352,7 +352,7 @@ def test_other_settings_do_not_mix(whole, settings, models, speech_folder, tmp_p
 def test_two_jobs_cannot_write_to_one_folder(whole, models, speech_folder, monkeypatch):
     import filelock
 
-    monkeypatch.setattr(jobs, "_PATIENCE", 0.1)
+    monkeypatch.setattr(jobs, "SECONDS_TO_WAIT", 0.1)
     with filelock.FileLock(str(whole / ".lock")), pytest.raises(ValueError, match="Another job is writing"):
         job(whole, models, speech_folder)
 

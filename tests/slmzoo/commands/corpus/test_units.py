@@ -98,7 +98,7 @@ def test_a_wanted_rate_of_a_corpus_stays_that_of_its_beginning(capsys, folder, t
 
 def test_progress_goes_to_standard_error(folder, tmp_path):
     """In a process of its own, as pytest takes the log."""
-    change = "from slmzoo.corpus import run; run._SECONDS_A_LINE = 0.0; from slmzoo.cli import main; main()"
+    change = "from slmzoo.corpus import run; run.SECONDS_BETWEEN_LINES = 0.0; from slmzoo.cli import main; main()"
     arguments = ["units", str(folder), "--out", str(tmp_path / "o"), "--zoo", "tiny", "--workers", "1"]
     done = subprocess.run([sys.executable, "-c", change, *arguments], capture_output=True, text=True, check=True)
     assert "x real time" in done.stderr

@@ -74,7 +74,7 @@ def test_conventions_are_chosen_and_written_down(run, tmp_path, pipeline):
 
 
 def test_a_run_that_was_killed_gives_the_same_files(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(unit_store, "_BLOCK", 3)
+    monkeypatch.setattr(unit_store, "RECORDINGS_PER_SHARD", 3)
     assert run(out="whole") == 0
     seen: list[int] = []
     whole = Pipeline.units

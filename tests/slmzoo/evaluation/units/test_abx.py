@@ -77,7 +77,7 @@ def test_neither_order_nor_blocks_matter(distance, monkeypatch):
     whole = cells(pieces, items, speaker="across", distance=distance, most=2, most_speakers=1)
     order = list(range(len(items)))
     random.Random(0).shuffle(order)
-    monkeypatch.setattr(abx, "_MOST_COSTS", 1)
+    monkeypatch.setattr(abx, "COSTS_AT_ONCE", 1)
     shuffled = [pieces[i] for i in order], [items[i] for i in order]
     again = cells(*shuffled, speaker="across", distance=distance, most=2, most_speakers=1)
     assert sorted(again) == sorted(whole)
