@@ -30,16 +30,15 @@ UNITS_A_SECOND, CAP = 12, 10
 BURST = 10
 """Tokens of one turn of the bare forward pass: as in decoding, a model's caches are its own."""
 BOUND_BYTES = 1 << 30
+PUBLISHED = {"dim": 1024, "n_layers": 12, "head_dim": 64, "hidden_dim": 4096, "n_heads": 16, "n_kv_heads": 16}
+TINY = {"dim": 32, "n_layers": 2, "head_dim": 8, "hidden_dim": 48, "n_heads": 4, "n_kv_heads": 4}
 
 
-def ellav(dtype: torch.dtype, device: str) -> EllaV:
+def ellav(dtype: torch.dtype, device: str, **sizes: int) -> EllaV:
     """The published size. A bias on EOP makes units last as long as the codec's 40 tokens a second want."""
     torch.manual_seed(0)
     tokenizer = EllaVTokenizer.for_units(500, 4096, 50, 40)
-    config = TransformerConfig(
-        dim=1024, n_layers=12, head_dim=64, hidden_dim=4096, n_heads=16, n_kv_heads=16,
-        vocab_size=tokenizer.vocab_size, output_bias=True,
-    )  # fmt: skip
+    config = TransformerConfig(vocab_size=tokenizer.vocab_size, output_bias=True, **(PUBLISHED | sizes))
     model = EllaV(config, tokenizer).eval()
     with torch.no_grad():
         for parameter in model.parameters():

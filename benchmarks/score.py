@@ -31,6 +31,11 @@ CONFIG = TransformerConfig(
 )  # fmt: skip
 
 
+TINY = TransformerConfig(
+    dim=32, n_layers=2, head_dim=8, hidden_dim=48, n_heads=4, n_kv_heads=4, vocab_size=K + 1
+)  # fmt: skip
+
+
 def sequences(count: int, shortest: int, longest: int, device: str) -> list[Tensor]:
     """Ids of so many units, BOS first."""
     torch.manual_seed(1)
@@ -38,14 +43,17 @@ def sequences(count: int, shortest: int, longest: int, device: str) -> list[Tens
     return [torch.cat([torch.zeros(1, dtype=torch.int64), torch.randint(1, K + 1, (n,))]).to(device) for n in lengths]
 
 
-def mistral(device: str, dtype: torch.dtype) -> Callable[[Sequence[Tensor], int], None] | None:
+def mistral(
+    device: str, dtype: torch.dtype, c: TransformerConfig = CONFIG
+) -> Callable[[Sequence[Tensor], int], None] | None:
     """Padded scoring by transformers, in batches of so many sequences in the order given."""
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers import MistralConfig, MistralForCausalLM
 
-    sizes = {"vocab_size": K + 1, "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 12}
-    heads = {"num_attention_heads": 16, "num_key_value_heads": 16, "sliding_window": None, "head_dim": 64}
+    sizes = {"hidden_size": c.dim, "intermediate_size": c.hidden_dim, "num_hidden_layers": c.n_layers}
+    sizes |= {"vocab_size": c.vocab_size, "head_dim": c.head_dim}
+    heads = {"num_attention_heads": c.n_heads, "num_key_value_heads": c.n_kv_heads, "sliding_window": None}
     model = MistralForCausalLM(MistralConfig(**sizes, **heads)).to(device, dtype).eval()
 
     @torch.inference_mode()

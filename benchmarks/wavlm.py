@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,24 @@ LARGE = WavLMConfig(
 )
 
 
-def ours(dtype: torch.dtype, device: str) -> WavLM:
+TINY = replace(LARGE, conv_layers=((32, 10, 5), *[(32, 3, 2)] * 4, *[(32, 2, 2)] * 2), dim=64, ffn_dim=96, heads=4)
+TINY = replace(TINY, layers=2, conv_pos=16, conv_pos_groups=4)
+
+
+def ours(dtype: torch.dtype, device: str, config: WavLMConfig = LARGE) -> WavLM:
     torch.manual_seed(0)
-    return WavLM(LARGE).eval().to(device, dtype)
+    return WavLM(config).eval().to(device, dtype)
 
 
-def transformers_model(dtype: torch.dtype, device: str) -> nn.Module:
+def transformers_model(dtype: torch.dtype, device: str, sizes: WavLMConfig = LARGE) -> nn.Module:
     """Theirs, cut to the same layer."""
     from transformers import WavLMConfig as Config
     from transformers import WavLMModel
 
     config = Config(
-        hidden_size=1024, num_hidden_layers=LAYER, num_attention_heads=16, intermediate_size=4096,
+        hidden_size=sizes.dim, num_hidden_layers=sizes.layers, num_attention_heads=sizes.heads,
+        intermediate_size=sizes.ffn_dim, conv_dim=[channels for channels, _, _ in sizes.conv_layers],
+        num_conv_pos_embeddings=sizes.conv_pos, num_conv_pos_embedding_groups=sizes.conv_pos_groups,
         feat_extract_norm="layer", do_stable_layer_norm=True, num_buckets=320, max_bucket_distance=800,
     )  # fmt: skip
     return WavLMModel(config).eval().to(device, dtype)

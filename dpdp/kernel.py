@@ -20,6 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from dpdp.blocks import Piece
+from slmcore.layers.fast import switch
 
 __all__ = ["GpuSearch"]
 
@@ -36,6 +37,7 @@ class GpuSearch:
         self.k = k
         self.width = triton.next_power_of_2(k)
         self.warps = min(8, max(1, self.width // _CODES_A_WARP))
+        self.narrow = switch.on(device)
         self.lmbdas = _on(device, torch.tensor(lmbdas, dtype=torch.float32))
         self.bounds = _bounds(lengths, device)
         shape = len(lmbdas), sum(lengths)
@@ -61,6 +63,7 @@ class GpuSearch:
             *(self.best, self.since, self.best.shape[1]),
             *(self.done, self.k, 0 if block[0].begins else 1, 0 if block[-1].ends else 1),
             WIDTH=self.width,
+            NARROW=self.narrow,
             num_warps=self.warps,
         )
         self.lead.reverse()
@@ -100,6 +103,7 @@ def _advance(
     resumes,  # whether the first segment continues the previous block
     goes_on,  # whether the last segment continues in the next block
     WIDTH: tl.constexpr,
+    NARROW: tl.constexpr,  # whether reductions are of 32 bits, of which a warp makes one instruction
 ):
     piece, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
     first, last = tl.load(bounds + piece), tl.load(bounds + piece + 1)
@@ -120,12 +124,17 @@ def _advance(
         value = row + tl.where(stays, lead - lmbda, 0.0)
         lowest = tl.min(value, 0)
         lead = value - lowest
-        # The lowest of the best codes and its start, packed into one number for a single reduction.
-        both = (code.to(tl.int64) << 32) | start.to(tl.int64)
-        winner = tl.min(tl.where(value == lowest, both, 0x7FFFFFFF00000000), 0)
         at = which * total + done + t
-        tl.store(best + at, (winner >> 32).to(tl.int32))
-        tl.store(since + at, (winner & 0xFFFFFFFF).to(tl.int32))
+        if NARROW:
+            winner = tl.min(tl.where(value == lowest, code, WIDTH), 0)
+            tl.store(best + at, winner)
+            tl.store(since + at, tl.max(tl.where(code == winner, start, -1), 0))
+        else:
+            # The lowest of the best codes and its start, packed into one number for a single reduction.
+            both = (code.to(tl.int64) << 32) | start.to(tl.int64)
+            lowest_of_both = tl.min(tl.where(value == lowest, both, 0x7FFFFFFF00000000), 0)
+            tl.store(best + at, (lowest_of_both >> 32).to(tl.int32))
+            tl.store(since + at, (lowest_of_both & 0xFFFFFFFF).to(tl.int32))
         row = following
         t += 1
     kept = inside & (piece == tl.num_programs(0) - 1) & (goes_on != 0)

@@ -22,6 +22,7 @@ from torch import Tensor
 from dpdp.blocks import Piece, blocks
 from dpdp.distances import Codes, check_squares
 from dpdp.loops import Loops
+from slmcore.layers.fast import switch
 from slmcore.threads import for_products
 
 __all__ = ["CpuSearch", "decode"]
@@ -49,7 +50,7 @@ def _run(search: Any, features: Sequence[Tensor], codes: Codes, num_neighbors: i
     largest = codes.norms.new_zeros(())
     for block in blocks(lengths, max(1, search.block_bytes // (4 * max(codes.shape)))):
         frames = [features[piece.utterance][piece.first : piece.last] for piece in block]
-        costs, norm = codes.costs(frames[0] if len(frames) == 1 else torch.cat(frames))
+        costs, norm = codes.costs(end_to_end(frames))
         largest = torch.maximum(largest, norm)  # NaN stays
         if not largest.is_cuda:
             check_squares(largest, features)
@@ -59,6 +60,20 @@ def _run(search: Any, features: Sequence[Tensor], codes: Codes, num_neighbors: i
     units = search.units()
     check_squares(largest, features)  # on a GPU only after all work is queued
     return units
+
+
+def end_to_end(frames: Sequence[Tensor]) -> Tensor:
+    """Return frames (n_i, D) as one (sum of n_i, D), on a GPU without a copy where they lie so, as in a batch."""
+    first = frames[0].detach()
+    if len(frames) == 1:
+        return first
+    place, storage = first.data_ptr(), first.untyped_storage().data_ptr()
+    for x in frames:
+        alike = x.is_contiguous() and x.dtype == first.dtype and x.untyped_storage().data_ptr() == storage
+        if not switch.on(x.device) or not alike or x.data_ptr() != place:
+            return torch.cat(list(frames))
+        place += x.numel() * x.itemsize
+    return first.as_strided((sum(map(len, frames)), first.shape[1]), first.stride(), first.storage_offset())
 
 
 class CpuSearch:

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from dpdp import DPDPQuantizer, naive
-from dpdp.viterbi import CpuSearch
+from dpdp.viterbi import CpuSearch, end_to_end
+from slmcore.layers.fast import switch
 from tests.reference.dpdp_brute import limited
 from tests.reference.dpdp_paths import search
 
@@ -69,9 +70,10 @@ def check(name: str, found: torch.Tensor) -> None:
         assert found.tolist() == [naive(allowed, lmbda).tolist() for lmbda in given["lmbdas"]]
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    return run_kernels(tmp_path_factory.mktemp("kernel"), "cpu", TRITON_INTERPRET="1")
+@pytest.fixture(scope="module", params=["0", "rehearse"])
+def interpreted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    environment = {"TRITON_INTERPRET": "1", switch.VARIABLE: request.param}
+    return run_kernels(tmp_path_factory.mktemp("kernel"), "cpu", **environment)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -84,12 +86,15 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from dpdp import kernel
 pointers = dict(costs="*fp32", lmbdas="*fp32", bounds="*i64", lead_in="*fp32", start_in="*i32", lead_out="*fp32",
-                start_out="*i32", best="*i32", since="*i32", units="*i64", WIDTH="constexpr")
+                start_out="*i32", best="*i32", since="*i32", units="*i64", WIDTH="constexpr", NARROW="constexpr")
 for function in (kernel._advance, kernel._backtrack, kernel._limit):
     signature = {name: pointers.get(name, "i32") for name in function.arg_names}
     for capability in (70, 90):
-        width = {"WIDTH": 512} if "WIDTH" in signature else {}
-        compile(ASTSource(fn=function, signature=signature, constexprs=width), target=GPUTarget("cuda", capability, 32))
+        for narrow in (False, True):
+            constants = {"WIDTH": 512, "NARROW": narrow}
+            constants = {name: constants[name] for name in signature if name in constants}
+            source = ASTSource(fn=function, signature=signature, constexprs=constants)
+            compile(source, target=GPUTarget("cuda", capability, 32))
 """
 
 
@@ -102,22 +107,38 @@ def test_the_kernels_compile_without_a_gpu() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("mode", ["0", "rehearse"])
+def test_utterances_that_lie_end_to_end_are_not_copied(mode: switch.Mode) -> None:
+    batch = torch.randn(3, 5, 4)
+    with switch.using(mode):
+        joined = end_to_end(list(batch[1:]))
+        assert (joined.data_ptr() == batch[1].data_ptr()) is (mode == "rehearse")
+        assert torch.equal(joined, batch[1:].flatten(0, 1))
+        for apart in ([batch[0], batch[2]], [batch[0, :4], batch[1]], [batch[1], batch[0]], list(batch.mT), [batch[0]]):
+            assert torch.equal(end_to_end(apart), torch.cat(apart))
+        wide = torch.randn(2, 5, 8)[..., :4]
+        assert torch.equal(end_to_end(list(wide)), wide.flatten(0, 1))
+
+
 @pytest.mark.gpu
 class TestOnGpu:
-    def test_the_kernel_equals_the_cpu_to_the_bit(self, tmp_path: Path) -> None:
-        for name, found in run_kernels(tmp_path, "cuda").items():
+    @pytest.mark.parametrize("mode", ["0", "1"])
+    def test_the_kernel_equals_the_cpu_to_the_bit(self, tmp_path: Path, mode: str) -> None:
+        for name, found in run_kernels(tmp_path, "cuda", **{switch.VARIABLE: mode}).items():
             check(name, found)
 
+    @pytest.mark.parametrize("mode", ["0", "1"])
     @pytest.mark.parametrize("k", [3, 500, 1000, 2000])
     @pytest.mark.parametrize("n", [None, 3])
-    def test_features_to_units(self, k: int, n: int | None) -> None:
+    def test_features_to_units(self, k: int, n: int | None, mode: switch.Mode) -> None:
         generator = torch.Generator().manual_seed(0)
         codebook = torch.randn(k, 64, generator=generator)
         features = torch.randn(4, 300, 64, generator=generator)
         lengths = [300, 1, 77, 299]
         quantizer = DPDPQuantizer(codebook, 30.0, n)
         expected = quantizer.segment(features, lengths)
-        found = quantizer.cuda().segment(features.cuda(), lengths)
+        with switch.using(mode):
+            found = quantizer.cuda().segment(features.cuda(), lengths)
         agree = [
             float((a.framewise() == b.framewise().cpu()).float().mean()) for a, b in zip(expected, found, strict=True)
         ]
