@@ -265,6 +265,20 @@ def test_voices_are_converted_by_exchange_of_levels(capsys, folder, tmp_path, va
         assert (rate, row["like"]) == (16000, str(tmp_path / "other.wav"))
 
 
+@pytest.mark.parametrize(("samples", "message"), [(300, "at least 320 samples long"), (0, "holds no samples")])
+def test_a_voice_shorter_than_a_frame_is_refused(capsys, folder, tmp_path, samples, message):
+    for name, wav in (
+        ("talk", goldens.speech()[0][:, :8000]),
+        ("voice", goldens.speech()[0][:, 4000 : 4000 + samples]),
+    ):
+        audio.write(tmp_path / f"{name}.wav", wav, 16000)
+    given = ["--zoo", "my-speechtokenizer", "--registry", str(folder / "speechtokenizer.json")]
+    files = [str(tmp_path / "talk.wav"), "--like", str(tmp_path / "voice.wav"), "--out", str(tmp_path / "out")]
+    assert cli.main(["convert-voice", *files, *given]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_codec_that_does_not_keep_voices_apart_converts_none(capsys, folder, tmp_path):
     audio.write(tmp_path / "talk.wav", goldens.speech()[0][:, :8000], 16000)
     file = str(tmp_path / "talk.wav")

@@ -17,6 +17,7 @@ from slmzoo import hub
 from slmzoo.training.options.distillation import DistillationOptions
 from slmzoo.training.tasks.distillation import LOSSES, Teacher, load_teacher, on_frames, t_axis_loss
 from tests.reference import goldens, tiny_zoo
+from tests.reference.gslm_encoders import cpc_content, hubert_content, save_hubert
 
 ROOT = Path(__file__).parents[4]
 DEMO = ROOT / "slmzoo" / "demo"
@@ -154,6 +155,29 @@ def test_a_zoo_of_ones_own_teaches(tmp_path: Path) -> None:
     teacher = load_teacher(DistillationOptions(teacher="tiny", teacher_layer="1"), 25.0, registry)
     assert teacher is not None
     assert teacher(0.1 * normal(9, 3, 6400), 16000).shape == (3, 10, teacher.dim)
+
+
+def test_published_files_teach(tmp_path: Path) -> None:
+    """HuBERT by the mean of its layers, as SpeechTokenizer has it, and CPC, whose frames are twice as many."""
+    torch.save(cpc_content("gslm_cpc_small"), tmp_path / "cpc.pt")
+    files = {
+        "mean": save_hubert(tmp_path / "hubert.pt", hubert_content("gslm_hubert_small")),
+        None: tmp_path / "cpc.pt",
+    }
+    wavs = 0.1 * normal(9, 2, 8000)
+    for layer, file in files.items():
+        teacher = load_teacher(DistillationOptions(teacher=str(file), teacher_layer=layer), 50.0)
+        assert teacher is not None
+        found, encoder = teacher(wavs, 16000), teacher.encoder
+        if layer == "mean":
+            assert torch.allclose(found[1], encoder.mean_of_layers(wavs[1:], 16000)[0], atol=1e-5)
+            apart = [encoder.features(wavs[1:], 16000, n) - found[1] for n in range(1, encoder.num_layers + 1)]
+            assert min(float(each.abs().max()) for each in apart) > 0.1
+        else:
+            frames = encoder.features(wavs[1:], 16000)
+            assert encoder.frame_rate == 100.0
+            assert torch.allclose(found[1, 2], frames[3:7].mean(0), atol=1e-4)
+        assert found.shape[1] in (24, 25)
 
 
 def test_what_is_no_teacher_is_refused(tmp_path: Path) -> None:
