@@ -29,7 +29,7 @@ from slmcore.errors import must
 from slmcore.files.places import write_bytes
 from slmcore.files.rows import Row
 
-__all__ = ["add_row", "begin_zoo", "check_zoo", "rows_of_file", "rows_of_text"]
+__all__ = ["add_row", "check_zoo", "rows_of_file", "rows_of_text"]
 
 _FORMAT, _VERSION = "slmzoo-registry", 1
 _TOP_FIELDS = frozenset({"format", "version", "zoo", "system", "defaults", "rows"})
@@ -89,16 +89,6 @@ def check_zoo(path: Path, zoo: str, system: str | None = None) -> None:
     found = json.loads(path.read_text(encoding="utf-8")).get("system", Row.system)
     if system not in (None, found):
         raise ValueError(must("registry", f"of the system {system}", f"{path}, of {found}", "Name another one."))
-
-
-def begin_zoo(path: Path, zoo: str, system: str) -> None:
-    """Make the registry `path` of a zoo of `system`, without rows, if it is missing. Raises as `check_zoo`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        check_zoo(path, zoo, system)
-        if not path.exists():
-            new = {"format": _FORMAT, "version": _VERSION, "zoo": zoo, "system": system, "rows": []}
-            write_bytes(path, (json.dumps(new, indent=2) + "\n").encode())
 
 
 def add_row(path: Path, zoo: str, entry: Mapping[str, Any], system: str | None = None) -> None:

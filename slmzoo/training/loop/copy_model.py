@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slmcore.files.checkpoint import read
+from slmcore.files.checkpoint import Checkpoint, read
 from slmcore.files.fetch import resolve
 from slmcore.files.rows import Row
 from slmcore.files.zoofile import add_row, rows_of_file
@@ -26,19 +26,23 @@ def check_copyable(settings: RunSettings, row: Row) -> None:
             )
 
 
-def copy_model(settings: RunSettings, row: Row) -> None:
+def copy_model(
+    settings: RunSettings, row: Row, checkpoint: Checkpoint | None = None, system: str | None = None
+) -> None:
     """Add a row for the model of `row` to the user's zoo: by its network address, else with a copy of the file.
 
-    A no-op if the zoo has it already.
+    `checkpoint` is that of the loaded model, where its row or a file beside it tells what its own file does not;
+    `system` is that of a registry that is new. A no-op if the zoo has the model already.
     """
     if rank() or row.zoo == settings.zoo or any(other.variant == row.variant for other in _own(settings, row.kind)):
         return
     known = {name: getattr(row, name) for name in _KEPT if getattr(row, name) is not None}
     if row.url.startswith(("https://", "http://", "hf://")):
         settings.registry_file.parent.mkdir(parents=True, exist_ok=True)
-        add_row(settings.registry_file, settings.zoo, {"kind": row.kind, "url": row.url, "sha256": row.sha256, **known})
+        entry = {"kind": row.kind, "url": row.url, "sha256": row.sha256, **known}
+        add_row(settings.registry_file, settings.zoo, entry, system)
         return
-    publish(settings, read(resolve(row), row.kind, published), **known)
+    publish(settings, checkpoint or read(resolve(row), row.kind, published), system, **known)
 
 
 def _own(settings: RunSettings, kind: str) -> list[Row]:

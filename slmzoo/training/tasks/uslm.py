@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from slmcore.batching import batches
 from slmcore.errors import must
 from slmcore.files.rows import Row
-from slmcore.files.zoofile import begin_zoo, check_zoo
+from slmcore.files.zoofile import check_zoo
 from slmzoo import hub, systems
 from slmzoo.training.data.transcribed import (
     Transcribed,
@@ -89,19 +89,18 @@ def train(settings: UslmSettings) -> dict[str, Any]:
     codec, row, system = _codec(settings)
     model, tokenizer = _begun(settings, settings.sizes(codec.num_codebooks, codec.num_codes), spoken["train"])
     run = Run.open(settings)
-    begin_zoo(settings.registry_file, settings.zoo, system)
     learnt, held_out = (
         _ready(said[name], spoken[name], tokenizer, coded(said[name], codec, run.path / "codes")) for name in said
     )
     settings = replace(settings, resume=True, overwrite=False)
     task = UslmTask(model, learnt, held_out, settings)
     fit(task, settings, Run.open(settings))
-    copy_model(settings, row)
+    copy_model(settings, row, codec.checkpoint(), system)
     reached = run.reached(task.monitor)
     codec_of = {"zoo": row.zoo, "kind": row.kind, "variant": row.variant, "sha256": row.sha256}
     made = provenance(settings, "train uslm", utterances=len(learnt), codec=codec_of, **reached)
     rates = {"sample_rate": codec.sample_rate, "frame_rate": codec.frame_rate}
-    publish(settings, model.checkpoint(made), variant=row.variant, **rates)
+    publish(settings, model.checkpoint(made), system, variant=row.variant, **rates)
     return {"zoo": settings.zoo, "kind": "uslm", **reached}
 
 

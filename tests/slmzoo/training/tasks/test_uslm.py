@@ -19,6 +19,7 @@ from slmzoo.training.tasks import uslm
 from slmzoo.training.tasks.uslm import UslmSettings, UslmTask, ar_nats, nar_nats
 from speechtokenizer.uslm import load
 from tests.reference import goldens
+from tests.reference.codec_files import soundstream_file
 from tests.reference.uslm import tiny, zoo
 from tests.speechtokenizer.uslm.test_goldens import published_file
 
@@ -184,6 +185,27 @@ def test_the_registry_has_the_model_and_its_codec_and_speaks(data, tmp_path, cap
     tts: Any = hub.text_to_speech(zoo="lab", registry=registry)
     assert tts.tokenizer.to_dict() == {"symbols": ["a", "b", "c"], "language": "en-us"}
     assert (tts.uslm.config.num_codebooks, tts.uslm.config.codebook_size) == (4, 64)
+
+
+def test_a_codec_of_another_system_speaks_too(data, tmp_path, monkeypatch):
+    soundstream_file(tmp_path / "soundstream.pt", *goldens.load("soundstream_small"), flat=True)
+    rows_of = [{"kind": "soundstream", "file": "soundstream.pt", "sample_rate": 3000}]
+    about = {"format": "slmzoo-registry", "version": 1, "zoo": "other", "system": "soundstream", "rows": rows_of}
+    (tmp_path / "other.json").write_text(json.dumps(about))
+    monkeypatch.setenv("SLMZOO_REGISTRY", str(tmp_path / "other.json"))
+    uslm.train(settings(data, tmp_path / "run", codec="other", steps=1))
+    registry = tmp_path / "run" / "zoo.json"
+    assert system_of("lab", registry) == "soundstream"
+    tts: Any = hub.text_to_speech(zoo="lab", registry=registry)
+    assert (tts.codec.num_codes, tts.uslm.config.codebook_size, tts.sample_rate) == (1024, 1024, 3000)
+
+
+@pytest.mark.parametrize("change", [{"codec_variant": "elu"}, {"part": "ar"}, {"phones": False}, {"language": "de"}])
+def test_options_that_codes_and_phones_were_made_with_stay(data, tmp_path, change):
+    chosen = settings(data, tmp_path / "run", steps=1)
+    uslm.train(chosen)
+    with pytest.raises(ValueError, match=f"`{next(iter(change))}` must be .*, with which .*run began"):
+        uslm.train(replace(chosen, resume=True, steps=2, **change))
 
 
 def test_one_decoder_after_the_other(data, tmp_path):
