@@ -52,9 +52,9 @@ def pipeline(
     A part that the system lacks is left out, unless its role is in `needs` ("quantizer", "language_model",
     "synthesizer", "codec"): then a ValueError names it. Without a language model and a synthesiser, lambda may be any
     number >= 0. `synthesizer` names the kind of acoustic model, such as "hifigan" (a unit vocoder), or one of several
-    as "hifigan:VARIANT"; by default it is the system's own. `dtype` is that of all parts, as `.to(dtype)` gives it;
-    `weights` rounds those of the language model and of an autoregressive acoustic model to int8, for decoding on a CPU
-    (`slmcore.layers.int8`). The rows of the parts are `pipeline.sources`, by kind.
+    as "hifigan:VARIANT", or a file of a vocoder of one's own; by default it is the system's. `dtype` is that of all
+    parts, as `.to(dtype)` gives it; `weights` rounds those of the language model and of an autoregressive acoustic
+    model to int8, for decoding on a CPU (`slmcore.layers.int8`). The rows of the parts are `pipeline.sources`, by kind.
     """
     if source.get("checkpoint") is not None:
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from slmcore.errors import must
 from slmcore.files import registry as table
@@ -16,6 +17,9 @@ from slmzoo.systems import kinds
 
 __all__ = ["completed", "load", "names"]
 
+_FILE = ".safetensors"
+_OF_FILES = "twist.vocoder:load"
+
 
 def names() -> tuple[str, ...]:
     """Return the names of all kinds of synthesiser."""
@@ -24,6 +28,8 @@ def names() -> tuple[str, ...]:
 
 def completed(where: Source, asked: str, wanted: Choice) -> Choice:
     """Return the choice with k and lambda of the synthesisers that are asked for, where all of them agree."""
+    if Path(asked).suffix == _FILE:
+        return wanted
     kind, variant = _kind(asked)
     points = {(row.k, row.lmbda) for row in _rows(where, kind) if _fits(row, variant, wanted)}
     k, lmbda = points.pop() if len(points) == 1 else (None, None)
@@ -33,9 +39,13 @@ def completed(where: Source, asked: str, wanted: Choice) -> Choice:
 def load(where: Source, asked: str, wanted: Choice, point: OperatingPoint | None) -> Synthesizer:
     """Load the synthesiser that `asked` names, "hifigan" or with its variant "hifigan:NAME", of an operating point.
 
-    `point`: that of the units it has to speak. Raises ValueError for an unknown name, a zoo that has none, none at this
-    point, and several of which none is named; the message lists what there is.
+    `point`: that of the units it has to speak. `asked` may also be the file of a unit vocoder of one's own, whichever
+    zoo its units are of. Raises ValueError for an unknown name, a zoo that has none, none at this point, and several of
+    which none is named; the message lists what there is. Of a file, raises ValueError for one of other units and
+    CheckpointError for one of another kind.
     """
+    if Path(asked).suffix == _FILE:
+        return _of_file(Path(asked).expanduser(), where, point)
     kind, variant = _kind(asked)
     rows = _rows(where, kind)
     at_point = [row for row in rows if _fits(row, None, wanted) and _speaks(row, point)]
@@ -49,6 +59,16 @@ def load(where: Source, asked: str, wanted: Choice, point: OperatingPoint | None
         remedy = "" if variant else f"The zoo {where.zoo!r} has several at this operating point."
         raise ValueError(must("synthesizer", f"one of {options}", asked, remedy))
     return imported(str(kind.synthesizer_loader))(where, replace(wanted, variant=chosen[0].variant))
+
+
+def _of_file(path: Path, where: Source, point: OperatingPoint | None) -> Synthesizer:
+    model = imported(_OF_FILES)(path).to(where.map_location)
+    held = model.operating_point
+    if held is not None and point is not None:
+        # The zoo of a file is that of its registry; its units may be of another.
+        model.operating_point = replace(held, zoo=point.zoo)
+        model.operating_point.check_compatible(point, f"{path.name} and the units")
+    return model
 
 
 def _by_name() -> dict[str, Kind]:

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from slmcore import audio
+from slmcore.clustering.codebook import Codebook
+from slmcore.errors import CheckpointError
 from slmcore.files.checkpoint import save
 from slmcore.files.zoofile import add_row
 from slmcore.layers.int8 import Int8Linear
@@ -157,3 +159,27 @@ def test_int8_weights_are_those_of_the_language_model(registry: Path):
     assert any(isinstance(module, Int8Linear) for module in made.ulm.modules())
     with pytest.raises(ValueError, match="`weights` must be float for a UnitVocoder"):
         load(registry, "hifigan", weights="int8", with_ulm=False)
+
+
+def test_a_vocoder_of_ones_own_speaks_units_of_any_zoo(registry: Path, talk: Path, tmp_path: Path):
+    other = tmp_path / "mine"
+    other.mkdir()
+    mine = tiny_zoo.write(other)
+    mine.write_text(mine.read_text().replace('"tiny", "rows"', '"mine", "rows"'))
+    model = add_vocoder(mine)
+    assert model.operating_point.zoo == "mine"
+    add_vocoder(mine, "far", lmbda=9.0)
+    (file,) = other.glob("vocoder-None-*.safetensors")
+    made = load(registry, str(file))
+    wav, rate = audio.load(talk)
+    units = made.units(wav, rate)
+    assert torch.equal(made.resynthesize(wav, rate)[0].wav[0], model(units.framewise()))
+    assert made.synthesizer.operating_point.zoo == "tiny"
+    (wrong,) = other.glob("vocoder-far-*.safetensors")
+    with pytest.raises(ValueError, match=r"vocoder-far-9.0.safetensors and the units do not belong together \(lmbda"):
+        load(registry, str(wrong))
+    with pytest.raises(FileNotFoundError):
+        load(registry, str(other / "none.safetensors"))
+    save(other / "codebook.safetensors", Codebook(torch.randn(4, 2)).checkpoint())
+    with pytest.raises(CheckpointError, match="'unit_hifigan' is needed"):
+        load(registry, str(other / "codebook.safetensors"))

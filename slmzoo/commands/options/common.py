@@ -112,8 +112,8 @@ class SynthesisOptions(DecodingOptions):
     title: ClassVar[str] = "models"
 
     synthesizer: str | None = None
-    """Acoustic model: ellav, tacotron or hifigan (a unit vocoder), with :VARIANT where the zoo has several; by default
-    the system's own."""
+    """Acoustic model: ellav, tacotron or hifigan (a unit vocoder), with :VARIANT where the zoo has several, or the
+    .safetensors file of a unit vocoder of your own; by default the system's."""
 
 
 @dataclass(frozen=True, kw_only=True)
