@@ -190,10 +190,9 @@ class VocoderTask(Task):
     def validate(self, batch: int) -> Figures:
         """Mel loss of a held-out recording, and by how many frames predicted durations miss those of its units."""
         units, wav, generated = self._resynthesis(batch)
-        shortest = self.mel.n_fft
-        a, b = (F.pad(each.to(wav.device), (0, max(0, shortest - each.shape[-1]))) for each in (generated, wav))
-        mel = self.mel.to(wav.device)
-        found = {"mel": F.l1_loss(mel(a), mel(b)), "recordings": 1.0}
+        shortest, device = self.mel.n_fft, generated.device
+        a, b = (F.pad(each.to(device), (0, max(0, shortest - each.shape[-1]))) for each in (generated, wav))
+        found = {"mel": F.l1_loss(self.mel(a), self.mel(b)), "recordings": 1.0}
         if self.model.durations is None:
             return found
         predicted = self.model.speak([units.units], speaker=self._speaker(batch))[0].durations

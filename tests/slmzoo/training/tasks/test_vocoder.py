@@ -321,3 +321,9 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(tmp_path: Path, 
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             train(settings(tmp_path / "run", folder, **change))
         assert not (tmp_path / "run").exists(), message
+
+
+@pytest.mark.gpu
+def test_training_and_validation_on_a_gpu(tmp_path: Path, folder: Path):
+    found = train(settings(tmp_path / "run", folder, device="cuda", steps=4, validate_every=2))
+    assert (found["step"], np.isfinite(found["mel"])) == (4, True)
