@@ -94,7 +94,7 @@ def real_time(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float]:
     }
 
 
-def sound(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float]:
+def sound(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float | None]:
     """Seconds from the first sample spoken to the first sample of its resynthesis, and the voice's real-time factor."""
     heard, voice = pipeline.stream(RATE), pipeline.speech_stream(seconds=0.6)
     wav = torch.cat(wavs, 1)[:, : 8 * RATE]

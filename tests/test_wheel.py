@@ -64,6 +64,14 @@ def test_the_weights_of_the_demo_are_in_the_wheel_byte_for_byte(wheel):
 
 
 @pytest.mark.slow
+def test_the_files_of_the_page_are_in_the_wheel(wheel):
+    files = [*(ROOT / "slmzoo" / "web" / "static").iterdir(), ROOT / "slmzoo" / "web" / "sample.flac"]
+    assert len(files) > 10
+    for file in files:
+        assert wheel.read(file.relative_to(ROOT).as_posix()) == file.read_bytes()
+
+
+@pytest.mark.slow
 def test_metadata_says_what_an_index_shows(metadata):
     found = tuple(metadata[name] for name in ("Name", "Author", "License", "License-File"))
     assert found == ("slmzoo", "The slmzoo authors", "MIT", "LICENSE")

@@ -32,6 +32,8 @@ class Offer:
     """Whether its models are on this machine."""
     why: str = ""
     """Files that are missing, and how they are had."""
+    lacks: frozenset[str] = frozenset()
+    """Roles without which units can be had, and whose models are not on this machine."""
     ks: tuple[int, ...] = ()
     """Sizes of the codebooks on this machine."""
 
@@ -61,13 +63,13 @@ class Systems:
         if zoo not in table.zoos(self.registry):
             raise MissingError(f"There is no zoo {zoo!r} on this server.")
         try:
-            absent = [row.file for row in self._rows(zoo) if fetch.status(row).state == "absent"]
+            absent, needed = self._absent(zoo), systems.unit_roles(self._where(zoo))
         except ValueError as error:
             return Offer(zoo=zoo, here=False, why=str(error))
-        if absent:
-            told = f"Not on this machine: {', '.join(absent[:3])}{', ...' if len(absent) > 3 else ''}."
-            return Offer(zoo=zoo, here=False, why=f"{told} `slmzoo fetch --zoo {zoo}` downloads the models.")
-        return Offer(zoo=zoo, here=True, ks=tuple(sorted(set(self._sizes(zoo)))))
+        here, files = not absent.keys() & needed, [file for each in absent.values() for file in each]
+        told = f"Not on this machine: {', '.join(files[:3])}{', ...' if len(files) > 3 else ''}."
+        why = f"{told} `slmzoo fetch --zoo {zoo}` downloads the models." if files else ""
+        return Offer(zoo=zoo, here=here, why=why, lacks=frozenset(absent), ks=tuple(sorted(set(self._sizes(zoo)))))
 
     def pipeline(self, zoo: str) -> Pipeline:
         """The models of a zoo. Raises MissingError where they are not on this machine."""
@@ -76,7 +78,14 @@ class Systems:
                 offer = self.offer(zoo)
                 if not offer.here:
                     raise MissingError(f"The models of {zoo} cannot be used. {offer.why}")
-                made = hub.pipeline(*self._point(zoo), zoo=zoo, registry=self.registry, progress=False)
+                made = hub.pipeline(
+                    *self._point(zoo),
+                    zoo=zoo,
+                    registry=self.registry,
+                    with_ulm="language model" not in offer.lacks,
+                    with_speech=not offer.lacks - {"language model"},
+                    progress=False,
+                )
                 self._loaded[zoo] = made.to(self.device)
             return self._loaded[zoo]
 
@@ -105,6 +114,7 @@ class Systems:
         offer, quantizer = self.offer(zoo), made.quantizer
         return {
             "zoo": zoo,
+            "why": offer.why,
             "origin": next((row.origin for row in made.sources.values()), "origin not stated"),
             "encoder": getattr(made.operating_point, "encoder", None),
             "k": quantizer.k if quantizer is not None else None,
@@ -134,11 +144,19 @@ class Systems:
     def _point(self, zoo: str) -> tuple[int | None, float | None]:
         return (self.k, self.lmbda) if zoo == self.first else (None, None)
 
-    def _rows(self, zoo: str) -> list[Any]:
-        where = hub.Source(zoo=zoo, registry=self.registry)
+    def _where(self, zoo: str) -> hub.Source:
+        return hub.Source(zoo=zoo, registry=self.registry)
+
+    def _absent(self, zoo: str) -> dict[str, list[str]]:
+        """Files of a zoo's pipeline that are not on this machine, by role."""
+        where, known = self._where(zoo), systems.kinds()
         k, lmbda = self._point(zoo)
         wanted = systems.of(where).choice(where, hub.Choice(k=k, lmbda=lmbda), True)
-        return list(systems.rows_of(where, wanted).values())
+        found: dict[str, list[str]] = {}
+        for kind, row in systems.rows_of(where, wanted).items():
+            if fetch.status(row).state == "absent":
+                found.setdefault(known[kind].role, []).append(row.file)
+        return found
 
     def _sizes(self, zoo: str) -> Iterator[int]:
         known = systems.kinds()

@@ -103,7 +103,6 @@ def drop(page: Page, content: str, name: str) -> None:
 def test_one_speaks_sees_units_meanwhile_and_hears_what_is_made(page) -> None:
     record(page, 12)
     assert page.js("document.body.dataset.state") == "recording"
-    assert number(page, "clock") < 20
     stop(page)
     assert number(page, "count") > 12
     assert 5 < number(page, "rate") < 40

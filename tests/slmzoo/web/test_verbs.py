@@ -10,6 +10,7 @@ import torch
 
 from dpdp import bits_per_second
 from slmcore import audio
+from slmzoo.web.limits import MissingError
 from slmzoo.web.studio import Studio
 from slmzoo.web.systems import Systems
 from tests.reference import tiny_zoo
@@ -182,3 +183,24 @@ def test_units_of_another_codebook_of_the_zoo(registry, tmp_path, speech, pipeli
     nearest = torch.cdist(pipeline.features(*speech), codes).argmin(1)
     assert found["units"] == torch.unique_consecutive(nearest).tolist()
     assert (found["k"], studio.units(asked)["k"]) == (10, 20)
+
+
+@pytest.mark.parametrize("lost", ["ulm.pt", "ellav.pt", "wavlm.pt"])
+def test_a_zoo_is_offered_as_far_as_it_is_here(tmp_path, speech, lost) -> None:
+    registry = tiny_zoo.write(tmp_path)
+    (tmp_path / lost).unlink()
+    studio = Studio(Systems(registry=registry, first="tiny"))
+    offer = studio.systems.offer("tiny")
+    assert lost in offer.why
+    assert offer.here == (lost != "wavlm.pt")
+    asked = {"recording": studio.shelf.keep(*speech, "a").id, "zoo": "tiny"}
+    if not offer.here:
+        with pytest.raises(MissingError, match="cannot be used"):
+            studio.units(asked)
+        return
+    about = studio.systems.about("tiny")
+    assert (about["language_model"], about["speech"]) == (lost != "ulm.pt", lost != "ellav.pt")
+    assert studio.units(asked)["units"]
+    refused = studio.likelihood if lost == "ulm.pt" else studio.continue_speech
+    with pytest.raises(ValueError, match=r"no language model|no synthesiser"):
+        refused(asked)
