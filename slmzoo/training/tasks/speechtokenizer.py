@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import torch
 
+from slmcore.files.checkpoint import read
 from slmcore.layers.weight_norm import add_weight_norm
+from slmzoo.convert import published
 from slmzoo.training.data.segments import SegmentSource, segments_of
 from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import initialise_from
@@ -60,7 +62,7 @@ class SpeechTokenizerTask(RVQTask):
         teacher: Teacher | None = None,
     ) -> None:
         torch.manual_seed(settings.seed)
-        codec = SpeechTokenizer(settings.sizes(None if teacher is None else teacher.dim))
+        codec = SpeechTokenizer(settings.sizes(_semantic_dimension(settings.init) if teacher is None else teacher.dim))
         initialise_from(settings.init, codec)
         for part in (codec.encoder, codec.decoder):
             add_weight_norm(part)
@@ -68,6 +70,11 @@ class SpeechTokenizerTask(RVQTask):
         super().__init__(settings, codec, losses, training_set, held_out, teacher, codec.transform)
         if settings.init is not None:
             self.codebooks.resume()
+
+
+def _semantic_dimension(init: str | None) -> int | None:
+    """Return the size of the features that a model to start from was distilled to: it may go on without a teacher."""
+    return None if init is None else read(init, "speechtokenizer", published).config["semantic_dimension"]
 
 
 def train(settings: SpeechTokenizerSettings) -> dict[str, Any]:

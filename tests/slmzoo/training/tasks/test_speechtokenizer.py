@@ -332,6 +332,11 @@ def test_a_run_starts_from_a_model_of_the_same_sizes(tmp_path: Path, tones: Path
     wav = audio.load(tones / "1.wav")[0]
     assert torch.equal(first.codec.encode_wav(wav, RATE).codes, second.codec.encode_wav(wav, RATE).codes)
     assert second.codebooks.started
+    taught = task(settings(tmp_path / "taught", tones), Teacher(Loudness(), 100.0))
+    save(tmp_path / "taught.safetensors", folded(taught.codec.checkpoint()))
+    alone = task(settings(tmp_path / "alone", tones, init=str(tmp_path / "taught.safetensors")))
+    assert (alone.teacher, alone.codec.config.semantic_dimension) == (None, 3)
+    assert torch.equal(alone.codec.transform.weight, taught.codec.transform.weight)
     with pytest.raises(ValueError, match="`init` must be a model with"):
         task(settings(tmp_path / "third", tones, init=str(tmp_path / "codec.safetensors"), num_codebooks=2))
 
