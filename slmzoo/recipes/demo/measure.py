@@ -1,8 +1,8 @@
 """Intelligibility and speed of the demo's speech.
 
 `python -m slmzoo.recipes.demo.measure --data DIR --runs DIR` takes held-out sentences of the voice that ELLA-V speaks
-with, and compares the originals with copies through the codec and with greedy resynthesis at lambda = 0 and at the
-demo's.
+with, and compares the originals with copies through the codec, with greedy resynthesis at lambda = 0 and at the demo's,
+and with the demo's unit vocoder where it has one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from simple_parsing import parse
 from torch import Tensor
@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from dpdp import DPDPQuantizer, bits_per_second
 from slmcore import audio
-from slmcore.roles import Quantizer
+from slmcore.files import registry
+from slmcore.roles import Quantizer, Synthesizer
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline
@@ -71,8 +72,11 @@ class Made:
 Way = Callable[[Tensor, int], tuple[Tensor, int, Units | None]]
 
 
-def ways(pipeline: Pipeline) -> dict[str, Way]:
-    """From speech (1, samples) at a rate to speech, its rate, and the units that it went through."""
+def ways(pipeline: Pipeline, vocoder: Synthesizer | None = None) -> dict[str, Way]:
+    """Return the ways from speech (1, samples) at a rate to speech, its rate, and the units that it went through.
+
+    `vocoder` speaks the same units in their own durations, in place of the pipeline's synthesiser.
+    """
     quantizer: Any = pipeline.quantizer
     frames = DPDPQuantizer(quantizer.codebook, 0.0)
 
@@ -88,14 +92,22 @@ def ways(pipeline: Pipeline) -> dict[str, Way]:
 
         return way
 
-    return {"copy": copy, "resynthesis, lambda 0": resynthesis(frames), "resynthesis": resynthesis(quantizer)}
+    def spoken(wav: Tensor, sr: int) -> tuple[Tensor, int, Units]:
+        units = pipeline.units(wav, sr)
+        speech = cast("Synthesizer", vocoder).speak([units])[0]
+        return speech.wav, speech.sample_rate, units
+
+    found = {"copy": copy, "resynthesis, lambda 0": resynthesis(frames), "resynthesis": resynthesis(quantizer)}
+    return found if vocoder is None else {**found, "unit vocoder": spoken}
 
 
-def measure(pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path) -> dict[str, Any]:
-    """Word error rate and more of each way; what was made lies in `out`."""
+def measure(
+    pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path, vocoder: Synthesizer | None = None
+) -> dict[str, Any]:
+    """Return word error rate and more of each of the `ways`; the speech lies in `out`."""
     found: dict[str, Any] = {"sentences": len(sentences), "original": word_error_rate(sentences, originals)}
-    for name, way in ways(pipeline).items():
-        folder, made = out / name.replace(", lambda ", "-"), Made()
+    for name, way in ways(pipeline, vocoder).items():
+        folder, made = out / name.replace(", lambda ", "-").replace(" ", "-"), Made()
         folder.mkdir(parents=True, exist_ok=True)
         for sentence in tqdm(sentences, desc=name):
             wav, sr = audio.load(originals / f"{sentence}.wav")
@@ -117,9 +129,16 @@ def main() -> None:
     sentences = references(options.data, options.split, options.sentences)
     originals = options.data / "wavs" / options.split / REFERENCE
     out = options.runs / f"speech-{options.split}"
-    found = measure(hub.pipeline(zoo="demo"), originals, sentences, out)
+    found = measure(hub.pipeline(zoo="demo"), originals, sentences, out, _vocoder())
     write_report(out / "speech.json", found)
     logging.getLogger(__name__).info((out / "speech.json").read_text(encoding="utf-8"))
+
+
+def _vocoder() -> Synthesizer | None:
+    """Load the demo's unit vocoder, if it has one."""
+    if not any(row.kind == "unit_hifigan" for row in registry.rows("demo")):
+        return None
+    return hub.pipeline(zoo="demo", synthesizer="hifigan", with_ulm=False).synthesizer
 
 
 if __name__ == "__main__":

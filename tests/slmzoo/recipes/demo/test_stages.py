@@ -18,7 +18,7 @@ from slmzoo.training.data.feature_samples import cepstral_features
 from slmzoo.training.data.pseudo_labels import read_targets
 from slmzoo.training.loop.fit import publish
 from slmzoo.training.tasks.vocoder import VocoderSettings
-from twist import UnitVocoder
+from twist import UnitVocoder, VocoderConfig
 from twist.vocoder import load as load_vocoder
 from wavlm_codebooks import Codebook, wavlm
 from wavtokenizer import model as wavtokenizer
@@ -164,4 +164,12 @@ def test_speech_is_measured_on_every_way_through_the_demo(tmp_path: Path, monkey
     every, some = (found[name]["units_per_second"] for name in ("resynthesis, lambda 0", "resynthesis"))
     assert every > some > 5
     assert [folder.name for folder in listened[1:]] == ["copy", "resynthesis-0", "resynthesis"]
+    torch.manual_seed(0)
+    small = {"channels": 16, "rates": (5, 8, 8), "kernels": (11, 16, 16), "dim": 8, "block_kernels": (3,)}
+    spoken = UnitVocoder(VocoderConfig(num_units=200, **small, block_dilations=((1,),))).eval()
+    beside = measure.measure(hub.pipeline(zoo="demo"), tmp_path, {"a": "my neighbor"}, tmp_path / "out", spoken)
+    assert list(beside)[-1] == "unit vocoder"
+    assert beside["unit vocoder"]["units_per_second"] == some
+    assert beside["unit vocoder"]["duration_within_25_percent"] == 1
+    assert audio.load(tmp_path / "out" / "unit-vocoder" / "a.wav")[1] == 16000
     assert all((folder / "a.wav").is_file() for folder in listened)
