@@ -230,7 +230,7 @@ KINDS = {
             role="codec",
             loader="wavtokenizer:load",
             translator="wavtokenizer:published",
-            keys=frozenset({"state_dict"}),
+            keys=frozenset({"state_dict/feature_extractor.encodec.quantizer.vq.layers.0._codebook.embed"}),
         ),
         Kind(
             name="speechtokenizer",
@@ -247,6 +247,7 @@ KINDS = {
             loader="soundstream:load",
             translator="soundstream:published",
             keys=frozenset({"quantizer.vq.layers.0._codebook.embed"}),
+            more_keys=frozenset({"state_dict/quantizer.vq.layers.0._codebook.embed"}),
         ),
     )
 }

@@ -20,6 +20,7 @@ __all__ = ["published", "transformer_state"]
 
 _SAMPLE_RATE = 24000
 """Sample rate of both publications, which the weights do not show, Hz."""
+_FIRST = "decoder.model.0."
 _MIMI_HEADS, _MIMI_CONTEXT = 8, 250
 _MOSHI = {
     r"(\w+_transformer)\.transformer\.": r"\1.",
@@ -52,11 +53,18 @@ def published(obj: Mapping[str, Any], **facts: Any) -> Checkpoint:
     another form or facts of another name.
     """
     state = obj.get("state_dict", obj) if isinstance(obj, Mapping) else None
-    if not isinstance(state, Mapping) or not any(key.startswith("decoder.model.0.") for key in state):
-        raise CheckpointError("This is no published SoundStream: it has no decoder.model.0.")
+    state = _without_wrapper(state) if isinstance(state, Mapping) else {}
+    if not any(key.startswith(_FIRST) for key in state):
+        raise CheckpointError(f"This is no published SoundStream: it has no {_FIRST}")
     ours = _renamed(translated({key: value for key, value in state.items() if isinstance(value, Tensor)}), _MOSHI)
     config = _with_facts(_read_off(ours), facts)
     return Checkpoint(kind="soundstream", config=config.to_dict(), state=ours)
+
+
+def _without_wrapper(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the codec's part of the state of a module around it, which a trainer's file holds, without its prefix."""
+    prefix = next((key[: key.index(_FIRST)] for key in map(str, state) if _FIRST in key), "")
+    return {str(key)[len(prefix) :]: value for key, value in state.items() if str(key).startswith(prefix)}
 
 
 def transformer_state(state: Mapping[str, Tensor], heads: int) -> dict[str, Tensor]:

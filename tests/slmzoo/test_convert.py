@@ -8,13 +8,17 @@ from safetensors.torch import save_file
 
 import ellav
 import mistral_ulm
+import soundstream
 import wavtokenizer
 from slmcore.clustering import codebook
 from slmcore.errors import CheckpointError
 from slmcore.files.checkpoint import read, save
 from slmcore.files.digests import sha256_of
 from slmcore.files.registry import Row
+from slmzoo.cli import main
 from slmzoo.convert import convert
+from tests.reference import goldens
+from tests.reference.codec_files import soundstream_file
 from wavlm_codebooks import wavlm
 
 PACKAGES = {
@@ -109,3 +113,28 @@ def test_many_unknown_keys_are_counted(tmp_path):
     torch.save({f"key{i:02}": i for i in range(39)}, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match=r"'key04'\] and 34 more, but"):
         convert(tmp_path / "m.pt", tmp_path / "m.safetensors")
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("prefix", ["", "generator."])
+def test_a_trainers_file_of_a_soundstream_is_taken_for_one(tmp_path, capsys, prefix):
+    """Lightning wraps the weights as WavTokenizer's files do, and may put the module's name before every key."""
+    source = soundstream_file(tmp_path / "epoch.ckpt", *goldens.load("soundstream_small"), flat=False)
+    content = torch.load(source, weights_only=True)
+    wrapped = {prefix + key: value for key, value in content["state_dict"].items()}
+    others = {"discriminator.0.weight": torch.zeros(2)} if prefix else {}
+    torch.save({**content, "state_dict": {**wrapped, **others}}, source)
+    kind = ["--kind", "soundstream"] if prefix else []
+    assert main(["convert", str(source), str(tmp_path / "m.safetensors"), *kind]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "soundstream"
+    one, other = (soundstream.load(file).state_dict() for file in (source, tmp_path / "m.safetensors"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_a_wavtokenizer_is_no_soundstream_and_the_other_way_round(registry, tmp_path):
+    with pytest.raises(CheckpointError, match="no published SoundStream"):
+        convert(registry.parent / "ulm.pt", tmp_path / "m.safetensors", "soundstream")
+    torch.save({"state_dict": {"a.weight": torch.zeros(1)}}, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match="a published one has the keys"):
+        convert(tmp_path / "other.ckpt", tmp_path / "m.safetensors")

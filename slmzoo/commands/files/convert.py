@@ -19,7 +19,7 @@ class Convert(ConvertOptions, ResultsCommand):
 
     def run(self) -> int:
         """Convert the file, and report its kind."""
-        kind = conversion.convert(self.source, self.target)
+        kind = conversion.convert(self.source, self.target, self.kind)
         with self.results() as write:
             write({"target": str(self.target), "kind": kind})
         return 0

@@ -81,6 +81,8 @@ class ConvertOptions(ResultsOptions):
     """The published file."""
     target: Path = field(positional=True, metavar="FILE.safetensors")
     """The file to write."""
+    kind: str | None = None
+    """Kind of the model, such as wavtokenizer or soundstream; by the file's keys if left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
