@@ -1,0 +1,1 @@
+"""Experiment: whether a codec needs distillation when a diffusion model is to live on its latents."""
