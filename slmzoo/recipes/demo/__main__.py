@@ -25,7 +25,7 @@ from simple_parsing import parse
 
 from slmzoo.recipes.demo.corpus import synthesise
 
-STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "vocoder", "speechtokenizer")
+STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "vocoder", "speechtokenizer", "soundstream")
 
 
 @dataclass(frozen=True, kw_only=True)
