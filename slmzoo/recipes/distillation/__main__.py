@@ -68,7 +68,7 @@ class Options:
 
     @property
     def size(self) -> dict[str, Any]:
-        """What the report says of the run's size."""
+        """Size of the run, as the report states it."""
         return {name: value for name, value in asdict(self).items() if name not in ("runs", "arms")}
 
 

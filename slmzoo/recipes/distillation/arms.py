@@ -18,7 +18,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "C": ("level 1 of a split quantiser", {"teacher": "demo", "semantic": True}),
     "D": ("latents", {"teacher": "demo", "distil": "latents"}),
 }
-"""What is distilled in each arm, and the options that differ."""
+"""Target of the distillation in each arm, and the options that differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
