@@ -62,6 +62,11 @@ class OptionsParser(ArgumentParser):
         words = _modern(_renamed(args or [], hints.keys()), flags)
         return super().parse_known_args(words, namespace, attempt_to_reorder)
 
+    def actions(self) -> list[Action]:
+        """Return the options, which are added when they are first needed."""
+        self._preprocessing()
+        return self._actions
+
     def format_usage(self) -> str:
         """Return the usage as one line: the command and its required options."""
         needed = [f"{a.option_strings[-1]} {a.metavar}" for a in self._actions if a.required and a.option_strings]

@@ -43,7 +43,7 @@ def _found(package: str, place: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{module}"), name)
 
 
-_SPEECH, _MODELS, _TRAINING = "speech", "models and files", "training"
+_SPEECH, _MODELS, _TRAINING, _INSTALLATION = "speech", "models and files", "training", "installation"
 _BENCHMARKS, _SCORES, _RESULTS = "evaluation: benchmarks", "evaluation: units and speech", "evaluation: results"
 
 COMMANDS = {
@@ -67,6 +67,7 @@ COMMANDS = {
     ),
     "web": Command(_SPEECH, "a page to speak, see and hear units", "web:WebOptions", "speech.web:Web"),
     "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "files.listing:List"),
+    "info": Command(_MODELS, "a model in detail", "models:InfoOptions", "files.info:Info"),
     "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "files.fetch:Fetch"),
     "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "files.verify:Verify"),
     "convert": Command(
@@ -148,6 +149,18 @@ COMMANDS = {
     "eval figures": Command(_RESULTS, "pictures of results", "evaluation:FiguresOptions", "evaluate.figures:Figures"),
     "eval compare": Command(
         _RESULTS, "two results on the same items", "evaluation:CompareOptions", "evaluate.compare:Compare"
+    ),
+    "doctor": Command(
+        _INSTALLATION,
+        "versions, devices, and what is missing",
+        "installation:DoctorOptions",
+        "installation.doctor:Doctor",
+    ),
+    "completion": Command(
+        _INSTALLATION,
+        "completion in bash or zsh",
+        "installation:CompletionOptions",
+        "installation.completion:Completion",
     ),
 }
 GROUPS = {"train": "Train models of your own.", "eval": "Compute scores that a paper can cite."}

@@ -1,4 +1,4 @@
-"""Options of `slmzoo list`, `fetch`, `verify`, `convert` and `convert-units`."""
+"""Options of `slmzoo list`, `info`, `fetch`, `verify`, `convert` and `convert-units`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simple_parsing import field
 from slmzoo.arguments import flag
 from slmzoo.commands.options.common import ResultsOptions, ZooOptions
 
-__all__ = ["ConvertOptions", "ConvertUnitsOptions", "FetchOptions", "ListOptions", "VerifyOptions"]
+__all__ = ["ConvertOptions", "ConvertUnitsOptions", "FetchOptions", "InfoOptions", "ListOptions", "VerifyOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,24 @@ class ListOptions(ZooOptions):
 
     zoo: str = "all"
     """Zoo to list, or all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions(ZooOptions):
+    """Show models in detail: rates, operating point, state, licence, origin, and the models that they belong with.
+
+    A JSON line holds: zoo, kind, variant, k, lmbda, system, role, encoder, layer, num_neighbors, sample_rate (Hz),
+    frame_rate (Hz), state, path, size (bytes), sha256, licence, origin, url, file, belongs_with (zoo, kind, variant, k
+    and lmbda of each).
+    """
+
+    title: ClassVar[str] = "models"
+    examples: ClassVar[tuple[str, ...]] = ("slmzoo info wavlm", "slmzoo info dp-slm ulm 500 4500")
+
+    names: list[str] = field(positional=True, nargs="+", metavar="NAME")
+    """Words that must all apply to a model: zoo, kind, variant, k, lambda, or file."""
+    zoo: str = "all"
+    """Zoo of the models, or all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ class Options:
     most: int | None = None
     """Most sentences of each kind; all if left out."""
     asr: str = "pocketsphinx"
-    """Recogniser of the copies, as of `slmzoo eval speech`."""
+    """Recogniser of the copies, as for `slmzoo eval speech`."""
 
     @property
     def named(self) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """Audio of a dataset of the Hugging Face hub, read row group by row group from its Parquet files while it is used.
 
 Nothing but the files' footers is read at the start, and no more than a few row groups are held at a time. The order of
-the rows is a function of the number of the pass alone: whoever knows a position can go on from it.
+the rows is a function of the number of the pass alone: whoever knows a position can resume from it.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class FileSegments:
         return self._recordings.piece(index, start, min(samples, length))
 
     def identity(self) -> dict[str, str]:
-        """Nothing: a run may go on with more recordings."""
+        """Nothing: a run may be resumed with more recordings."""
         return {}
 
     def facts(self) -> dict[str, float | str]:
@@ -146,7 +146,7 @@ class ListedSegments:
         return _cut(self.whole(index), samples, draw)
 
     def identity(self) -> dict[str, str]:
-        """Nothing: a run may go on with more recordings."""
+        """Nothing: a run may be resumed with more recordings."""
         return {}
 
     def facts(self) -> dict[str, float | str]:

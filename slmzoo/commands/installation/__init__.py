@@ -1,0 +1,1 @@
+"""Commands on the installation: what it can do here, and shell completion."""
