@@ -15,6 +15,7 @@ from slmcore.errors import CheckpointError
 from slmcore.files import registry as table
 from slmcore.roles import TextToSpeech
 from slmzoo import cli, hub
+from slmzoo.commands.speech.speak import Speak
 from slmzoo.convert import convert
 from slmzoo.text_to_speech import USLMSpeech
 from speechtokenizer.uslm import PhoneTokenizer, espeak, load
@@ -219,6 +220,14 @@ def test_a_system_without_text_to_speech_is_refused_by_name(capsys, tmp_path, pr
     audio.write(tmp_path / "voice.wav", *prompt)
     assert cli.main(["speak", "Yes.", "--prompt", str(tmp_path / "voice.wav"), "--zoo", "demo"]) == 2
     assert "The system dp-slm of the zoo 'demo' has no text to speech." in capsys.readouterr().err
+
+
+def test_a_person_reads_what_was_spoken_where(tmp_path):
+    command = Speak(texts=["Yes."], prompt=tmp_path / "voice.wav")
+    row = {"text": "word " * 20, "prompt": "voice.wav", "wavs": ["a.wav", "b.wav"], "wav_seconds": [1.0, 16.02]}
+    told = command.line({**row, "finished": [True, False]})
+    assert told.endswith("…: in the voice of voice.wav as a.wav (1.0 s), b.wav (16.0 s, incomplete)")
+    assert told.index("…") == 39
 
 
 def test_a_silent_or_missing_prompt_is_refused(capsys, registry, tmp_path):

@@ -40,8 +40,8 @@ class Tokenizer:
 
     def label(self, streams: int) -> str:
         """Return the name of the first `streams` streams, in the paper's terms."""
-        if self.units:
-            return "units"
+        if self.streams == 1:
+            return "units" if self.units else "codes"
         return "RVQ-1" if streams == 1 else f"RVQ-1:{streams}"
 
     def numbers(self, wanted: Sequence[int]) -> list[int]:

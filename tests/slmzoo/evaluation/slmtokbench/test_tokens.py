@@ -67,6 +67,7 @@ def test_units_are_spoken_by_the_synthesizer():
     codes = tokens_of(pipeline, codes=True)
     assert (codes.streams, codes.size, codes.units) == (1, pipeline.codec.num_codes, False)
     assert codes.vectors is None
+    assert (made.label(1), codes.label(1)) == ("units", "codes")
     assert unit_tokens(pipeline).size == pipeline.k
 
 
