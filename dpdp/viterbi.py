@@ -40,7 +40,8 @@ def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], nu
     lengths = [len(x) for x in features]
     k, dim = codes.shape
     device = codes.norms.device
-    with for_products(device, sum(lengths) * len(lmbdas), k * dim):
+    # Triton launches on the current device.
+    with torch.cuda.device_of(codes.norms), for_products(device, sum(lengths) * len(lmbdas), k * dim):
         search = search_for(device)(k, lmbdas, lengths, device)
         return _run(search, features, codes, num_neighbors)
 

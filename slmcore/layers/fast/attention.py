@@ -67,7 +67,8 @@ def attend_rows(
         return plain(q, k, v, rows, causal, bias)
     from slmcore.layers.fast.kernels.attention import launch
 
-    return launch(q, k, v, rows, causal, bias)
+    with torch.cuda.device_of(q):  # Triton launches on the current device
+        return launch(q, k, v, rows, causal, bias)
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, rows: Rows, causal: bool, bias: GatedBias | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
@@ -16,7 +17,8 @@ def gated(x: Tensor) -> Tensor:
         return plain(x)
     from slmcore.layers.fast.kernels.gates import launch
 
-    return launch(x)
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        return launch(x)
 
 
 def plain(x: Tensor) -> Tensor:

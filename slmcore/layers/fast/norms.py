@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, rms_norm
 
@@ -38,7 +39,8 @@ def normed(x: Tensor, norm: Norm, more: Tensor | None = None) -> tuple[Tensor, T
         return plain(x, norm, more)
     from slmcore.layers.fast.kernels.norms import launch
 
-    return launch(x, norm, more)
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        return launch(x, norm, more)
 
 
 def plain(x: Tensor, norm: Norm, more: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,8 @@ def turn(qkv: Tensor, positions: Tensor, heads: int, theta: float, keys: Tensor 
         return
     from slmcore.layers.fast.kernels.slots import launch_turn
 
-    launch_turn(qkv, positions, heads, theta, keys, values)
+    with torch.cuda.device_of(qkv):  # Triton launches on the current device
+        launch_turn(qkv, positions, heads, theta, keys, values)
 
 
 def plain_turn(
@@ -53,7 +54,8 @@ def attend_slots(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> 
         return plain_attend(q, keys, values, positions)
     from slmcore.layers.fast.kernels.slots import launch_attend
 
-    return launch_attend(q, keys, values, positions)
+    with torch.cuda.device_of(q):  # Triton launches on the current device
+        return launch_attend(q, keys, values, positions)
 
 
 def plain_attend(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
