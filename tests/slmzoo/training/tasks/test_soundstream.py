@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -378,3 +381,26 @@ def test_discriminators_of_every_name_take_the_shortest_crop_they_say() -> None:
         samples = getattr(module, "shortest", 200)
         outputs = module(torch.randn(2, samples, generator=generator(0, 0)))
         assert all(len(output.logits) == 2 for output in outputs), name
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_codec_of_one_with_all_batches(tmp_path: Path, tones: Path) -> None:
+    """Codec, codebooks and discriminators, with levels drawn for the step and a teacher."""
+    plan = {
+        "steps": 3, "accumulate": 2, "discriminators": ("multi-period",), "discriminator_width": 0.02,
+        "quantizer_dropout": 0.5, "start_crops": 4, "revive_below": 0.0,
+    }  # fmt: skip
+    ends = []
+    for devices in (1, 2):
+        kept = settings(tmp_path / f"run-{devices}", tones, devices=devices, **plan).kept()
+        lines = (f"{name}: {json.dumps(value)}\n" for name, value in kept.items() if value is not None)
+        (tmp_path / f"{devices}.yaml").write_text("".join(lines))
+        words = [sys.executable, "-m", "slmzoo", "train", "soundstream", "--config", str(tmp_path / f"{devices}.yaml")]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+        done = subprocess.run(words, capture_output=True, check=False, timeout=400, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stderr.decode()
+        assert len(done.stdout.splitlines()) == 1
+        ends.append(torch.load(tmp_path / f"run-{devices}" / "last.ckpt", weights_only=True)["task"])
+    assert ends[0].keys() == ends[1].keys()
+    for name, value in ends[0].items():
+        assert torch.allclose(value.float(), ends[1][name].float(), atol=2e-4, rtol=1e-3), name
