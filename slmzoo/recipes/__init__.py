@@ -1,1 +1,1 @@
-"""Scripts with their numbers: how the weights that are shipped were made."""
+"""Recipes of the shipped weights, with their scores."""

@@ -84,12 +84,12 @@ class Abx(AbxOptions, OnUnits):
 
 @dataclass(frozen=True)
 class _Frames:
-    """Features or units of recordings, a row a frame."""
+    """Features or units of recordings, one row per frame."""
 
     frames: Mapping[str, Tensor]
     frame_rate: float
     there: Collection[str]
-    """Recordings that were found, whether or not they could be read."""
+    """Recordings that were found, readable or not."""
     problems: Problems
     models: dict[str, Any]
     conventions: dict[str, Any]

@@ -1,4 +1,4 @@
-"""`slmzoo eval compare`: differences between two results on the items that both have."""
+"""`slmzoo eval compare`: comparison of two results on their shared items."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(CompareOptions, ResultsCommand):
-    """Differences between two results on the items that both have."""
+    """Comparison of two results on their shared items."""
 
     def run(self) -> int:
-        """Compare, and show the table or write its rows."""
+        """Compare, and print the table or write its rows."""
         bootstrap = Bootstrap(resamples=self.resamples, seed=self.bootstrap_seed)
         for caution in cautions(self.first, self.second):
             log.warning("%s", caution)

@@ -22,7 +22,7 @@ class Figures(FiguresOptions, ResultsCommand):
     """Plot the results."""
 
     def run(self) -> int:
-        """Draw, and name the files; 1 if there is nothing to draw."""
+        """Plot, and list the files; return 1 if there is nothing to plot."""
         self.out.mkdir(parents=True, exist_ok=True)
         contents = {path: read(path) for path in self.results}
         names = {path: path.stem if len(self.results) == 1 else f"{path.parent.name}/{path.stem}" for path in contents}
@@ -34,7 +34,7 @@ class Figures(FiguresOptions, ResultsCommand):
                 drawn.append(target)
         self.tell([{"figure": str(path)} for path in drawn], "".join(f"{path}\n" for path in drawn))
         if not drawn:
-            sys.stderr.write("slmzoo: There is nothing in these results that could be drawn.\n")
+            sys.stderr.write("slmzoo: These results hold nothing that can be plotted.\n")
         return 0 if drawn else 1
 
 

@@ -1,4 +1,4 @@
-"""The base of the evaluations on pairs: options to a benchmark, a convention and the models that score it."""
+"""Base of the evaluations on pairs, from options to a benchmark, a convention and models."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
         return replace(PRESETS[name], **values)
 
     def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
+        """Read the pairs of `data`."""
         raise NotImplementedError
 
     def keep(self, scores: Mapping[str, float], problems: Problems) -> None:
-        """Write what else is made of the scores of all recordings that pairs name, when the result is written."""
+        """Write further outputs from the scores of all recordings of the pairs, after the result."""
 
     def run(self) -> int:
-        """Score the recordings and compare them in pairs."""
+        """Score the recordings, and compare pairs."""
         benchmark = self.benchmark()
         found = self._of_scores(benchmark) if self.scores is not None else self._of_models(benchmark)
         status = self.finish(benchmark.name, found)
@@ -82,6 +82,6 @@ class PairsEvaluation(ConventionOptions, DecodingCommand, Evaluation):
 
 
 def _plain(name: str) -> str:
-    """The id of a recording as shards of `slmzoo units` have it, without an extension."""
+    """Return the id of a recording in shards of `slmzoo units`, without an extension."""
     path, endings = Path(name), (*audio.EXTENSIONS, *audio.FFMPEG_EXTENSIONS)
     return path.with_suffix("").as_posix() if path.suffix.lower() in endings else name

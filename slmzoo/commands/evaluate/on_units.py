@@ -1,4 +1,4 @@
-"""The base of the evaluations of units: those of recordings, or of shards."""
+"""Base of the evaluations of units of recordings or of shards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Material", "OnUnits"]
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Units of recordings, and how they came about."""
+    """Units of recordings, with problems and models."""
 
     units: Mapping[str, Units]
     problems: Problems
@@ -33,7 +33,7 @@ class OnUnits(OnUnitsOptions, Evaluation):
     """Base of the evaluations of units."""
 
     def material(self) -> Material:
-        """The units of all recordings. Those without any are named as problems."""
+        """Return the units of all recordings; those without any are problems."""
         if self.shards:
             # Ids of shards are paths; recordings are known by their stems here.
             units, problems = unique((name.rpartition("/")[2], each) for name, each in units_in(self.data).items())

@@ -20,7 +20,7 @@ class Pairs(PairsOptions, PairsEvaluation):
     """Any pairs: a csv with the columns positive and negative, or folders in slamkit's layout."""
 
     def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
+        """Read the pairs of `data`."""
         if self.data.is_dir():
             if self.by:
                 raise ValueError(must("by", "left out for folders, which have no columns", self.by, "Or give a csv."))

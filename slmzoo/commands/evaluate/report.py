@@ -1,4 +1,4 @@
-"""The base of the evaluations: results as a table, as rows, and as a JSON with csvs."""
+"""Base of the evaluations: results as a table, as rows, and as a JSON with csvs."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Report(ReportOptions, ResultsCommand):
-    """An evaluation: its scores as a table for a person or as rows, and in a folder as a JSON with csvs."""
+    """Evaluation with scores as a table or as rows, and in a folder as a JSON with csvs."""
 
     shown: bool = True
-    """Whether scores go to standard output too; those of a part of a larger evaluation do not."""
+    """Whether scores are printed; not for a part of a larger evaluation."""
 
     @property
     def bootstrap(self) -> Bootstrap:
-        """How intervals are made."""
+        """Settings of the confidence intervals."""
         return Bootstrap(resamples=self.resamples, seed=self.bootstrap_seed)
 
     def insist(self, task: str, problems: Problems) -> None:
-        """Raise a ValueError for problems that were not allowed; OUT/<task>.problems.json names all of them."""
+        """Raise a ValueError for problems unless allowed; OUT/<task>.problems.json names all of them."""
         insist(problems, self.allow_missing, self.out / f"{task}.problems.json")
 
     def finish(self, task: str, found: Findings) -> int:
-        """Write the result and show it; the exit status. Raises ValueError for problems that were not allowed."""
+        """Write and print the result; return the exit status. Raises ValueError for problems unless allowed."""
         self.insist(task, found.problems)
         path = found.result(task, self.bootstrap, invocation.command()).save(self.out)
         content = read(path)
-        if not (content["complete"] or self.for_a_person):  # whom the table tells
+        if not (content["complete"] or self.for_a_person):  # the table says so
             counts = ", ".join(f"{len(names)} {kind}" for kind, names in content["problems"].items() if names)
             log.warning("%s is incomplete: %s.", path, counts)
         if self.shown:
@@ -55,8 +55,8 @@ class Report(ReportOptions, ResultsCommand):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(ModelCommand, Report):
-    """An evaluation with models of a zoo."""
+    """Evaluation with models of a zoo."""
 
     def models(self, sources: Mapping[str, Row], *roles: Role) -> dict[str, Any]:
-        """Name, SHA-256 and precision of models, by kind; only those of `roles` if any are named."""
+        """Return name, SHA-256 and precision of models, by kind; only those of `roles` if given."""
         return models_of(sources, roles, self.precision)

@@ -19,5 +19,5 @@ class Salmon(SalmonOptions, PairsEvaluation):
     """SALMon: consistent acoustics against a change, and acoustics that fit the words; by task."""
 
     def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
+        """Read the pairs of `data`."""
         return layouts.salmon(self.data)

@@ -21,7 +21,7 @@ class Sblimp(SblimpOptions, ZeroSpeechEvaluation):
     task = "syntactic"
 
     def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
+        """Read the pairs of `data`."""
         if self.layout == "slamkit":
             return layouts.slamkit(self.data, "+", "sblimp")
         return zerospeech.sblimp(self.data, self.subset)

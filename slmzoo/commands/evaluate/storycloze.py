@@ -19,5 +19,5 @@ class StoryCloze(StoryClozeOptions, PairsEvaluation):
     """sStoryCloze or tStoryCloze: the right ending of a story against another."""
 
     def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
+        """Read the pairs of `data`."""
         return layouts.storycloze(self.data)

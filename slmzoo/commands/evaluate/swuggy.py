@@ -21,7 +21,7 @@ class Swuggy(SwuggyOptions, ZeroSpeechEvaluation):
     task = "lexical"
 
     def benchmark(self) -> Benchmark:
-        """The pairs of `data`."""
+        """Read the pairs of `data`."""
         if self.layout == "slamkit":
             return layouts.slamkit(self.data, "_", "swuggy")
         return zerospeech.swuggy(self.data, self.subset)

@@ -1,4 +1,4 @@
-"""The base of the two tasks of ZeroSpeech."""
+"""Base of the two ZeroSpeech tasks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ZeroSpeechEvaluation(ZeroSpeechOptions, PairsEvaluation):
     task = ""
 
     def keep(self, scores: Mapping[str, float], problems: Problems) -> None:
-        """Write the submission, if one is asked for. Raises ValueError if it would not be whole."""
+        """Write the submission, if requested. Raises ValueError if it would be incomplete."""
         if self.submission is not None:
             wrong = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)
             if wrong:

@@ -1,7 +1,7 @@
-"""The demo from nothing: `python -m slmzoo.recipes.demo --data DIR --runs DIR [--only STAGE ...]`.
+"""The demo from scratch: `python -m slmzoo.recipes.demo --data DIR --runs DIR [--only STAGE ...]`.
 
-The corpus is spoken, then the models are trained one on another by the functions behind `slmzoo train`, each goes into
-the package. An interrupted stage resumes.
+The corpus is synthesised, then the models are trained one after another by the functions of `slmzoo train`, and written
+to the package. An interrupted stage resumes.
 
 The weights that are shipped came about in parts: the encoder's first iteration by a loop that these functions replaced,
 with the same settings on 700 of the sentences; its second one by these functions, before the corpus had a wide
@@ -30,14 +30,14 @@ STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "vocoder", "
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Make the demo's corpus and train its models."""
+    """Synthesise the demo's corpus and train its models."""
 
     data: Path
     """Folder of the corpus and its units."""
     runs: Path
     """Folder for checkpoints, logs and reports."""
     only: tuple[str, ...] = STAGES
-    """Stages to go through, in this order; each stands on those before."""
+    """Stages to run, in this order; each depends on those before."""
 
     def __post_init__(self) -> None:
         unknown = set(self.only) - set(STAGES)
@@ -46,7 +46,7 @@ class Options:
 
 
 def main() -> None:
-    """Go through the stages."""
+    """Run the stages."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     options = parse(Options)
     options.runs.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,9 @@ __all__ = ["references", "word_error_rate"]
 
 
 def word_error_rate(references: Mapping[str, str], folder: str | Path, jobs: int = 1) -> dict[str, float | int]:
-    """Errors over all words of the wavs `<id>.wav` in `folder` that have a reference: `wer`, `words`, `utterances`.
+    """Return `wer`, `words` and `utterances` of the wavs `<id>.wav` in `folder` with a reference.
 
-    `references`: id to sentence. `jobs`: processes that listen. Raises ValueError if no wav has a reference.
+    `references`: id to sentence. `jobs`: processes of the recogniser. Raises ValueError if no wav has a reference.
     """
     said = {key: text for key, text in references.items() if (Path(folder) / f"{key}.wav").is_file()}
     if not said:
@@ -35,7 +35,7 @@ def word_error_rate(references: Mapping[str, str], folder: str | Path, jobs: int
 
 
 def references(data: Path, split: str, most: int | None = None) -> dict[str, str]:
-    """Sentences of a split by their ids, in the corpus's order; the first `most` of them if given."""
+    """Return the sentences of a split by id, in the corpus's order, or the first `most` of them."""
     rows = (data / "text" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[:most]
     return dict(row.split("\t", 1) for row in rows)
 

@@ -1,7 +1,7 @@
-"""The demo's codebook and operating point, and the units of the whole corpus for the models that stand on them.
+"""The demo's codebook and operating point, and the units of the whole corpus for later models.
 
-k-means on the features of one layer, with what tells the voices apart taken out of them, then lambda for the wanted
-number of units per second, then framewise units, int16 in `DATA/units/<split>/<voice>/<id>.npy`.
+k-means on the features of one layer, with speaker directions projected out, then lambda for the target number of units
+per second, then framewise units, int16 in `DATA/units/<split>/<voice>/<id>.npy`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LAYER = 4
 
 
 def make(data: Path, runs: Path) -> None:
-    """Fit, choose lambda, and write the demo's weights and the units."""
-    # Only what every voice says, so that none has more say than another.
+    """Fit the codebook and lambda, and write the demo's weights and the units."""
+    # Only sentences that every voice speaks, so that all weigh the same.
     files = shared(data / "wavs")
-    # Where they say the same, the voices differ in few of the 128 directions; with all of them, one has its own codes.
+    # On the same sentences voices differ in few of the 128 directions; unprojected, one voice has its own codes.
     clusters = {
         "k": (200,),
         "frame_fraction": 0.06,
@@ -50,12 +50,12 @@ def make(data: Path, runs: Path) -> None:
 
 
 def encode(encoder: WavLM, files: Sequence[Path], layer: int) -> list[Tensor]:
-    """Features of each file: (frames, dim)."""
+    """Yield the features of each file: (frames, dim)."""
     return features_of(files, encoder_features(encoder, layer))
 
 
 def write_units(files: Sequence[Path], data: Path) -> None:
-    """Quantise with the codebook as it was written, and keep the framewise units of each file."""
+    """Quantise with the written codebook, and keep the framewise units of each file."""
     book = codebook.load(DEMO / "codebook.safetensors")
     point = book.operating_point
     if point is None or point.lmbda is None or point.layer is None:

@@ -23,19 +23,19 @@ from slmzoo.training.data.feature_samples import Features
 __all__ = ["DEMO", "demo_point", "features_of", "made", "ship", "write_report"]
 
 DEMO = Path(__file__).parents[2] / "demo"
-"""The folder of the weights that are shipped."""
+"""Folder of the shipped weights."""
 
 _BATCH = 16
 
 
 def features_of(files: Sequence[Path], features: Features) -> list[Tensor]:
-    """Features of each file: (frames, dim); a few files at a time."""
+    """Yield the features of each file, (frames, dim), a few files at a time."""
     batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
     return [x for batch in tqdm(batches, desc="features", mininterval=10) for x in features(batch)]
 
 
 def demo_point() -> OperatingPoint:
-    """The operating point that the demo's codebook was made for."""
+    """Return the operating point of the demo's codebook."""
     point = codebook.load(DEMO / "codebook.safetensors").operating_point
     if point is None:
         raise ValueError("The demo's codebook has no operating point. Make it with slmzoo.recipes.demo.")
@@ -43,26 +43,26 @@ def demo_point() -> OperatingPoint:
 
 
 def ship(run: Path, name: str, **figures: float | str) -> None:
-    """Put the model that a run of `slmzoo train` ended with into the demo, in half precision, with what made it.
+    """Copy the final model of a run of `slmzoo train` to the demo, in half precision, with its provenance.
 
-    `name`: its file in the demo, the model's kind and .safetensors.
+    `name`: its file in the demo, the kind and .safetensors.
     """
     kind = Path(name).stem
     found = read(made(run, kind), kind, published)
     point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
-    # The settings, which name folders of the machine, stand in the recipe.
+    # Settings that name local folders are left to the recipe.
     known = {name: value for name, value in found.provenance.items() if name != "settings"}
     origin = {**known, **_provenance(run.name, **figures)}
     save(DEMO / name, replace(found, operating_point=point, provenance=origin), torch.float16)
 
 
 def made(run: Path, kind: str) -> str:
-    """File of the model that a run of `slmzoo train` ended with."""
+    """Return the file of the final model of a run of `slmzoo train`."""
     return next(row.url for row in rows_of_file(run / "zoo.json") if row.kind == kind)
 
 
 def write_report(path: Path, figures: Mapping[str, Any]) -> None:
-    """Figures as JSON."""
+    """Write figures as JSON."""
     atomic.write_bytes(path, (json.dumps(figures, indent=1) + "\n").encode())
 
 

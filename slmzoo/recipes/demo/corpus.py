@@ -1,9 +1,9 @@
-"""The demo's corpus: sentences of the project's grammar and of a wide vocabulary, spoken by the synthesiser flite.
+"""The demo's corpus: sentences of the project's grammar and of a wide vocabulary, synthesised by flite.
 
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
 `DIR/text/<list>.tsv` (id, tab, sentence). Splits are train (of the lists train, of the grammar, and wide, of a wide
 vocabulary), test, and plain and more for word error rates. All voices speak the first sentences of train and wide, and
-each more of its own; two of them also say each word of the grammar alone.
+each further ones of its own; two of them also say each word of the grammar in isolation.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 __all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "speak", "synthesise"]
 
 SAMPLE = "My neighbor walks her dog along the river before sunrise."
-"""The sentence of `examples/sample.wav`; the grammar cannot make it."""
+"""Sentence of `examples/sample.wav`, which the grammar cannot generate."""
 
 _Text = Literal["train", "wide", "words", "test", "plain", "more"]
 _SAMPLE_RATE = 16000
 REFERENCE = "slt"
-"""The voice that speaks all that others share, that the codec codes and ELLA-V speaks with."""
+"""Reference voice: that of the codec and ELLA-V, which speaks all shared sentences."""
 _TRAIN = {
     REFERENCE: (slice(2000), slice(5000, 8000), slice(11_000, 21_000)),
     "rms": (slice(3000), slice(8000, 9000)),
     "awb": (slice(2000), slice(3000, 4000), slice(9000, 10_000)),
     "kal16": (slice(2000), slice(4000, 5000), slice(10_000, 11_000)),
 }
-"""Which of the grammar's sentences a voice speaks."""
+"""Sentences of the grammar that a voice speaks."""
 _WIDE = {REFERENCE: slice(16_000), "rms": slice(3000), "awb": slice(3000), "kal16": slice(3000)}
-"""Which of the sentences of a wide vocabulary."""
+"""Sentences of the wide vocabulary that it speaks."""
 _SAY_WORDS = ("awb", "kal16")
-"""The voices that say each word alone, in training: not those of `slmzoo.recipes.mini.benchmark`'s words."""
+"""Voices that say each word in isolation in training, other than those of `slmzoo.recipes.mini.benchmark`."""
 _TAKES = 3
 _SENTENCES: dict[_Text, int] = {"train": 21_000, "wide": 16_000, "test": 100}
 _TEST = (("slt", 1.0), ("rms", 1.0), ("awb", 1.0), ("kal16", 1.0), ("slt", 1.25), ("rms", 1.25))
@@ -57,20 +57,20 @@ _FASTEST, _SLOWEST = 0.85, 1.2
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One wav to make."""
+    """Wav to synthesise."""
 
     path: Path
     sentence: str
     voice: str
     stretch: float
-    """Length relative to the voice's own rate; 1.25 is slower."""
+    """Duration relative to the voice's own rate; 1.25 is slower."""
 
 
 def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 1.0) -> list[tuple[str, float]]:
-    """Write one sentence as a 16 kHz wav with flite; the file appears only when it is whole.
+    """Synthesise one sentence as a 16 kHz wav with flite, atomically.
 
-    Returns its phones, pauses ("pau") among them, each with the second at which it ends. Raises RuntimeError if flite
-    is not installed or fails.
+    Returns its phones, including pauses ("pau"), each with its end in seconds. Raises RuntimeError if flite is not
+    installed or fails.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 
 
 
 def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
-    """The wav by flite, and its phones as flite prints them."""
+    """Return flite's wav, and the phones that it prints."""
     how = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur"]
     command = ["flite", *how, "-t", sentence, "-o", str(path)]
     try:
@@ -97,7 +97,7 @@ def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
 
 
 def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
-    """Every utterance of the corpus under the folder `data`."""
+    """Yield every utterance of the corpus under the folder `data`."""
     said = {split: _texts(split, seed) for split in get_args(_Text)}
 
     def spoken(
@@ -119,7 +119,7 @@ def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
 
 
 def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
-    """Make what is still missing of the corpus in `data`, `jobs` sentences at a time."""
+    """Synthesise the missing part of the corpus in `data`, `jobs` sentences at a time."""
     if jobs < 1:
         raise ValueError(must("jobs", "a number of programs >= 1", jobs))
     if shutil.which("flite") is None:

@@ -1,8 +1,8 @@
-"""The demo's encoder: a WavLM of 0.8 M parameters that names clusters behind masks, in three iterations.
+"""The demo's encoder: a WavLM of 0.8 M parameters trained by masked prediction, in three iterations.
 
-The first names clusters of voice-normalised mel cepstra, each later one those of the features of the one before. So
-that it forgets the voice, a sentence that several voices speak has one series of clusters: that of the reference voice,
-to which the others are aligned in time.
+The first predicts clusters of normalised MFCCs, each later one clusters of the features of the one before. To make it
+speaker-invariant, a sentence spoken by several voices has one sequence of clusters: that of the reference voice, to
+which the others are aligned in time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SEED = 7
 
 
 def make(data: Path, runs: Path) -> None:
-    """Train on the sentences that every voice of the corpus speaks, and write the demo's weights."""
+    """Train on the sentences spoken by every voice of the corpus, and write the demo's weights."""
     files, features, init = shared(data / "wavs"), cepstral_features, None
     for run, clusters, steps in zip(("encoder-1", "encoder-2", "encoder"), CLUSTERS, _STEPS, strict=True):
         init = _learn(files, runs / run, features, clusters, steps, init)
@@ -48,7 +48,7 @@ def make(data: Path, runs: Path) -> None:
 
 
 def _learn(files: Sequence[Path], run: Path, features: Features, clusters: int, steps: int, init: str | None) -> str:
-    """Train on the clusters of features; the file of the encoder."""
+    """Train on the clusters of features; return the encoder's file."""
     targets = write_targets(files, run.with_name(f"{run.name}-targets"), features, clusters)
     size = {"conv_layers": ("96,128,20", "96,8,4", "128,8,4"), "dim": 128, "ffn_dim": 384, "heads": 4, "layers": 4}
     position = {"conv_pos": 32, "conv_pos_groups": 8, "num_buckets": 64, "max_distance": 160}
@@ -64,12 +64,12 @@ def _learn(files: Sequence[Path], run: Path, features: Features, clusters: int, 
 
 
 def shared(wavs: Path) -> list[Path]:
-    """The wavs to learn from of the sentences that all voices speak, by voice."""
+    """Return the training wavs of the sentences spoken by all voices, by voice."""
     return sorted(chain.from_iterable(spoken_by_all(audio.find(wavs / "train"))))
 
 
 def write_targets(files: Sequence[Path], folder: Path, features: Features, clusters: int) -> Path:
-    """The cluster of each frame of each wav, in `folder` unless it is there already; the folder."""
+    """Write the cluster of each frame of each wav to `folder`, unless it exists; return the folder."""
     places = target_files(files, folder)
     if all(place.exists() for place in places):
         return folder

@@ -35,27 +35,27 @@ __all__ = ["main", "measure"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Copy and resynthesise held-out sentences, and listen to them."""
+    """Reconstruct and resynthesise held-out sentences, and transcribe them."""
 
     data: Path
     """Folder of the corpus."""
     runs: Path
-    """Folder for what is made and `speech.json`."""
+    """Folder of the speech and `speech.json`."""
     split: str = "plain"
     """Which sentences: plain or more (everyday ones, by hand) or test (of the training's grammar)."""
     sentences: int = 100
-    """Most sentences."""
+    """Largest number of sentences."""
 
 
 @dataclass
 class Made:
-    """Output of one speech-to-speech path on the sentences."""
+    """Output of one speech-to-speech system on the sentences."""
 
     units: list[Units] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
-    """Length beside the original's."""
+    """Durations relative to the originals."""
     spent: float = 0.0
-    """Seconds that it took."""
+    """Seconds of computation."""
     heard: float = 0.0
     """Seconds of the originals."""
 
@@ -123,7 +123,7 @@ def measure(
 
 
 def main() -> None:
-    """Write the figures and show them."""
+    """Write and print the figures."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     options = parse(Options)
     sentences = references(options.data, options.split, options.sentences)

@@ -119,7 +119,7 @@ def _loaded(path: Path) -> Any:
 
 
 def main() -> None:
-    """Write the figures and show them."""
+    """Write and print the figures."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     options = parse(Options)
     models = {name: _loaded(path) for name, path in options.named.items()}

@@ -1,7 +1,7 @@
 """Invariance of the demo's units to rate and voice: `python -m slmzoo.recipes.demo.measure_units`.
 
-Two recordings are compared by the edit distance of their units, repeats joined, over the longer of the two. One
-sentence, spoken twice, is to be nearer to itself than to another sentence spoken the second way.
+Two recordings are compared by the edit distance of their units, repeats joined, over the longer of the two. A sentence
+spoken in two ways should be nearer to itself than to another sentence spoken the second way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _K, _RATE, _SHARED = 100, 50.0, 60
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure the demo's units on the held-out sentences, or compare layers on those that train voices share."""
+    """Measure the demo's units on the held-out sentences, or compare layers on sentences shared by training voices."""
 
     data: Path
     """Folder of the corpus and its units."""
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def edits(a: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """Levenshtein distances of one sequence to each of several: int64 (len(others),)."""
+    """Return the Levenshtein distances of one sequence to each of several: int64 (len(others),)."""
     lengths = np.array([len(b) for b in others])
     steps = np.arange(lengths.max(initial=0) + 1)
     padded = np.full((len(others), len(steps) - 1), -1)
@@ -64,13 +64,13 @@ def edits(a: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     best = np.tile(steps, (len(others), 1))
     for i, unit in enumerate(a, 1):
         kept = np.minimum(best[:, 1:] + 1, best[:, :-1] + (padded != unit))
-        # An insertion costs one a place: a running minimum, once that slope is taken away.
+        # Insertions cost one each: subtract that slope, and a running minimum remains.
         best = np.minimum.accumulate(np.pad(kept, ((0, 0), (1, 0)), constant_values=i) - steps, axis=1) + steps
     return best[np.arange(len(others)), lengths]
 
 
 def distances(a: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
-    """Edit distances over the length of the longer, 0..1: float64 (len(others),)."""
+    """Return edit distances over the longer length, 0..1: float64 (len(others),)."""
     return edits(a, others) / np.array([max(len(a), len(b), 1) for b in others])
 
 
@@ -86,7 +86,7 @@ def nearer(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> dict[st
 
 
 def measure(units: Path) -> dict[str, dict[str, float]]:
-    """Figures on the units of the held-out sentences, a folder for each voice and, after an @, its rate."""
+    """Measure the units of the held-out sentences, in a folder per voice and, after an @, rate."""
     folders = sorted(units.iterdir())
     framewise = {folder.name: [np.load(file) for file in sorted(folder.iterdir())] for folder in folders}
     spoken = {name: [_joined(u) for u in found] for name, found in framewise.items()}
@@ -98,7 +98,7 @@ def measure(units: Path) -> dict[str, dict[str, float]]:
 
 
 def compare_layers(encoder: WavLM, data: Path, num_neighbors: int, rate: float) -> dict[str, dict[str, float]]:
-    """For each layer: lambda, and the same figures, on the sentences that two voices of the training part share."""
+    """Measure each layer: lambda, and the same figures, on the sentences shared by two training voices."""
     folders = sorted((data / "wavs" / "train").iterdir())
     names = {folder: {file.name for file in folder.iterdir()} for folder in folders}
     shared = [(a, b, sorted(names[a] & names[b])[:_SHARED]) for a in folders for b in folders if a.name < b.name]

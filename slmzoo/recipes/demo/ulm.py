@@ -35,7 +35,7 @@ def make(data: Path, runs: Path) -> None:
 
 
 def measure(model: UnitLM, k: int, held_out: Sequence[Spoken], training_set: Sequence[Spoken]) -> dict[str, float]:
-    """Bits per unit beside n-grams of the same units, and how often a real sentence beats its own units shuffled."""
+    """Measure bits per unit beside n-gram models, and how often a sentence is likelier than its own units shuffled."""
     tokenizer = UnitTokenizer(k)
     ids = [tokenizer.encode(spoken.units) for spoken in held_out]
     shuffled = []

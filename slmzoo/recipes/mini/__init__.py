@@ -1,1 +1,1 @@
-"""A small benchmark made of synthetic speech on the spot."""
+"""Small benchmark of synthetic speech, generated locally."""

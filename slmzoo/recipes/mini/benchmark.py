@@ -1,4 +1,4 @@
-"""The small benchmark: its speech is made by flite where it is run, with phones that are known exactly."""
+"""The small benchmark: speech synthesised locally by flite, with exactly known phones."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from slmzoo.recipes.mini.items import KNOWN, NEW, SENTENCES, scrambled
 __all__ = ["VOICES", "Mini", "evaluate_same_sentence", "make", "same_sentence"]
 
 VOICES = (REFERENCE, "rms")
-"""Both voices speak every item."""
+"""The two voices, which speak every item."""
 
 _SHORTEST = 0.025
-"""Seconds: a frame at 40 Hz."""
+"""Shortest phone of the ABX task, seconds: a frame at 40 Hz."""
 
 Segments = Sequence[tuple[str, float]]
-"""Phones, each with the second at which it ends."""
+"""Phones, each with its end in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mini:
-    """The files of the benchmark, all below one folder."""
+    """Files of the benchmark, below one folder."""
 
     folder: Path
 
@@ -68,7 +68,7 @@ class Mini:
 
 
 def make(folder: Path, most: int | None = None, jobs: int = 2) -> Mini:
-    """Make the benchmark unless it is there; `most`: items of each kind, all if None.
+    """Make the benchmark unless it exists; `most`: items of each kind, all if None.
 
     Raises OSError if flite is not installed or fails.
     """
@@ -102,7 +102,7 @@ def evaluate_same_sentence(units: Mapping[str, Units], bootstrap: Bootstrap) -> 
 
 
 def same_sentence(units: Mapping[str, Units]) -> list[dict[str, Any]]:
-    """For each sentence, how often it is nearer to itself in the other voice than another sentence in that voice is.
+    """Return how often each sentence is nearer to itself in the other voice than to another sentence in that voice.
 
     `units`: by `<sentence>-<voice>`. X in one voice is compared with A and B in the other, both ways, by the edit
     distance of units without repeats over the length of the longer; ties count half.
@@ -121,7 +121,7 @@ def _nearer(table: np.ndarray, row: int) -> float:
 
 
 def _speak_all(folder: Path, items: Mapping[str, tuple[str, str]], jobs: int) -> dict[str, Segments]:
-    """Speak each (text, voice) into `<name>.wav`; the phones of each."""
+    """Synthesise each (text, voice) as `<name>.wav`; return the phones of each."""
 
     def one(item: tuple[str, tuple[str, str]]) -> Segments:
         name, (text, voice) = item
@@ -154,7 +154,7 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
 
 def _textgrid(segments: Segments) -> str:
-    """Phones as a TextGrid in Praat's short form; pauses are empty labels."""
+    """Format phones as a TextGrid in Praat's short form; pauses are empty labels."""
     starts = [0.0, *(end for _, end in segments)]
     rows = (
         f'{start}\n{end}\n"{"" if phone == "pau" else phone}"\n'
@@ -166,7 +166,7 @@ def _textgrid(segments: Segments) -> str:
 
 
 def _item_file(said: Mapping[str, Segments]) -> str:
-    """Every phone between two others that lasts long enough to have a frame, with the voice as its speaker."""
+    """Format an item file of all phones between two others, at least a frame long, with voices as speakers."""
     lines = ["#file onset offset #phone prev-phone next-phone speaker\n"]
     for name, segments in sorted(said.items()):
         stem, voice = Path(name).name, name.rpartition("-")[2]

@@ -1,6 +1,6 @@
 """Items of the small benchmark: words and non-words, and sentences. All lists are the project's own.
 
-A non-word is its word with one sound changed, spelled so that a reader of English says it so.
+A non-word is its word with one phone changed, spelled accordingly.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ KNOWN: tuple[tuple[str, str], ...] = (
     ("winter", "winfer"), ("morning", "morfing"), ("silver", "silger"), ("golden", "golpen"),
     ("hungry", "humbry"), ("wonderful", "wonderpul"),
 )  # fmt: skip
-"""Words that the demo's training sentences may hold, and that other voices say alone there, each with its non-word."""
+"""Words that may occur in the demo's training sentences, said in isolation by other voices there, with their
+non-words."""
 
 NEW: tuple[tuple[str, str], ...] = (
     ("planet", "planep"), ("velvet", "velbet"), ("harvest", "harfest"), ("tunnel", "tuggel"),
@@ -30,7 +31,7 @@ NEW: tuple[tuple[str, str], ...] = (
     ("random", "rangom"), ("fabric", "fablic"), ("sentence", "sempence"), ("elbow", "elgow"),
     ("compass", "comdass"), ("balcony", "balgony"), ("harmony", "harpony"), ("turnip", "turnif"),
 )  # fmt: skip
-"""Words that they cannot hold: the grammar lacks them, from the wide vocabulary they are left out."""
+"""Words that cannot occur there: absent from the grammar, and excluded from the wide vocabulary."""
 
 SENTENCES: dict[str, tuple[str, ...]] = {
     "everyday": PLAIN,
@@ -55,10 +56,10 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Somebody cleaned the useful jacket near the station.",
     ),
 }
-"""Sentences by where they come from: everyday ones, and test sentences of the demo's grammar."""
+"""Sentences by origin: everyday ones, and test sentences of the demo's grammar."""
 
 
 def scrambled(sentence: str) -> str:
-    """The second, fourth, ... word of a sentence, then the first, third, ...: no two neighbours stay together."""
+    """Scramble a sentence: its second, fourth, ... words, then the first, third, ..."""
     words: Sequence[str] = sentence.rstrip(".?!").lower().split()
     return " ".join([*words[1::2], *words[::2]]).capitalize() + "."

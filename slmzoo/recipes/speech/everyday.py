@@ -1,7 +1,7 @@
-"""Everyday sentences, written by hand, which a recogniser transcribes well if they are spoken well.
+"""Everyday sentences, written by hand, which a recogniser transcribes well if they are intelligible.
 
-The grammar's sentences put words together that a recogniser's language model does not expect, so that its errors are
-many even on the original speech. On these they are few. No part of training sees them.
+The grammar's sentences combine words that a recogniser's language model does not expect, so that error rates are high
+even on the original speech. On these they are low. They are not part of any training set.
 """
 
 from __future__ import annotations
@@ -163,4 +163,4 @@ MORE: tuple[str, ...] = (
     "The trip was longer than we expected.",
     "You can see the whole valley from here.",
 )
-"""A hundred more, to compare trainings on, so that what is reported on the others was not chosen by them."""
+"""A hundred more for development, so that the others stay a test set."""

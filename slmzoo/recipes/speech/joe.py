@@ -26,7 +26,7 @@ _PAD, _START, _END = "_", "^", "$"
 
 
 class Joe:
-    """The model in memory; one thread, so that several processes share a machine.
+    """Model in memory, on one thread, so that several processes share a machine.
 
     Example: `Joe().speak(ipa("Hello.") + ".")`
     """

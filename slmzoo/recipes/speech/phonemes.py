@@ -29,7 +29,7 @@ _SYMBOLS = (
     ("\u0361", ""),
 )
 _SYLLABIC = re.compile("(.)\u0329")
-"""A syllabic consonant, which Kokoro writes with a schwa."""
+"""Syllabic consonant, which Kokoro writes with a schwa."""
 
 
 def ipa(text: str) -> str:

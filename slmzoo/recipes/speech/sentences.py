@@ -180,17 +180,17 @@ _SHORTEST, _LONGEST = 4, 14
 
 
 def words_of(sentence: str) -> list[str]:
-    """The words of a sentence in lower case, without punctuation other than the apostrophe."""
+    """Return the words of a sentence in lower case, without punctuation other than apostrophes."""
     return re.findall(r"[a-z']+", sentence.lower())
 
 
 def held_out(first: str, second: str) -> bool:
-    """Whether two words from neighbouring slots are a pair that training never shows."""
+    """Whether two words from neighbouring slots are a pair held out of training."""
     return zlib.crc32(f"{first} {second}".encode()) % _HELD_OUT_ONE_IN == 0
 
 
 def vocabulary() -> set[str]:
-    """Every word that a sentence can hold, in lower case and in all its forms."""
+    """Return every word that a sentence may contain, in lower case and all its forms."""
     found = {
         word for text in (*TEMPLATES, *(t for ts in GRAMMAR.values() for t in ts)) for word in words_of(_plain(text))
     }
@@ -201,7 +201,7 @@ def vocabulary() -> set[str]:
 
 
 def sentences(split: Split, n: int, seed: int = 7) -> list[str]:
-    """The first `n` sentences of a split, without repeats; a smaller `n` gives a beginning of the same list.
+    """Return the first `n` distinct sentences of a split; a smaller `n` gives a prefix of the same list.
 
     `split`: "train" or "test". The two never share a sentence. Raises ValueError for another split or a negative `n`.
     """
@@ -225,7 +225,7 @@ def _stream(split: Split, rng: random.Random) -> Iterator[str]:
 
 
 def _draw(rng: random.Random) -> tuple[str, list[tuple[str, str]]]:
-    """One sentence of a fair length that repeats no word from a slot, with the pairs of its neighbouring slots."""
+    """Draw one sentence of moderate length without repeated slot words, with the pairs of its neighbouring slots."""
     while True:
         chosen: list[str] = []
         text = _expand(rng.choice(TEMPLATES), rng, chosen)
@@ -246,7 +246,7 @@ def _expand(text: str, rng: random.Random, chosen: list[str]) -> str:
 
 
 def _written(text: str) -> str:
-    """With "an" before vowels, and capitals where they belong."""
+    """Apply "an" before vowels, and capitals."""
     text = _VOWEL_SOUND.sub(lambda found: found[0][:-1] + "n ", text)
     proper = {*WORDS["name"], *WORDS["town"], *WORDS["day"], *(set(WORDS["month"]) - {"march", "may"}), "i"}
     text = re.sub(r"[a-z']+", lambda word: word[0].capitalize() if word[0] in proper else word[0], text)

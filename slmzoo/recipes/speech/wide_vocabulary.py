@@ -1,8 +1,8 @@
-"""Sentences of a wide vocabulary, drawn from the trigram model of English that pocketsphinx brings.
+"""Sentences of a wide vocabulary, sampled from pocketsphinx's trigram model of English.
 
-The grammar of `sentences` knows two thousand words. Units and codec that meet in no others are joined badly where they
-meet in new ones, so that everyday speech comes out worse than the grammar's. These sentences run through tens of
-thousands of words, in the order of talk, if not with its sense.
+The grammar of `sentences` has two thousand words. Models trained on them alone generalise badly to unseen words, so
+that everyday speech is synthesised worse than the grammar's. These sentences cover tens of thousands of words in
+plausible, if meaningless, order.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["wide_sentences"]
 
 _SHORTEST, _LONGEST = 5, 10
 _FLATTER = 0.7
-"""Power of a word's probability: rare words come more often than in talk."""
+"""Exponent of a word's probability, by which rare words are more frequent than in speech."""
 _CANDIDATES = 100
-"""Words among which the next one is drawn: all of them would take a thousand times as long."""
+"""Number of candidates for the next word; all words would take a thousand times as long."""
 _KEPT_OUT = re.compile("|".join(word for word, _ in NEW))
 """New words of the small benchmark, held out."""
 
 
 def wide_sentences(n: int, seed: int = 7) -> list[str]:
-    """`n` sentences without repeats, none of them in `plain`; a smaller `n` gives a beginning of the same list.
+    """Sample `n` distinct sentences, none of them in `plain`; a smaller `n` gives a prefix of the same list.
 
     Raises ValueError for a negative `n`, ImportError without pocketsphinx (extra `eval`).
     """
@@ -42,7 +42,7 @@ def wide_sentences(n: int, seed: int = 7) -> list[str]:
 
 
 class _Trigrams:
-    """pocketsphinx's language model of English over the words that its dictionary can say."""
+    """pocketsphinx's English language model over the words of its dictionary."""
 
     def __init__(self) -> None:
         package = need("pocketsphinx", "The corpus's wide vocabulary")
@@ -54,14 +54,14 @@ class _Trigrams:
         self._cumulative = list(accumulate(math.exp(_FLATTER * logp) for logp in self._alone.values()))
 
     def after(self, history: list[str], rng: random.Random) -> str:
-        """A word to follow the last two of `history`: candidates drawn without it, one of them chosen with it."""
+        """Sample a word after the last two of `history`: candidates regardless of it, then one of them given it."""
         candidates = rng.choices(self._words, cum_weights=self._cumulative, k=_CANDIDATES)
         before = history[:-3:-1]
         weights = [math.exp(self._logp(word, *before) - self._alone[word]) for word in candidates]
         return rng.choices(candidates, weights)[0]
 
     def _logp(self, word: str, *before: str) -> float:
-        """Natural logarithm of p(word | before), the nearest word first."""
+        """Return the natural logarithm of p(word | before), the nearest word first."""
         return self._log.log_to_ln(self._model.prob([word, *before]))
 
 

@@ -1,4 +1,4 @@
-"""The words of the demo's sentences, by category, and how nouns and verbs are inflected."""
+"""Words of the demo's sentences by category, with inflection of nouns and verbs."""
 
 from __future__ import annotations
 
@@ -145,14 +145,14 @@ _DOUBLED = {"begin", "forget", "prefer"}
 
 
 def noun(word: str, form: str) -> str:
-    """A noun in the singular (`form` "") or the plural ("p")."""
+    """Inflect a noun: singular (`form` "") or plural ("p")."""
     if form != "p":
         return word
     return PLURALS.get(word) or _with_s(word)
 
 
 def verb(word: str, form: str) -> str:
-    """A verb's base (""), third person ("s"), past ("d"), participle ("n") or -ing form ("g")."""
+    """Inflect a verb: base (""), third person ("s"), past ("d"), participle ("n") or -ing form ("g")."""
     if form == "s":
         return "goes" if word == "go" else _with_s(word)
     if form == "g":
@@ -182,7 +182,7 @@ def _regular_past(word: str) -> str:
 
 
 def _doubles(word: str) -> bool:
-    """Whether the last consonant is doubled: one short vowel before one consonant at the end of one syllable."""
+    """Whether the last consonant is doubled: after a single short vowel in one syllable."""
     if word in _DOUBLED:
         return True
     vowels = sum(letter in _VOWELS for letter in word)
