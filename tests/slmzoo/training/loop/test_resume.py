@@ -39,7 +39,7 @@ def test_a_run_is_not_resumed_to_fewer_steps_than_it_has_done(tmp_path, steps):
     chosen = settings(tmp_path / "run")
     train(chosen)
     before = held(chosen.run)
-    with pytest.raises(ValueError, match=r"`steps` must be at least 12, .*last\.ckpt has done, but is"):
+    with pytest.raises(ValueError, match=r"`steps` must be at least 12, .*last\.ckpt, but is"):
         train(replace(chosen, resume=True, steps=steps))
     assert held(chosen.run) == before
     train(replace(chosen, resume=True, steps=12))
