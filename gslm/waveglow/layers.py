@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,9 @@ from gslm.waveglow.config import WaveGlowConfig
 from slmcore.layers.precision import Float32
 
 __all__ = ["Coupling", "Mixing"]
+
+_ROWS = 1024
+"""Frames that are computed at once on a CPU, so that what a layer makes of them stays in its cache."""
 
 
 class Coupling(nn.Module):
@@ -35,29 +39,34 @@ class Coupling(nn.Module):
         """Half the channels (T, half) and the spectrogram (T, mels * group) to two tensors (T, half)."""
         x = _pointwise(self.start, x)
         skipped = torch.zeros_like(x)
-        for index, onward in enumerate(self.res_skip_layers):
-            tanh, sigmoid = self._convolved(x, condition, index).chunk(2, 1)
-            made = _pointwise(onward, tanh.tanh() * sigmoid.sigmoid())
-            if made.shape[1] > self.width:
-                x = x + made[:, : self.width]
-            skipped = skipped + made[:, -self.width :]
+        for index in range(len(self.in_layers)):
+            x = self._layer(x, condition, skipped, index)
         shift, log_scale = _pointwise(self.end, skipped).chunk(2, 1)
         return shift, log_scale
 
-    def _convolved(self, x: Tensor, condition: Tensor, index: int) -> Tensor:
-        """One layer's dilated convolution of the signal (T, channels), and its part of the conditioning.
+    def _layer(self, x: Tensor, condition: Tensor, skipped: Tensor, index: int) -> Tensor:
+        """Signal (T, channels) after one layer, which adds what the end reads to `skipped`.
 
-        Only one layer's part: that of all at once would be as large as a hundred signals. One product for each tap
-        takes half the time of `conv1d` in half precision, which prepares itself anew for each length.
+        One product for each tap of the convolution takes half the time of `conv1d` in half precision, which prepares
+        itself anew for each length; of the conditioning only the layer's own part is computed, since that of all layers
+        would be as large as a hundred signals.
         """
         layer: Any = self.in_layers[index]
-        part = slice(2 * self.width * index, 2 * self.width * (index + 1))
-        weight, bias = self.cond_layer.weight.squeeze(-1), cast("Tensor", self.cond_layer.bias)
-        made = F.linear(condition, weight[part], bias[part] + layer.bias)
         padded = F.pad(x, (0, 0, layer.padding[0], layer.padding[0]))
-        for tap, taps in enumerate(layer.weight.permute(2, 1, 0).contiguous()):
-            made = torch.addmm(made, padded[tap * layer.dilation[0] :][: len(x)], taps)
-        return made
+        taps = list(enumerate(layer.weight.permute(2, 0, 1).contiguous()))
+        part = slice(2 * self.width * index, 2 * self.width * (index + 1))
+        weight, bias = self.cond_layer.weight.squeeze(-1)[part], cast("Tensor", self.cond_layer.bias)[part] + layer.bias
+        found: list[Tensor] = []
+        rows = _ROWS if x.device.type == "cpu" else len(x)
+        for seen, signal, skip, start in zip(*(each.split(rows) for each in (condition, x, skipped)), count(0, rows)):
+            gates = F.linear(seen, weight, bias)
+            for tap, matrix in taps:
+                gates.addmm_(padded[start + tap * layer.dilation[0] :][: len(gates)], matrix.T)
+            tanh, sigmoid = gates.chunk(2, 1)
+            made = _pointwise(self.res_skip_layers[index], tanh.tanh() * sigmoid.sigmoid())
+            skip.add_(made[:, -self.width :])
+            found.append(signal + made[:, : self.width])
+        return torch.cat(found)
 
 
 def _pointwise(layer: Any, x: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def convolved_coupling(coupling: Any, x: torch.Tensor, condition: torch.Tensor) 
 
 @torch.no_grad()
 @pytest.mark.parametrize("flow", [0, 3])
-@pytest.mark.parametrize("length", [1, 5, 300])
+@pytest.mark.parametrize("length", [1, 5, 300, 1024, 2100])
 def test_products_by_taps_are_the_convolutions_at_every_length(path, flow, length):
     coupling: Any = load(path).double().couplings[flow]
     assert isinstance(coupling, Coupling)
