@@ -5,7 +5,7 @@ export OMP_NUM_THREADS ?= 1
 
 PIP := $(BIN)/pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo web test quick coverage slow clean
+.PHONY: install demo web docs test quick coverage slow clean
 
 install: .venv/.installed
 
@@ -34,6 +34,14 @@ demo: .venv/.demo
 # A page to speak to, at http://127.0.0.1:8000.
 web: .venv/.web
 	env -u OMP_NUM_THREADS $(BIN)/slmzoo web
+
+.venv/.docs: .venv/.demo
+	$(PIP) -e '.[docs]'
+	touch $@
+
+# The documentation as a site, in build/site; a warning is an error.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 test: install
 	$(BIN)/ruff check .

@@ -42,6 +42,8 @@ VISQOL = ["visqol-python>=3.8"]
 WEB = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 # Datasets of the Hugging Face hub, streamed.
 DATASETS = [*CORPUS, "datasets>=3.0"]
+# The documentation as a site, `make docs`.
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"]
 EXTRAS = {
     "fast": FAST,
     "xformers": ["xformers"],
@@ -56,9 +58,11 @@ EXTRAS = {
     "visqol": VISQOL,
     "web": WEB,
     "datasets": DATASETS,
+    "docs": DOCS,
     "test": [
         *WEB,
         *DATASETS,
+        *DOCS,
         *FAST,
         *RAY,
         *TRAIN,
