@@ -93,6 +93,7 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
     "wavlm": lambda m: {
         "features": lambda: m.features(WAV, 16000, 2),
         "features_batch": lambda: m.features_batch([WAV, WAV[:, :5000]], 16000),
+        "mean_of_layers": lambda: m.mean_of_layers(WAV, 16000),
     },
     "dpdp": lambda m: {
         "segment": lambda: m.segment(torch.randn(9, m.dim)),
@@ -118,6 +119,8 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
         "decode_batch": lambda: m.decode_batch([Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)]),
         "forward_feature": lambda: m.forward_feature(WAV[None]),
         "first_level_features": lambda: m.first_level_features([WAV, WAV[:, :6000]], m.sample_rate),
+        "heard": lambda: m.heard(WAV),
+        "spoken": lambda: m.spoken(m.heard(WAV)),
         "convert": lambda: m.convert(*[Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)] * 2),
     },
     "soundstream": lambda m: {
@@ -131,6 +134,9 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
         "decode_latents": lambda: m.decode_latents(m.dequantize(codes(m, 1, 2, 5))),
         "decode_batch": lambda: m.decode_batch([Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)]),
         "first_level_features": lambda: m.first_level_features([WAV, WAV[:, :6000]], m.sample_rate),
+        "measure_latents": lambda: m.measure_latents([WAV[0]], m.sample_rate),
+        "latents": lambda: m.latents(WAV, m.sample_rate),
+        "from_latents": lambda: m.from_latents(m.latents(WAV, m.sample_rate)),
         "heard": lambda: m.heard(WAV),
         "spoken": lambda: m.spoken(m.dequantize(codes(m, 1, 2, 5))),
     },
