@@ -122,6 +122,8 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
         "heard": lambda: m.heard(WAV),
         "spoken": lambda: m.spoken(m.heard(WAV)),
         "convert": lambda: m.convert(*[Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)] * 2),
+        "heard": lambda: m.heard(WAV),
+        "spoken": lambda: m.spoken(m.heard(WAV)),
     },
     "soundstream": lambda m: {
         **codec(m),
