@@ -143,7 +143,7 @@ class SoundStream(Saved):
         if self.config.seanet.streamable:
             state = State()
             chunks = filled.split(self._segment * self.hop, 1)
-            return torch.cat([self.heard(chunk, state) for chunk in chunks], 2)
+            return torch.cat([self.analyse(chunk, state) for chunk in chunks], 2)
         frames = self.encoder.in_segments(filled, self._segment * self.config.downsample)
         return self.downsample(self.encoder_transformer(frames))
 
@@ -157,7 +157,7 @@ class SoundStream(Saved):
         latents = latents.to(self.device, self.dtype)
         if self.config.seanet.streamable or not longest:
             state = State()
-            wav = torch.cat([self.spoken(chunk, state) for chunk in latents.split(self._segment, 2)], 1)
+            wav = torch.cat([self.synthesise(chunk, state) for chunk in latents.split(self._segment, 2)], 1)
         else:
             frames = self.decoder_transformer(self.upsample(latents))
             wav = self.decoder.in_segments(frames, self._segment * self.config.downsample)
@@ -209,15 +209,15 @@ class SoundStream(Saved):
 
     def forward(self, wav: Tensor, levels: int | None = None) -> Reconstruction:
         """Code waveforms (B, samples) by the first `levels` codebooks and decode them, with gradients."""
-        latents = self.heard(self._filled(wav))
+        latents = self.analyse(self._filled(wav))
         quantized = self.quantizer(latents, levels)
-        return Reconstruction(self.spoken(quantized.latents)[:, : wav.shape[1]], quantized, latents)
+        return Reconstruction(self.synthesise(quantized.latents)[:, : wav.shape[1]], quantized, latents)
 
-    def heard(self, wav: Tensor, state: State | None = None) -> Tensor:
+    def analyse(self, wav: Tensor, state: State | None = None) -> Tensor:
         """Return latents (B, dimension, frames) of waveforms (B, samples); in a stream (`state`) of whole frames."""
         return self.downsample(self.encoder_transformer(self.encoder(wav, state), state), state)
 
-    def spoken(self, latents: Tensor, state: State | None = None) -> Tensor:
+    def synthesise(self, latents: Tensor, state: State | None = None) -> Tensor:
         """Return waveforms (B, frames * hop) of latents (B, dimension, frames), the next ones of a stream (`state`)."""
         if not latents.shape[-1]:
             return latents.new_zeros(len(latents), 0)

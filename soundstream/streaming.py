@@ -53,7 +53,7 @@ class Stream:
         self._waiting = wav[:, whole:].clone()
         if not whole:
             return torch.zeros(len(wav), self._levels, 0, dtype=torch.int64)
-        latents = self._model.heard(wav[:, :whole], self._heard)
+        latents = self._model.analyse(wav[:, :whole], self._heard)
         return self._model.quantizer.encode(latents, last=self._levels).transpose(0, 1).cpu()
 
     def flush(self) -> Tensor:
@@ -71,7 +71,7 @@ class Stream:
 
         Raises ValueError for another shape or a code outside the codebook.
         """
-        return self._model.spoken(self._model.dequantize(codes), self._spoken).float()
+        return self._model.synthesise(self._model.dequantize(codes), self._spoken).float()
 
     def _check(self, chunk: Tensor) -> None:
         batch = "B" if self._waiting is None else len(self._waiting)

@@ -197,11 +197,11 @@ class SpeechTokenizer(Saved):
         mixed = torch.cat([content.codes[:1], voice.codes[1:, index]])
         return self.decode_codes(Codes(mixed, content.frame_rate, content.codebook_size))
 
-    def heard(self, wav: Tensor) -> Tensor:
+    def analyse(self, wav: Tensor) -> Tensor:
         """Encode waveforms (B, samples) at `sample_rate` to latents (B, dimension, frames), with gradients."""
         return self.encoder(wav)
 
-    def spoken(self, latents: Tensor) -> Tensor:
+    def synthesise(self, latents: Tensor) -> Tensor:
         """Decode latents (B, dimension, frames) to waveforms (B, frames * hop), with gradients."""
         return self.decoder(latents)
 

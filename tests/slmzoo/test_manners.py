@@ -119,11 +119,9 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
         "decode_batch": lambda: m.decode_batch([Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)]),
         "forward_feature": lambda: m.forward_feature(WAV[None]),
         "first_level_features": lambda: m.first_level_features([WAV, WAV[:, :6000]], m.sample_rate),
-        "heard": lambda: m.heard(WAV),
-        "spoken": lambda: m.spoken(m.heard(WAV)),
+        "analyse": lambda: m.analyse(WAV),
+        "synthesise": lambda: m.synthesise(m.analyse(WAV)),
         "convert": lambda: m.convert(*[Codes(codes(m, 2, 5), m.frame_rate, m.num_codes)] * 2),
-        "heard": lambda: m.heard(WAV),
-        "spoken": lambda: m.spoken(m.heard(WAV)),
     },
     "soundstream": lambda m: {
         **codec(m),
@@ -139,8 +137,8 @@ CALLS: dict[str, Callable[[Any], dict[str, Callable[[], Any]]]] = {
         "measure_latents": lambda: m.measure_latents([WAV[0]], m.sample_rate),
         "latents": lambda: m.latents(WAV, m.sample_rate),
         "from_latents": lambda: m.from_latents(m.latents(WAV, m.sample_rate)),
-        "heard": lambda: m.heard(WAV),
-        "spoken": lambda: m.spoken(m.dequantize(codes(m, 1, 2, 5))),
+        "analyse": lambda: m.analyse(WAV),
+        "synthesise": lambda: m.synthesise(m.dequantize(codes(m, 1, 2, 5))),
     },
 }
 

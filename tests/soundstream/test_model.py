@@ -239,6 +239,6 @@ def test_long_audio_is_what_it_is_as_a_whole(name: str):
     wav = noise(1, 15_007).double()
     missing = -15_007 % model.hop if name != "plain" else 0
     with torch.no_grad():
-        latents = model.heard(torch.nn.functional.pad(wav, (0, missing)))
+        latents = model.analyse(torch.nn.functional.pad(wav, (0, missing)))
         assert torch.allclose(model.encode_latents(wav, 600), latents, atol=1e-9)
-        assert torch.allclose(model.decode_latents(latents), model.spoken(latents).float(), atol=1e-6)
+        assert torch.allclose(model.decode_latents(latents), model.synthesise(latents).float(), atol=1e-6)

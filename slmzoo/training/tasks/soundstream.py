@@ -149,6 +149,6 @@ def measured(task: SoundStreamTask, crops: int) -> LatentReport:
     statistics = LatentStatistics(codec.config.seanet.dimension)
     for step in range(-(-crops // rules.batch)):
         batch = task.batch_at(step, 0, generator(rules.seed, step, _STATISTICS_STREAM))
-        for latents, length in zip(codec.heard(batch["wav"]), batch["lengths"].tolist(), strict=True):
+        for latents, length in zip(codec.analyse(batch["wav"]), batch["lengths"].tolist(), strict=True):
             statistics.add(latents[:, : -(-length // codec.hop)])
     return statistics.report()

@@ -41,8 +41,8 @@ class HeldOut:
         device = next(self._codec.parameters()).device
         filled = F.pad(wav, (0, -wav.shape[1] % self._codec.hop)).to(device)
         with torch.autocast(device.type, enabled=False):
-            quantized = self._codec.quantizer(self._codec.heard(filled), levels)
-            made = self._codec.spoken(quantized.latents)
+            quantized = self._codec.quantizer(self._codec.analyse(filled), levels)
+            made = self._codec.synthesise(quantized.latents)
         return quantized.codes[:, 0].cpu(), made[:, : wav.shape[1]].float().cpu()
 
     def show(self, step: int, place: Path) -> None:

@@ -57,11 +57,11 @@ class RVQCodec(Protocol):
         """Levels of the quantiser."""
         ...
 
-    def heard(self, wav: Tensor, /) -> Tensor:
+    def analyse(self, wav: Tensor, /) -> Tensor:
         """Waveforms (B, samples), whole frames, to latents (B, dimension, frames), with gradients."""
         ...
 
-    def spoken(self, latents: Tensor, /) -> Tensor:
+    def synthesise(self, latents: Tensor, /) -> Tensor:
         """Latents (B, dimension, frames) to waveforms (B, frames * hop), with gradients."""
         ...
 
@@ -102,7 +102,7 @@ class RVQTask(Task):
     def _projection(self) -> nn.Module | None:
         if self.teacher is None:
             return None
-        probe = self.codec.heard(torch.zeros(1, self.codec.hop))
+        probe = self.codec.analyse(torch.zeros(1, self.codec.hop))
         taught = probe if self.settings.distil == "latents" else self.codec.quantizer(probe, 1).parts[0]
         return nn.Linear(taught.shape[1], self.teacher.dim)
 
@@ -142,14 +142,14 @@ class RVQTask(Task):
         self, batch: dict[str, Tensor], context: StepContext, adversary: Adversary | None
     ) -> tuple[Tensor, Figures]:
         wav, rules = batch["wav"], self.settings
-        latents = self.codec.heard(wav)
+        latents = self.codec.analyse(wav)
         self._start_codebooks(context.step, wav.device)
         quantized = self._quantized(latents, self.levels_at(context.step))
         known = known_frames(batch["lengths"], self.codec.hop, latents.shape[-1])
         self.codebooks.collect(quantized, known)
         given = mixed(quantized.latents, latents, rules.unquantised_share, rules.latent_noise, context.draw)
         inside = torch.arange(wav.shape[1], device=wav.device) < batch["lengths"][:, None]
-        made = self.codec.spoken(given)[:, : wav.shape[1]].float() * inside
+        made = self.codec.synthesise(given)[:, : wav.shape[1]].float() * inside
         found = {**self.losses(made, wav), "commitment": commitment_loss(quantized, known)}
         if self.teacher is not None:
             found["distillation"] = self._distillation(wav, latents, quantized, known)
@@ -194,7 +194,7 @@ class RVQTask(Task):
         found: list[Tensor] = []
         for number in range(batches):
             batch = self.batch_at(step, number * self.settings.accumulate, draw)
-            latents = self.codec.heard(batch["wav"].to(device)).float()
+            latents = self.codec.analyse(batch["wav"].to(device)).float()
             known = known_frames(batch["lengths"].to(device), self.codec.hop, latents.shape[-1])
             found.append(latents.mT[known])
         with torch.autocast(device.type, enabled=False):
