@@ -42,7 +42,7 @@ class CPCConfig(ModelConfig, describes="a CPC encoder"):
     channels: int
     """Width of the convolutions [512]."""
     dim: int
-    """Width of the recurrent layers, and of the features [512]."""
+    """Width of the recurrent layers and of the features [512]."""
     layers: int
     """Recurrent layers [4]."""
 
@@ -78,8 +78,8 @@ class Convolution(nn.Module):
 class CPC(Saved):
     """Speech encoder, 100 frames of 512 per second: the states of a recurrent network, GSLM's of the second layer.
 
-    As published, audio is encoded in chunks of 64,000 samples, each from a fresh state; what remains after the last
-    full chunk are the last frames of the whole, encoded in one pass. The published reader keeps some frames too many at
+    As published, audio is encoded in chunks of 64,000 samples, each from a fresh state; the frames after the last full
+    chunk are the last frames of one pass over the whole utterance. The published reader keeps some frames too many at
     certain lengths; here n samples give (n + 1) // 160 frames.
     """
 
@@ -122,7 +122,7 @@ class CPC(Saved):
     def features_batch(
         self, wavs: Sequence[Tensor], sr: int, layer: int | None = None, seconds: float = math.inf
     ) -> list[Tensor]:
-        """Features of several utterances, recurrent layers in batches; each gets what `features` gives it alone.
+        """Features of several utterances, recurrent layers in batches; equal to those of `features`, one by one.
 
         `seconds`: most audio of a batch, padding included, or one chunk.
         """
@@ -145,7 +145,7 @@ class CPC(Saved):
         return self.convolutions(wav[..., None].to(next(self.recurrent.parameters()).dtype))
 
     def num_frames(self, samples: int) -> int:
-        """Number of frames for so many samples at 16 kHz."""
+        """Number of frames of `samples` samples at 16 kHz."""
         return (samples + 1) // _HOP
 
     @classmethod

@@ -1,4 +1,4 @@
-"""HuBERT base (Hsu et al. 2021, arXiv 2106.07447), whose sixth layer GSLM's units are made of."""
+"""HuBERT base (Hsu et al. 2021, arXiv 2106.07447), the encoder of GSLM's units at its sixth layer."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class LogMel(Saved):
     def __init__(self, resample: bool = True, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()
         self.resample, self.operating_point = resample, operating_point
-        # It has no weights: this is where its results are.
+        # A module without weights: this is the device of its results.
         self.register_buffer("_place", torch.zeros(0), persistent=False)
 
     @property
@@ -71,7 +71,7 @@ class LogMel(Saved):
     def features_batch(
         self, wavs: Sequence[Tensor], sr: int, layer: int | None = None, seconds: float = math.inf
     ) -> list[Tensor]:
-        """Features of several utterances, one after another, whatever `seconds` of a batch are."""
+        """Features of several utterances, one after another; `seconds` has no effect."""
         return [self.features(wav, sr, layer) for wav in wavs]
 
     @classmethod

@@ -35,7 +35,7 @@ class TacotronWaveGlow(nn.Module):
 
     @property
     def models(self) -> dict[str, Tacotron | WaveGlow]:
-        """Models that it is made of, by the names of its arguments."""
+        """Models of the synthesiser, by the names of the constructor's arguments."""
         return {"tacotron": self.tacotron, "waveglow": self.waveglow}
 
     @property
@@ -76,11 +76,11 @@ class TacotronWaveGlow(nn.Module):
         denoising: float = 0.1,
         max_frames: int | None = None,
     ) -> list[Speech]:
-        """Speak sequences of units, which may be empty; a sequence is spoken as in any other batch.
+        """Speak sequences of units, which may be empty; the speech of a sequence does not depend on its batch.
 
-        `sigma`: standard deviation of WaveGlow's noise; `denoising`: how much of its hum is subtracted; `max_frames`:
-        frames of 256 samples after which speech ends, None for the model's own limit. Units last as long as the model
-        finds. `Speech.finished`: every unit has an input id, and the model ended the speech itself.
+        `sigma`: standard deviation of WaveGlow's noise; `denoising`: strength of its denoiser; `max_frames`: most
+        frames of 256 samples, None for the model's own limit. Durations are the model's. `Speech.finished`: every unit
+        has an input id, and the model ended the speech itself.
         """
         inputs = [self.tacotron.codes.encode(sequence) for sequence in units]
         spoken = [number for number, each in enumerate(inputs) if len(each.ids)]
@@ -115,7 +115,7 @@ class TacotronWaveGlow(nn.Module):
 
 
 def _durations(alignment: Tensor, sources: Tensor, units: int) -> Tensor:
-    """Return the frames of each unit, (units,): attention says which input a frame belongs to, and never goes back.
+    """Return the frames of each unit, (units,), by a monotonic alignment read off the attention.
 
     `alignment` (frames, inputs); `sources` (inputs,): the unit of each input.
     """

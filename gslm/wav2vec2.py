@@ -17,8 +17,8 @@ __all__ = ["Wav2Vec2", "load", "published"]
 class Wav2Vec2(PlainEncoder):
     """Speech encoder: 50 frames of 1024 per second, 24 layers; without a layer `features` gives GSLM's, the fifteenth.
 
-    fairseq counts that layer from 0, as the fourteenth. The waveform is not normalised though the model was trained so,
-    as in GSLM's reader, whose features the published codebooks are of.
+    fairseq counts that layer from 0, as the fourteenth. Unlike in the model's training, the waveform is not normalised:
+    nor was it for the features of the published codebooks.
     """
 
     kind = "wav2vec2"

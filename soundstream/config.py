@@ -25,7 +25,7 @@ class TransformerConfig:
     hidden: int = 2048
     """Width of the feed-forward layer."""
     context: int = 250
-    """Frames that a frame sees, itself included."""
+    """Frames in the attention span of a frame, itself included."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -43,11 +43,11 @@ class SoundStreamConfig(ModelConfig, describes="a SoundStream"):
     codebook_size: int = 1024
     num_codebooks: int = 8
     quantizer_dimension: int | None = None
-    """Size of a code vector; None is the latents' size, and latents are quantised as they are, without projections."""
+    """Size of a code vector; None quantises latents directly, without projections."""
     semantic: bool = False
-    """Whether the first codebook stands beside the others and not before them (split quantisation)."""
+    """Whether the first codebook is parallel to the others instead of preceding them (split quantisation)."""
     downsample: int = 1
-    """Factor by which the frame rate is lowered between the encoder's transformer and the quantiser."""
+    """Downsampling factor between the encoder's transformer and the quantiser."""
     transformer: TransformerConfig | None = None
     """Sizes of both transformers; None leaves them out."""
 

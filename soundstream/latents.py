@@ -1,4 +1,4 @@
-"""Statistics of a codec's latents, and the scale on which a diffusion model sees them."""
+"""Statistics of a codec's latents, and their normalisation for a diffusion model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LatentReport:
 
 
 class LatentStatistics:
-    """Running sums over latents in float64, of which no more than one batch is held."""
+    """Running sums over latents in float64, in the memory of one batch."""
 
     def __init__(self, dimension: int) -> None:
         self.frames = self._pairs = 0
@@ -41,7 +41,7 @@ class LatentStatistics:
         self._lagged = torch.zeros(4, dimension, dtype=torch.float64)
 
     def add(self, latents: Tensor) -> None:
-        """Take in the latents (dimension, frames) of a recording; ValueError for another shape or value."""
+        """Add the latents (dimension, frames) of a recording; ValueError for another shape or non-finite values."""
         if latents.ndim != 2 or len(latents) != len(self._sum):
             found = f"a tensor of {tuple(latents.shape)}"
             raise ValueError(must("latents", f"({len(self._sum)}, frames)", found))

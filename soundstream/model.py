@@ -47,8 +47,8 @@ class Reconstruction(NamedTuple):
 class SoundStream(Saved):
     """SEANet encoder and decoder around residual codebooks, with transformers and a split quantiser where asked for.
 
-    Codes are int64 on the CPU, (B, levels, frames). A causal codec hears silence behind the end of a sound up to a
-    whole frame; one that is not mirrors the end. Codebooks and distances stay in float32 under `.half()` and
+    Codes are int64 on the CPU, (B, levels, frames). A causal codec pads the end of a sound with silence to a
+    whole frame; a non-causal one mirrors the end. Codebooks and distances stay in float32 under `.half()` and
     `.to(torch.bfloat16)`.
     """
 
@@ -121,7 +121,7 @@ class SoundStream(Saved):
         """Encode waveforms (B, samples) at `sr` Hz, which are resampled, to codes (B, levels, frames).
 
         The levels are as many as fit into `bandwidth` kb/s (None: all); frames = ceil(samples / hop). Raises ValueError
-        for another shape, a rate <= 0, no sample, or a bandwidth that the codec has not.
+        for another shape, a rate <= 0, no sample, or a bandwidth outside the codec's.
         """
         return self.quantize(self.encode_latents(wav, sr), bandwidth)
 
@@ -166,7 +166,7 @@ class SoundStream(Saved):
     def latents(self, wav: Tensor, sr: int) -> Tensor:
         """Encode waveforms (B, samples) at `sr` Hz to latents (B, dimension, frames) for a diffusion model.
 
-        They are not quantised, and normalised: over the training set each channel has mean 0 and deviation 1. Raises
+        They are normalised and not quantised: over the training set each channel has mean 0 and deviation 1. Raises
         ValueError as `encode_latents` does, and for a codec whose latents were never measured.
         """
         return self.latent_scale.normalise(self.encode_latents(wav, sr))
@@ -288,7 +288,7 @@ class SoundStream(Saved):
             raise ValueError(must("latents", f"(B, {dim}, frames)", f"a tensor of {tuple(latents.shape)}"))
 
     def _filled(self, wav: Tensor) -> Tensor:
-        """Silence behind the end up to a whole frame, which is what a stream can know of it."""
+        """Silence behind the end up to a whole frame, as a stream has it."""
         missing = -wav.shape[-1] % self.hop
         return nn.functional.pad(wav, (0, missing)) if missing and self.config.seanet.causal else wav
 
@@ -303,7 +303,7 @@ def _checked(wav: Tensor) -> Tensor:
 def load(path: str | Path, **facts: Any) -> SoundStream:
     """Load published weights (SoundStream's, or Mimi's by moshi's names) or the project's `.safetensors`.
 
-    `path` is the file, or a folder with one. `facts` are what published weights do not show, see `published`. Raises
-    FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+    `path` is the file, or a folder with one. `facts`: settings that published weights do not show, see `published`.
+    Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
     """
     return SoundStream.from_checkpoint(read(weights_file(path), "soundstream", partial(published, **facts)))

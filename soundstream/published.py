@@ -48,7 +48,7 @@ _TRANSFORMERS = {
 def published(obj: Mapping[str, Any], **facts: Any) -> Checkpoint:
     """Translate a published state dict, flat or under `state_dict`; the sizes are read off the weights.
 
-    `facts` are what the weights do not show, where it is not that of the publication: `sample_rate`, `causal`,
+    `facts`: settings that the weights do not show, where they differ from the publication's: `sample_rate`, `causal`,
     `pad_mode`, `dilation_base`, and of transformers `heads` and `context`. Raises CheckpointError for an object of
     another form or facts of another name.
     """
@@ -62,7 +62,7 @@ def published(obj: Mapping[str, Any], **facts: Any) -> Checkpoint:
 
 
 def _without_wrapper(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the codec's part of the state of a module around it, which a trainer's file holds, without its prefix."""
+    """Return the codec's part of a trainer's state dict, without its prefix."""
     prefix = next((key[: key.index(_FIRST)] for key in map(str, state) if _FIRST in key), "")
     return {str(key)[len(prefix) :]: value for key, value in state.items() if str(key).startswith(prefix)}
 
@@ -70,7 +70,7 @@ def _without_wrapper(state: Mapping[str, Any]) -> dict[str, Any]:
 def transformer_state(state: Mapping[str, Tensor], heads: int) -> dict[str, Tensor]:
     """Translate the `layers.*` of one of Mimi's transformers as the transformers library names them.
 
-    That library turns the halves of a head against each other and we neighbours: the rows of q and k are reordered.
+    That library rotates the halves of a head with each other, this one neighbours: the rows of q and k are reordered.
     """
     ours = _renamed({key: value.float() for key, value in state.items() if ".self_attn.q" not in key}, _TRANSFORMERS)
     for key in [key for key in ours if key.endswith(("k_proj.weight", "v_proj.weight"))]:

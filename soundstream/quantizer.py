@@ -23,7 +23,7 @@ def quantizer_of(config: SoundStreamConfig) -> ResidualVQ | ProjectedVQ | SplitV
 
 
 def first_level(quantizer: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the first level quantises of latents (B, dimension, T), (B, inner, T), and its codes (K, inner)."""
+    """Return the first level's input (B, inner, T) of latents (B, dimension, T), and its code vectors (K, inner)."""
     one = quantizer.semantic if isinstance(quantizer, SplitVQ) else quantizer
     if isinstance(one, ProjectedVQ):
         return one.input_proj(latents), one.vq.first.embed
@@ -33,7 +33,7 @@ def first_level(quantizer: nn.Module, latents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class ProjectedVQ(nn.Module):
-    """Residual quantisation in a space of its own, reached and left by linear maps of each frame."""
+    """Residual quantisation in an inner space, between linear projections of each frame."""
 
     def __init__(self, levels: int, size: int, dimension: int, inner: int) -> None:
         super().__init__()
@@ -52,14 +52,14 @@ class ProjectedVQ(nn.Module):
     def forward(self, latents: Tensor, levels: int | None = None) -> Quantized:
         """Quantise latents (B, dimension, T) by the first `levels` codebooks, with gradients.
 
-        `residuals` and `parts` lie in the inner space.
+        `residuals` and `parts` are in the inner space.
         """
         found = self.vq(self.input_proj(latents), levels)
         return found._replace(latents=self.output_proj(found.latents))
 
 
 class SplitVQ(nn.Module):
-    """One semantic codebook, and acoustic ones in turn, on the same latents; what both make of them is added."""
+    """A semantic codebook in parallel with residual acoustic ones, on the same latents; their outputs are added."""
 
     def __init__(self, levels: int, size: int, dimension: int, inner: int) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class SplitVQ(nn.Module):
     def forward(self, latents: Tensor, levels: int | None = None) -> Quantized:
         """Quantise latents (B, dimension, T) by the first `levels` codebooks, with gradients.
 
-        The commitment is the mean over all levels in use; `residuals` and `parts` lie in the inner spaces.
+        The commitment is the mean over all levels in use; `residuals` and `parts` are in the inner spaces.
         """
         levels = self._checked(levels)
         semantic = self.semantic(latents)

@@ -1,4 +1,4 @@
-"""Streaming codec: encodes and decodes chunk by chunk, with the result of the whole."""
+"""Streaming codec: encodes and decodes chunk by chunk, equal to one pass over the whole."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Stream"]
 
 
 class Stream:
-    """One conversation with a causal codec: what it keeps of the chunks before, for encoding and decoding apart.
+    """A stream through a causal codec: its states of encoding and of decoding between chunks.
 
-    `encode` takes chunks of any length and gives the codes of all frames that are complete; what is left over waits for
-    the next chunk or for `flush`, which fills the last frame up with silence as the whole does. A frame's codes come as
-    soon as its last sample is there (a delay of `model.hop` samples at most), and its sound at once from them. What is
-    kept does not grow with time.
+    `encode` takes chunks of any length and returns the codes of all complete frames; the remaining samples wait for the
+    next chunk or for `flush`, which pads the last frame with silence as encoding the whole does. A frame is encoded as
+    soon as its last sample is there (a delay of `model.hop` samples at most) and decoded at once. The state does not
+    grow with time.
     """
 
     def __init__(self, model: SoundStream, levels: int) -> None:
@@ -30,7 +30,7 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all chunks: the next ones begin new sounds."""
+        """Reset the state: the next chunks begin new sounds."""
         self._heard, self._spoken = State(), State()
         self._waiting: Tensor | None = None
 
@@ -57,7 +57,7 @@ class Stream:
         return self._model.quantizer.encode(latents, last=self._levels).transpose(0, 1).cpu()
 
     def flush(self) -> Tensor:
-        """Encode what waits, filled up with zeros to a frame: codes (B, levels, 0 or 1). The encoder begins anew."""
+        """Encode the waiting samples, padded with zeros to a frame: codes (B, levels, 0 or 1). Resets the encoder."""
         if self._waiting is None:
             return torch.zeros(0, self._levels, 0, dtype=torch.int64)
         missing = -self._waiting.shape[1] % self._model.hop

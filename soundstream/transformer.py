@@ -1,7 +1,7 @@
 """Causal transformer over frames with a limited context, as in Mimi (arXiv 2410.00037, section 3.3.1).
 
-Keys are kept unturned and turned anew for each chunk by their distance, so that a stream has no end and no position
-that could lose precision.
+Keys are cached without rotary positions and rotated for each chunk by their distance, so that streams are unbounded and
+positions do not lose precision.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Transformer(Stateful):
         self.layers = nn.ModuleList(Layer(dim, config) for _ in range(config.layers))
 
     def forward(self, latents: Tensor, state: State | None = None) -> Tensor:
-        """Latents (B, dim, T) to the same shape, in memory that grows with T and not with its square."""
+        """Latents (B, dim, T) to the same shape, in memory linear in T."""
         state = State() if state is None else state
         return torch.cat([self._chunk(chunk, state) for chunk in latents.mT.split(self.context, 1)], 1).mT
 

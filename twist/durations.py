@@ -19,7 +19,7 @@ class DurationPredictor(Float32):
 
     def __init__(self, dim: int, width: int, kernel: int) -> None:
         super().__init__()
-        # Published code pads the second by 1 whatever its kernel, which other kernels than 3 do not survive.
+        # Published code pads the second by 1, which is right for kernels of 3 only.
         self.conv1 = nn.Conv1d(dim, width, kernel, padding=kernel // 2)
         self.ln1 = nn.LayerNorm(width)
         self.conv2 = nn.Conv1d(width, width, kernel, padding=kernel // 2)

@@ -13,7 +13,7 @@ __all__ = ["FrameEmbedding"]
 
 
 class FrameEmbedding(Float32):
-    """Tables of units, speakers, styles and bins of the fundamental frequency, side by side in each frame."""
+    """Embeddings of units, speakers, styles and bins of the fundamental frequency, concatenated in each frame."""
 
     def __init__(self, config: VocoderConfig) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class FrameEmbedding(Float32):
     def forward(self, units: Tensor, f0: Tensor | None, speaker: Tensor, style: Tensor) -> Tensor:
         """Embedded units (B, T, dim) to frames (B, in_channels, T') of the generator.
 
-        f0 (B, n) float, or int64 bins: the shorter of it and the units is repeated, T' = max(T, n). Speaker (B,) int64
+        f0 (B, n), float or int64 bins: the shorter of f0 and units is repeated, T' = max(T, n). Speaker (B,) int64
         rows, or embeddings (B, speaker_dim); style (B,) int64 rows; both are ignored by a vocoder without them.
         """
         parts = [units]

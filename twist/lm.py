@@ -1,7 +1,7 @@
-"""The language model of TWIST (arXiv 2305.13009): p(unit | units before) by a transformer that began as a text model's.
+"""The language model of TWIST (arXiv 2305.13009): p(unit | units before) by a transformer started from a text model.
 
 OPT and LLaMA run on the transformer that all language models here share: they differ from Mistral's in norms, positions
-and biases, which are parts to choose from, and so scores, sampling, cache and int8 weights are those of the zoo.
+and biases, which are options of it. Scoring, sampling, cache and int8 weights are the zoo's.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from twist.published_lm import read_published, read_text_model
 __all__ = ["TwistLM", "load", "read_published_file"]
 
 _GROWTH, _MOST_NEW = 2, 166
-"""Published continuations are twice as long as the prompt, and at most 250 units with it: so many new ones."""
+"""Most new units: published continuations are twice as long as the prompt, and at most 250 units with it."""
 _NONE = -1
-"""In place of the token that ends sequences: none does."""
+"""Stands for the end token in models without one."""
 
 
 class TwistLM(Saved):
-    """A unit language model of TWIST's or slamkit's kind: sequences of TWIST's have no beginning of their own."""
+    """Unit language model of TWIST's or slamkit's kind; TWIST's has no BOS token."""
 
     kind = "twist_ulm"
 
@@ -75,12 +75,12 @@ class TwistLM(Saved):
 
     @property
     def has_bos(self) -> bool:
-        """Whether sequences begin with a token that conditions the first unit."""
+        """Whether sequences begin with BOS, which conditions the first unit."""
         return self.config.bos is not None
 
     @property
     def has_eos(self) -> bool:
-        """Whether a token ends sequences."""
+        """Whether sequences end with EOS."""
         return self.config.eos is not None
 
     @property
@@ -98,9 +98,9 @@ class TwistLM(Saved):
     ) -> list[Tensor]:
         """Return the natural log-probabilities of the scored tokens of sequences of units (n_i,): float32, on the CPU.
 
-        `bos` conditions the first unit on a beginning, so that it is scored too; None does so where the model knows
-        one, which TWIST's own do not. `eos` scores the end. Raises ValueError for what the model does not know, for a
-        sequence of which nothing is scored, and one longer than the model's longest.
+        `bos` conditions the first unit on BOS, so that it is scored too; None does so where the model has that token,
+        which TWIST's own do not. `eos` scores EOS. Raises ValueError for a token that the model lacks, a sequence
+        without a scored token, and one longer than the model's longest.
         """
         ids = [self._framed(units, self.has_bos if bos is None else bos, eos) for units in sequences]
         most = max((len(each) for each in ids), default=0)
@@ -124,9 +124,9 @@ class TwistLM(Saved):
         """Continue each prompt `num_samples` times, until the model ends it or `max_new_units`, as TWIST does.
 
         `max_new_units` None: twice as many as the prompt's, at most 166, as published for prompts of up to 83 units. No
-        sequence gets longer than the model's longest. As published, tokens are drawn from the whole vocabulary; those
-        that are no units stay in the model's context, and are left out of the result. The same seed gives the same
-        units, whatever else is in `prompts` after them.
+        sequence gets longer than the model's longest. As published, tokens are sampled from the whole vocabulary; those
+        that are not units stay in the context but are left out of the result. The same seed gives a prompt the same
+        units, independently of the prompts after it.
         """
         check_prompts(prompts)
         num_samples = whole("num_samples", num_samples, 1)
@@ -158,7 +158,7 @@ class TwistLM(Saved):
         )
 
     def _limit(self, prompt: int, asked: int | None, least: int) -> int:
-        """Return how many tokens may follow a prompt of so many."""
+        """Return the most new tokens after a prompt of a given number of tokens."""
         if asked is None:
             asked = max(1, least, min(_GROWTH * prompt, _MOST_NEW))
         return min(whole("max_new_units", asked, max(1, least)), self.config.longest - prompt)
@@ -174,7 +174,7 @@ class TwistLM(Saved):
         return given + self.config.offset
 
     def _framed(self, units: UnitSequence, bos: bool, eos: bool) -> Tensor:
-        """Return the tokens of units as they are read: all but the first are scored."""
+        """Return the model's input tokens of units; all but the first are scored."""
         tokens = self._tokens(units)
         for name, asked, token in (("bos", bos, self.config.bos), ("eos", eos, self.config.eos)):
             if asked and token is None:
@@ -201,7 +201,7 @@ class TwistLM(Saved):
 
 
 def _shortened(decoded: Decoded, limit: int) -> Decoded:
-    """Cut off what goes beyond the limit of one prompt of a batch."""
+    """Truncate the tokens beyond the limit of one prompt of a batch."""
     if len(decoded.tokens) <= limit:
         return decoded
     return Decoded(decoded.tokens[:limit], decoded.log_probs[:limit], False)
@@ -221,7 +221,7 @@ def load(path: str | Path, k: int | None = None) -> TwistLM:
 
 
 def read_published_file(path: str | Path) -> Checkpoint:
-    """Read a published model, as `load` names it, as a checkpoint; errors as there."""
+    """Read a published model, as a checkpoint; arguments and errors as for `load`."""
     folder = _folder_of(opened(path))
     if folder is None:
         raise CheckpointError(f"{path} is no folder of transformers, or a zip of one: it has no config.json.")
@@ -229,7 +229,7 @@ def read_published_file(path: str | Path) -> Checkpoint:
 
 
 def _folder_of(found: Path) -> Path | None:
-    """The folder of `transformers` that a path is, or lies in."""
+    """The folder of `transformers` that a path is, or is in."""
     return next((folder for folder in (found, found.parent) if is_model_folder(folder)), None)
 
 

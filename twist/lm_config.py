@@ -1,4 +1,4 @@
-"""The sizes of a TWIST language model, and which of its tokens are units."""
+"""The sizes of a TWIST language model, and the range of its unit tokens."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class TwistLMConfig(ModelConfig, describes="a TWIST language model"):
     offset: int
     """Token of unit 0."""
     bos: int | None = None
-    """Token that begins sequences; None if none does, as in TWIST's own models."""
+    """BOS token; None without one, as in TWIST's own models."""
     eos: int | None = None
-    """Token that ends sequences; None if none does."""
+    """EOS token; None without one."""
     dropout: float = 0.0
     """Dropout probability in training."""
 

@@ -1,6 +1,6 @@
-"""mHuBERT at 25 Hz (Hassid et al. 2023, arXiv 2305.13009, section 4.1): the encoder whose units TWIST reads.
+"""mHuBERT at 25 Hz (Hassid et al. 2023, arXiv 2305.13009, section 4.1): the encoder of TWIST's units.
 
-HuBERT base with one strided convolution more, and with a batch norm before the positional convolution.
+HuBERT base with one more strided convolution, and a batch norm before the positional convolution.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["MHuBERT", "load", "published"]
 
 
 class MHuBERT(PlainEncoder):
-    """Speech encoder: 25 frames of 768 per second, 12 layers; `features` without one gives TWIST's, the eleventh."""
+    """Speech encoder: 25 frames of 768 per second, 12 layers; the default layer is TWIST's, the eleventh."""
 
     kind = "mhubert"
     usual_layer = 11
@@ -35,8 +35,8 @@ class MHuBERT(PlainEncoder):
 def load(path: str | Path) -> MHuBERT:
     """Load fairseq's checkpoint, a folder of `transformers`, or the project's `.safetensors`.
 
-    `path` is the file, or a folder with it. Raises FileNotFoundError, or CheckpointError for what is damaged or of
-    another kind.
+    `path` is the file, or a folder with it. Raises FileNotFoundError, or CheckpointError for a file that is
+    damaged or of another kind.
     """
     found = opened(path)
     folder = found if found.is_dir() else found.parent

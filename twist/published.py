@@ -17,7 +17,7 @@ from twist.vocoder_config import VocoderConfig
 __all__ = ["NAMES", "config_beside", "names_in", "published", "read_config"]
 
 NAMES = {"speakers": "names of speakers", "styles": "names of styles"}
-"""Keys under which names go with the content of config.json, in which they are not."""
+"""Keys under which names are added to the content of config.json."""
 
 #: Published key of the config -> ours; all must be there.
 _NEEDED = {
@@ -44,7 +44,7 @@ _TABLES = {
 
 
 def published(obj: Any, config: Mapping[str, Any] | None = None) -> Checkpoint:
-    """Translate a published generator under its `config`, the content of its config.json and `NAMES` if known.
+    """Translate a published generator with its `config`, the content of its config.json and `NAMES` if known.
 
     Raises CheckpointError for a file of another kind, and for a config that is not given, lacks a key or contradicts
     itself.
@@ -60,7 +60,7 @@ def published(obj: Any, config: Mapping[str, Any] | None = None) -> Checkpoint:
     state: Mapping[str, Tensor] = obj["generator"]
     has_durations = any(key.startswith("dur_predictor.") for key in state)
     sizes = _sizes(config, has_durations)
-    # Names may lie beside vocoders of a single speaker too.
+    # Files of names may accompany vocoders of a single speaker too.
     sizes |= {kinds: tuple(config.get(key, ())) for kinds, key in NAMES.items() if sizes.get(f"num_{kinds}")}
     found = VocoderConfig.from_dict(sizes)
     _check_width(config, found)

@@ -43,10 +43,10 @@ def read_published(folder: Path, k: int | None = None) -> Checkpoint:
 
 
 def read_text_model(folder: Path, k: int) -> Checkpoint:
-    """Read a text model as the start of a unit language model, by slamkit's way of a warm start.
+    """Read a text model as the initialisation of a unit language model, by slamkit's warm start.
 
-    The k units and the two special tokens take the first k + 2 rows of the text model's tables, whichever tokens these
-    are of; rows beyond the end of a smaller vocabulary are the mean of all. All other weights are kept.
+    The k units and the two special tokens take the first k + 2 rows of the text model's tables, regardless of
+    the tokens there; rows beyond a smaller vocabulary are the mean of all. All other weights are kept.
     """
     config, size = read_config(folder), whole("k", k, 1) + SLAMKIT["offset"]
     state = weights_of(read_weights(folder), config)
@@ -59,7 +59,7 @@ def _slamkit(config: Mapping[str, Any], folder: Path, k: int | None) -> Checkpoi
     base = config.get("base_config")
     if not isinstance(base, Mapping):
         raise CheckpointError(f"{folder / 'config.json'} lacks `base_config`, the sizes of the text model.")
-    # The vocabulary of the text model stands in its config still.
+    # The config still has the vocabulary size of the text model.
     sizes = {**base, "vocab_size": config.get("vocab_size")}
     return _checkpoint(sizes, read_weights(folder), SLAMKIT, k)
 
@@ -79,7 +79,7 @@ def _made(sizes: Mapping[str, Any], weights: Mapping[str, Tensor], tokens: Mappi
 
 
 def _end(config: Mapping[str, Any], folder: Path) -> int | None:
-    """Return the token that ends sequences: that of generation_config.json, which generation goes by, if it has one."""
+    """Return the token that ends sequences: that of generation_config.json, which generation uses, if it has one."""
     generation = folder / "generation_config.json"
     settings = read_json(generation) if generation.is_file() else {}
     end = settings.get("eos_token_id", config.get("eos_token_id"))

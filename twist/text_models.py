@@ -1,7 +1,7 @@
 """Text language models of `transformers` (OPT, LLaMA, Mistral, Qwen2), their settings and key names.
 
-OPT's maps between the widths of its embeddings and layers, which have no biases, are multiplied into the table and the
-output layer that they stand beside: the same logits from one transformer less to know.
+OPT's maps between the widths of embeddings and layers have no biases and are folded into the embedding table and the
+output layer: the same logits, without a transformer of its own.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PROJECTIONS = {"in": "decoder.project_in.weight", "out": "decoder.project_out.w
 
 
 def sizes_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of `TwistLMConfig` that a config.json gives; all but those of units.
+    """Return the fields of `TwistLMConfig` that a config.json gives, all but those of units.
 
     Raises CheckpointError for a model of another kind or form, and for a config that lacks a needed key.
     """
@@ -64,7 +64,7 @@ def sizes_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def weights_of(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights of the shared transformer, in float32 where they are computed anew.
+    """Return the weights of the shared transformer, in float32 where they are computed.
 
     `state`: published names, with or without the prefixes `lm.` and `model.`; `config`: that of `sizes_of`. A tied
     output layer may be left out. Raises CheckpointError for unknown names.
@@ -145,7 +145,7 @@ def _renamed(key: str) -> str:
 
 
 def _adapted(ours: dict[str, Tensor], plain: Mapping[str, Tensor], sizes: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Fold OPT's maps and drop its reserved positions; put LLaMA's pairs of dimensions side by side."""
+    """Fold OPT's maps and drop its reserved positions; interleave LLaMA's rotary dimensions."""
     if sizes["architecture"] != "llama":
         if _PROJECTIONS["in"] in plain:
             ours["tok_embeddings.weight"] = ours["tok_embeddings.weight"].float() @ plain[_PROJECTIONS["in"]].float().T
@@ -164,5 +164,5 @@ def _adapted(ours: dict[str, Tensor], plain: Mapping[str, Tensor], sizes: Mappin
 
 
 def _interleaved(tensor: Tensor, head_dim: int) -> Tensor:
-    """Text models turn dimension i of a head together with i + head_dim / 2; here 2 i goes with 2 i + 1."""
+    """Text models rotate dimension i of a head with i + head_dim / 2; here 2 i is rotated with 2 i + 1."""
     return tensor.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2).flatten(0, 2)

@@ -28,7 +28,7 @@ from twist.vocoder_config import VocoderConfig
 __all__ = ["UnitVocoder", "load"]
 
 _SEGMENT_SECONDS = 20.0
-"""Longer speech passes the generator in segments."""
+"""Longer speech is generated in segments."""
 _FRAMES_AT_ONCE = 8192
 """Padded frames of a batch on a GPU. On a CPU several utterances at once are no faster."""
 
@@ -43,7 +43,7 @@ class UnitVocoder(Saved):
     kind = "unit_hifigan"
 
     longest_segment = 100.0
-    """Seconds of speech that are encoded and spoken as one utterance: the published encoder's segments."""
+    """Longest utterance in seconds that is encoded and spoken as a whole: the published encoder's segment."""
 
     def __init__(self, config: VocoderConfig, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()
@@ -98,11 +98,11 @@ class UnitVocoder(Saved):
         f0: Tensor | None = None,
         dur_prediction: bool = False,
     ) -> Tensor:
-        """Return a waveform (samples,), float32, of units `code` (n,) or (1, n), int64; negative ones are left out.
+        """Return a waveform (samples,), float32, of units `code` (n,) or (1, n), int64; negative ones are dropped.
 
         With `dur_prediction` each unit lasts as long as predicted, otherwise one frame. `f0` (n,) or (1, n): float, or
         int64 bins, as many as units, or a multiple or divisor of them. Speaker and style are numbers or names; a
-        vocoder without them ignores 0. Raises ValueError for what the vocoder does not have or know.
+        vocoder without them ignores 0. Raises ValueError for an input that the vocoder does not have.
         """
         valid = code.reshape(-1) >= 0
         if f0 is not None and not bool(valid.all()):
@@ -123,13 +123,13 @@ class UnitVocoder(Saved):
         style: int | str | None = None,
         f0: Sequence[Tensor] | None = None,
     ) -> list[Speech]:
-        """Speak sequences of deduplicated units; each gets what it gets alone.
+        """Speak sequences of deduplicated units; the speech of a sequence does not depend on its batch.
 
         `Units` last as long as their durations say, and other sequences as long as predicted. `keep_durations` True
         demands the former, False predicts for all. Speaker (a number, a name, or an embedding where the vocoder takes
-        these) and style are the same for all, by default the first. `f0`: of each sequence. Nothing is drawn at random,
-        whatever the `seed`. Raises ValueError for units outside the codebook or of another rate, an unknown speaker or
-        style, and units without durations where none can be predicted.
+        these) and style are the same for all, by default the first. `f0`: of each sequence. Synthesis is
+        deterministic: `seed` has no effect. Raises ValueError for units outside the codebook or of another rate, an
+        unknown speaker or style, and units without durations where none can be predicted.
         """
         ids = [self._checked(torch.as_tensor(each.units if isinstance(each, Units) else each)) for each in units]
         durations = [self._durations(a, b, keep_durations) for a, b in zip(units, ids, strict=True)]
@@ -232,7 +232,7 @@ class UnitVocoder(Saved):
 
 
 def _where_valid(f0: Tensor, valid: Tensor) -> Tensor:
-    """Leave out of f0 (n,) what belongs to invalid units."""
+    """Drop the values of f0 (n,) at invalid units."""
     per_unit = len(f0) // len(valid)
     if not per_unit or len(f0) % len(valid):
         raise ValueError(must("f0", f"a multiple of the {len(valid)} units, some of which are invalid", len(f0)))
@@ -249,7 +249,7 @@ def load(
 
     `path` is the file, a folder with one, or an archive (zip, tar) of such a folder. `config`, and `speakers` and
     `styles` with their names, are looked for beside the weights where they are not given. Raises FileNotFoundError, or
-    CheckpointError for what is damaged or of another kind.
+    CheckpointError for a file that is damaged or of another kind.
     """
     file = weights_file(opened(path))
 

@@ -38,7 +38,7 @@ class VocoderConfig(ModelConfig, describes="a unit vocoder"):
     f0: bool = False
     """Whether the fundamental frequency is an input."""
     f0_bins: int = 0
-    """Bins of a quantised fundamental frequency; 0 for one in numbers."""
+    """Bins of a quantised fundamental frequency; 0 for a continuous one."""
     duration_width: int = 0
     """Channels of the duration predictor; 0 without one."""
     duration_kernel: int = 3
@@ -64,7 +64,7 @@ class VocoderConfig(ModelConfig, describes="a unit vocoder"):
 
     @property
     def generator(self) -> HiFiGANConfig:
-        """Sizes of the generator, whose input is the parts that describe a frame, side by side."""
+        """Sizes of the generator, whose input is the concatenated embeddings of a frame."""
         return HiFiGANConfig(
             in_channels=self.in_channels,
             channels=self.channels,

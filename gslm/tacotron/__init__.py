@@ -1,4 +1,4 @@
-"""Tacotron 2 that reads units in place of letters, the acoustic model of GSLM (arXiv 1712.05884, 2102.01192)."""
+"""Tacotron 2 over units in place of letters, the acoustic model of GSLM (arXiv 1712.05884, 2102.01192)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code_dict of a Tacotron: which input id a unit has."""
+"""The code_dict of a Tacotron: a table from units to input ids."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _UNIT = re.compile(r"0|[1-9][0-9]{0,5}")
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Units as a Tacotron reads them."""
+    """Units as input ids of a Tacotron."""
 
     ids: Tensor
     """int64 (n,)."""
     sources: Tensor
-    """Index of the unit that each id stands for, int64 (n,); the ends of a sequence belong to the unit beside them."""
+    """Index of the unit that each id stands for, int64 (n,); the ends of a sequence belong to the adjacent unit."""
     complete: bool
     """Whether every unit has an id."""
 
@@ -35,8 +35,8 @@ class Inputs:
 class CodeTable:
     """Units to input ids: 0 is padding, the lines of code_dict follow from 1.
 
-    The published readers differ in where <s> and </s> lie if the file lacks them. One appends them with the next free
-    ids, the other drops them; here they take the next free ids as far as the model has rows for these.
+    The published readers disagree on <s> and </s> where the file lacks them: one appends them with the next free ids,
+    the other drops them. Here they take the next free ids as far as the embedding has rows for them.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class CodeTable:
             raise CheckpointError(f"{path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` reads, for a checkpoint's metadata."""
+        """Return the table as plain values for a checkpoint's metadata; the inverse is `from_dict`."""
         names = ("lines", "rows", "add_sos", "add_eos", "collapse", "k")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> CodeTable:
-        """Return the table of `to_dict`'s result; a CheckpointError for something else."""
+        """Return the table of `to_dict`'s result; a CheckpointError for any other object."""
         try:
             return cls(**(values or {}))
         except TypeError as error:
@@ -112,7 +112,7 @@ class CodeTable:
         return Inputs(ids, sources, all(token in self._ids for token in tokens))
 
     def _appended(self) -> dict[str, int]:
-        """Ids of the ends of a sequence that are wanted, are not in the file, and have a row of the embedding."""
+        """Ids of the requested ends of a sequence that the file lacks and the embedding has a row for."""
         wanted = [symbol for symbol, flag in ((_START, self.add_sos), (_END, self.add_eos)) if flag]
         missing = [symbol for symbol in wanted if symbol not in self._ids]
         places = range(1 + len(self.lines), self.rows)

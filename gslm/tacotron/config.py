@@ -38,15 +38,15 @@ class TacotronConfig(ModelConfig, describes="a Tacotron 2"):
     """Labels of an observed attribute such as the speaker, 0 for none."""
     observed_dim: int = 0
     latent_dim: int = 0
-    """Width of a latent attribute; zeros, its mean, when speech is made."""
+    """Width of a latent attribute; its mean, zero, at inference."""
     gate_threshold: float = 0.5
-    """Probability of the end above which speech ends."""
+    """Threshold of the end probability."""
     max_frames: int = 2000
-    """Frames after which speech ends whatever the gate says."""
+    """Maximum number of frames."""
     sample_rate: int = 22050
-    """Hz of the speech that the spectrograms stand for."""
+    """Sample rate of the speech, Hz."""
     frame_rate: float = 50.0
-    """Frames per second of the features whose units it reads, which published files do not say."""
+    """Frames per second of the units, which published files do not state."""
 
     def __post_init__(self) -> None:
         least = dict.fromkeys(asdict(self), 1) | {"observed_classes": 0, "observed_dim": 0, "latent_dim": 0}
@@ -63,5 +63,5 @@ class TacotronConfig(ModelConfig, describes="a Tacotron 2"):
 
     @property
     def attributes(self) -> int:
-        """Width of the attributes that the decoder sees beside the context."""
+        """Width of the attributes, inputs of the decoder along with the context."""
         return self.observed_dim + self.latent_dim

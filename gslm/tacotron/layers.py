@@ -29,7 +29,7 @@ class ConvNorm(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Symbols to what attention reads."""
+    """Symbols to the encoder states that attention is over."""
 
     def __init__(self, config: TacotronConfig) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Attention(nn.Module):
 
 
 class RoundedCell(nn.Module):
-    """An LSTM cell that computes its gates by one int8 product over input and state."""
+    """LSTM cell whose gates are one int8 product over input and state."""
 
     def __init__(self, cell: nn.LSTMCell, scheme: Scheme) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class RoundedCell(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Frames of a mel spectrogram one after another."""
+    """Autoregressive decoder of mel frames."""
 
     def __init__(self, config: TacotronConfig) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         self.projection, self.gate = nn.Linear(seen, c.mels), nn.Linear(seen, 1)
 
     def quantize(self, scheme: Scheme) -> None:
-        """Round the weights to int8: a frame takes as long as reading them does."""
+        """Round the weights to int8: decoding is bound by memory bandwidth."""
         for name, child in list(self.named_children()):
             if isinstance(child, nn.LSTMCell):
                 setattr(self, name, RoundedCell(child, scheme))
@@ -150,7 +150,7 @@ class Decoder(nn.Module):
     def step(
         self, frame: Tensor, kept: Tensor, attributes: Tensor, state: DecoderState, memory: Memory
     ) -> tuple[Tensor, Tensor]:
-        """Return the next frame (B, mels) and its gate's logit (B,) after `frame` (B, mels); `state` moves on.
+        """Return the next frame (B, mels) and its gate's logit (B,) after `frame` (B, mels); `state` is updated.
 
         `kept` (2, B, prenet_dim): factors of the prenet's outputs, 0 where one is dropped; `attributes` (B, width).
         """

@@ -28,23 +28,23 @@ __all__ = ["Spectrogram", "Tacotron", "load", "read_published"]
 
 _MOST_AT_ONCE = 16
 _LOOK_EVERY = 16
-"""Frames between two looks from the host, on devices where a look means waiting."""
+"""Frames between two checks for the end, on devices where a check synchronises with the host."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrogram:
-    """A mel spectrogram made from units, on the model's device."""
+    """A mel spectrogram synthesised from units, on the model's device."""
 
     mel: Tensor
     """Natural logarithms of magnitudes, (mels, frames)."""
     raw: Tensor
-    """The same before the postnet."""
+    """The spectrogram before the postnet."""
     gate: Tensor
     """Logit of the end at each frame, (frames,)."""
     alignment: Tensor
     """Attention weights over the inputs, (frames, inputs)."""
     finished: bool
-    """Whether the gate ended it; otherwise the frames ran out."""
+    """Whether the gate ended it, and not the limit on frames."""
 
 
 class Tacotron(Saved):
@@ -94,7 +94,7 @@ class Tacotron(Saved):
         max_frames: int | None = None,
         dropout: PrenetDropout | None = None,
     ) -> list[Spectrogram]:
-        """Return the spectrogram of each sequence of input ids (n_i,), n_i >= 1, equal to what it gets alone.
+        """Return the spectrogram of each sequence of input ids (n_i,), n_i >= 1, independent of the rest of the batch.
 
         `dropout` of the prenet is drawn from `seed` where it is not given. `max_frames` None is the model's own limit.
         """
@@ -118,7 +118,7 @@ class Tacotron(Saved):
         return [self._finished(mel[:n], gate[:n], align[:n, : len(x)], n) for x, mel, gate, align, n in rows]
 
     def _memory(self, ids: Sequence[Tensor]) -> Memory:
-        """Encode each sequence alone: to the convolutions and the LSTM padding would be audible."""
+        """Encode sequences one by one: padding would change the output of the convolutions and the LSTM."""
         encoded = [self.encoder(self.embedding(each.to(self.device)[None]))[0] for each in ids]
         lengths = torch.tensor([len(each) for each in ids], device=self.device)
         vectors = pad_sequence(encoded, batch_first=True)
@@ -126,7 +126,7 @@ class Tacotron(Saved):
         return Memory(vectors, self.decoder.attention.memory(vectors), padded)
 
     def _attributes(self, like: Tensor) -> Tensor:
-        """Return what the decoder sees beside the context, (B, width): label 0, and the mean of what is latent."""
+        """Return the decoder's attributes (B, width): label 0, and the mean of the latent attributes."""
         latent = like.new_zeros(len(like), self.config.latent_dim)
         if not self.config.observed_dim:
             return latent

@@ -1,4 +1,4 @@
-"""Dropout of the prenet, which stays on when speech is made: it is what keeps the decoder from repeating itself."""
+"""Dropout of the prenet, active at inference too: without it the decoder repeats itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PrenetDropout(Protocol):
     """Factors of the prenet's outputs, frame by frame."""
 
     def __call__(self, step: int) -> Tensor:
-        """Return the factors (2, B, prenet_dim) of the frame number `step`, which is called for in turn."""
+        """Return the factors (2, B, prenet_dim) of frame `step`; steps are requested in order."""
         ...
 
 
@@ -32,7 +32,7 @@ class DrawnDropout:
         self._block = torch.empty(0)
 
     def __call__(self, step: int) -> Tensor:
-        """Return the factors (2, B, width) of the frame number `step`."""
+        """Return the factors (2, B, width) of frame `step`."""
         if step % _STEPS == 0 or not len(self._block):
             self._block = self._drawn(step - step % _STEPS)
         return self._block[step % _STEPS]

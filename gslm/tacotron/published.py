@@ -14,7 +14,7 @@ from slmcore.files.checkpoint import Checkpoint
 
 __all__ = ["published"]
 
-#: Patterns of published keys and what is ours, tried in turn.
+#: Patterns of published keys and their replacements, tried in turn.
 _NAMES = [
     (r"^obs_embedding\.", "observed."),
     (r"\.linear_layer\.", "."),
@@ -34,8 +34,8 @@ _FLAGS = {"add_sos": "add_sos", "add_eos": "add_eos", "collapse_code": "collapse
 def published(obj: Any) -> Checkpoint:
     """Translate `{"hparams", "model_dict"}`; sizes are read off the weights, the other settings off the hparams.
 
-    `tokenizer` holds what the hparams say of the table of input ids, without its lines. What only training needs is
-    left out. Raises CheckpointError for another object.
+    `tokenizer` holds the hparams' settings of the table of input ids, without its lines. Weights and settings of
+    training alone are left out. Raises CheckpointError for any other object.
     """
     state = obj.get("model_dict") if isinstance(obj, Mapping) else None
     if not isinstance(state, Mapping) or "decoder.attention_rnn.weight_ih" not in state:

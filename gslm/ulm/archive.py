@@ -22,7 +22,7 @@ _DICTIONARY, _WEIGHTS = "dict.txt", "checkpoint_best.pt"
 def unpacked(path: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the checkpoint and the dict.txt of a `.tgz`, or of a checkpoint with dict.txt beside it.
 
-    An archive is unpacked into a temporary folder: its two files alone, by name, wherever they lie in it. Raises
+    An archive is unpacked into a temporary folder: its two files alone, by name, in any folder of it. Raises
     CheckpointError for a damaged archive or one that lacks a file.
     """
     if not _is_archive(path):

@@ -21,7 +21,7 @@ __all__ = ["ACTIVATIONS", "ULMConfig"]
 
 ACTIVATIONS = {"relu": torch.relu, "gelu": gelu}
 _FIRST_POSITION = 2
-"""Row of fairseq's table of positions that a first token takes: those before it are kept for padding."""
+"""Row of the first token in fairseq's table of positions; the rows before it are reserved for padding."""
 
 
 @dataclass(frozen=True, kw_only=True)

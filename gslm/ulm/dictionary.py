@@ -1,4 +1,4 @@
-"""fairseq's dict.txt: which token id a unit has."""
+"""fairseq's dict.txt: a table from units to token ids."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNIT = re.compile(r"0|[1-9][0-9]{0,5}")
 
 
 class UnitDictionary:
-    """Units to token ids and back, in the order of dict.txt, which is that of their counts and not that of units."""
+    """Units to token ids and back, in the order of dict.txt, which sorts units by count."""
 
     def __init__(self, symbols: Sequence[str], k: int | None = None, first: int = EOS) -> None:
         """`symbols`: those of the lines of dict.txt; `k`: number of units, None for the largest and one more.
@@ -75,12 +75,12 @@ class UnitDictionary:
         return len(_SPECIAL) + len(self.symbols)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `from_dict` reads, for a checkpoint's metadata."""
+        """Return the dictionary as plain values for a checkpoint's metadata; the inverse is `from_dict`."""
         return {"symbols": self.symbols, "k": self.k}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None, first: int = EOS) -> UnitDictionary:
-        """Return the dictionary of `to_dict`'s result; a CheckpointError for something else."""
+        """Return the dictionary of `to_dict`'s result; a CheckpointError for any other object."""
         try:
             return cls(**(values or {}), first=first)
         except TypeError as error:
@@ -101,7 +101,7 @@ class UnitDictionary:
         return torch.cat([torch.tensor([self.first]), self._ids[found]])
 
     def is_unit(self, ids: Tensor) -> Tensor:
-        """Whether each id of (n,) stands for a unit: bool (n,)."""
+        """Mask of the ids (n,) that are units: bool (n,)."""
         return self._units[ids] >= 0
 
     def decode(self, ids: Sequence[int] | Tensor) -> list[int]:

@@ -85,7 +85,7 @@ class GSLMUnitLM(Saved):
         """Return the natural log-probabilities of the scored tokens of sequences of units (n_i,): float32, on the CPU.
 
         `bos` conditions the first unit on the token that begins sequences, so that it is scored too; `eos` scores the
-        end, </s>, as in training. Raises ValueError for a sequence of which nothing is scored, or one too long.
+        end, </s>, as in training. Raises ValueError for a sequence without a scored token, or one too long.
         """
         ids = [self._framed(units, bos, eos) for units in sequences]
         return self._scored(ids, progress)
@@ -109,8 +109,8 @@ class GSLMUnitLM(Saved):
         """Continue each prompt `num_samples` times, until </s>, `max_new_units`, or the model's longest sequence.
 
         As published, tokens are drawn from the whole vocabulary but <pad>; those that are no units are left out. The
-        published length limit counts the prompt, `max_new_units` does not. The same seed gives the same units, whatever
-        else is in `prompts` after them.
+        published length limit counts the prompt, `max_new_units` does not. The same seed gives a
+        prompt the same units, independently of the prompts after it.
         """
         check_prompts(prompts)
         num_samples, limit = whole("num_samples", num_samples, 1), whole("max_new_units", max_new_units, 1)
@@ -142,7 +142,7 @@ class GSLMUnitLM(Saved):
         return ids
 
     def _framed(self, units: UnitSequence, bos: bool, eos: bool) -> Tensor:
-        """Return the tokens of units as they are read: all but the first are scored."""
+        """Return the model's input tokens of units; all but the first are scored."""
         ids = self.tokenizer.encode(units)
         framed = torch.cat([ids[0 if bos else 1 :], torch.tensor([EOS] if eos else [], dtype=torch.int64)])
         if len(framed) < 2:

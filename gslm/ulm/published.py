@@ -14,7 +14,7 @@ from slmcore.files.checkpoint import Checkpoint
 
 __all__ = ["published"]
 
-#: Patterns of fairseq's keys and what is ours, tried in turn.
+#: Patterns of fairseq's keys and their replacements, tried in turn.
 _NAMES = [
     (r"^decoder\.embed_tokens\.", "tok_embeddings."),
     (r"^decoder\.output_projection\.", "output."),
@@ -35,7 +35,7 @@ _NOT_SUPPORTED = ("decoder_learned_pos", "no_token_positional_embeddings", "adap
 
 
 def published(obj: Any) -> Checkpoint:
-    """Translate a fairseq checkpoint with `model` and either `args` or `cfg`; of both, `args` holds.
+    """Translate a fairseq checkpoint with `model` and either `args` or `cfg`; `args` takes precedence.
 
     Sizes are read off the weights. Raises CheckpointError for another object, and for models of forms that GSLM's are
     not.

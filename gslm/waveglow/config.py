@@ -23,11 +23,11 @@ class WaveGlowConfig(ModelConfig, describes="a WaveGlow"):
     """Samples that a frame reaches, at least `hop`."""
     flows: int = 12
     group: int = 8
-    """Samples that stand side by side as channels; divides `hop`."""
+    """Consecutive samples that form the channels of a step; divides `hop`."""
     early_every: int = 4
-    """After so many flows some channels leave the flow of training, and enter it when speech is made."""
+    """Flows between early outputs, at which channels leave the flow in training and enter it in synthesis."""
     early_size: int = 2
-    """Number of these channels."""
+    """Channels of each early output."""
     layers: int = 8
     """Dilated convolutions in each flow."""
     channels: int = 256

@@ -1,4 +1,4 @@
-"""Removal of the hum that WaveGlow adds to all speech: the magnitudes of what it makes of silence are subtracted."""
+"""Spectral subtraction of WaveGlow's bias, the hum that it synthesises from silence."""
 
 from __future__ import annotations
 

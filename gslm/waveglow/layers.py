@@ -15,7 +15,7 @@ from slmcore.layers.precision import Float32
 __all__ = ["Coupling", "Mixing"]
 
 _ROWS = 1024
-"""Frames that are computed at once on a CPU, so that what a layer makes of them stays in its cache."""
+"""Frames that are computed at once on a CPU, so that a layer's output stays in the cache."""
 
 
 class Coupling(nn.Module):
@@ -45,11 +45,11 @@ class Coupling(nn.Module):
         return shift, log_scale
 
     def _layer(self, x: Tensor, condition: Tensor, skipped: Tensor, index: int) -> Tensor:
-        """Signal (T, channels) after one layer, which adds what the end reads to `skipped`.
+        """Signal (T, channels) after one layer, which adds its skip connection to `skipped`.
 
-        One product for each tap of the convolution takes half the time of `conv1d` in half precision, which prepares
-        itself anew for each length; of the conditioning only the layer's own part is computed, since that of all layers
-        would be as large as a hundred signals.
+        One product for each tap of the convolution takes half the time of `conv1d` in half precision, which is set
+        up again for each length. The conditioning is computed layer by layer, since that of all layers together is as
+        large as a hundred signals.
         """
         layer: Any = self.in_layers[index]
         padded = F.pad(x, (0, 0, layer.padding[0], layer.padding[0]))
@@ -70,7 +70,7 @@ class Coupling(nn.Module):
 
 
 def _pointwise(layer: Any, x: Tensor) -> Tensor:
-    """A convolution of kernel 1 over frames that lie in rows: (T, in) to (T, out)."""
+    """Convolution of kernel 1 over the rows of a matrix: (T, in) to (T, out)."""
     return F.linear(x, layer.weight.squeeze(-1), layer.bias)
 
 
@@ -82,5 +82,5 @@ class Mixing(Float32):
         self.weight = nn.Parameter(torch.eye(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Undo the mixing of (T, width), as speech is made."""
+        """Undo the mixing of (T, width), for synthesis."""
         return x @ torch.linalg.inv(self.weight).T

@@ -22,13 +22,13 @@ from slmcore.threads import for_products
 __all__ = ["WaveGlow", "load"]
 
 _SILENCE = 88
-"""Frames of the zero spectrogram whose sound is the hum."""
+"""Frames of the zero spectrogram from which the hum is measured."""
 
 
 class WaveGlow(Saved):
     """A flow whose inverse turns noise into speech.
 
-    In half precision the couplings are computed in it; the signal and the inverse matrices stay float32.
+    Half precision applies to the couplings; the signal and the inverse matrices stay float32.
     """
 
     kind = "waveglow"
@@ -54,7 +54,7 @@ class WaveGlow(Saved):
         return load(path)
 
     def noise(self, frames: int, seed: int = 0, sequence: int = 0, sigma: float = 0.666) -> list[Tensor]:
-        """Return `sigma` times the normal noise that speech of so many frames is made from, in the order it is used.
+        """Return `sigma` times the normal noise for speech of `frames` frames, in the order of use.
 
         Tensors (channels, frames * hop / group), drawn from (seed, sequence) and the place in the signal.
         """
@@ -70,7 +70,7 @@ class WaveGlow(Saved):
 
     @torch.no_grad()
     def forward(self, mel: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """Return speech, float32 (frames * hop,), of a spectrogram (mels, frames) and of what `noise` returns."""
+        """Return speech, float32 (frames * hop,), of a spectrogram (mels, frames) and the result of `noise`."""
         if mel.ndim != 2 or len(mel) != self.config.mels or not mel.shape[1]:
             requirement = f"a spectrogram ({self.config.mels}, frames) of one frame or more"
             raise ValueError(must("mel", requirement, f"a tensor of shape {tuple(mel.shape)}"))
@@ -85,13 +85,13 @@ class WaveGlow(Saved):
     ) -> Tensor:
         """Return denoised speech, float32 (frames * hop,), of a spectrogram (mels, frames).
 
-        `denoising`: how much of the hum is subtracted, 0 for none.
+        `denoising`: strength of the denoiser, 0 for none.
         """
         audio = self(mel, self.noise(mel.shape[1], seed, sequence, sigma))
         return denoised(audio, self.hum(), denoising) if denoising else audio
 
     def hum(self) -> Tensor:
-        """Return the magnitudes (513,) of what the model makes of silence without noise; computed once."""
+        """Return the magnitudes (513,) of the hum, synthesised from silence without noise; computed once."""
         device, dtype = self.device, self.upsample.weight.dtype
         if self._hum is None or self._hum[:2] != (device, dtype):
             silence = torch.zeros(self.config.mels, _SILENCE, device=device, dtype=dtype)
@@ -118,7 +118,7 @@ class WaveGlow(Saved):
         return x
 
     def _entering(self) -> list[int]:
-        """Return the numbers of channels of noise in the order in which they enter."""
+        """Return the numbers of noise channels in the order of use."""
         early = (self.config.flows - 1) // self.config.early_every
         return [self.config.width(self.config.flows - 1)] + [self.config.early_size] * early
 
