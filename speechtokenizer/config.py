@@ -25,7 +25,7 @@ class SpeechTokenizerConfig(ModelConfig, describes="a SpeechTokenizer"):
     dimension: int = 1024
     """Size of a code vector."""
     semantic_dimension: int = 768
-    """Size of the teacher's features; if equal to `dimension`, the first level's vectors are taken as they are."""
+    """Size of the teacher's features; if equal to `dimension`, the first level's vectors are not projected."""
     bidirectional: bool = True
     """Whether the encoder's LSTM is bidirectional."""
     dilation_base: int = 2

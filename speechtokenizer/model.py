@@ -1,4 +1,4 @@
-"""SpeechTokenizer (arXiv 2308.16692): speech to residual codes of which the first level is distilled from HuBERT."""
+"""SpeechTokenizer (arXiv 2308.16692): speech to residual codes, the first level distilled from HuBERT."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from speechtokenizer.published import config_beside, config_in, published
 __all__ = ["SpeechTokenizer", "load"]
 
 _SEGMENT_SECONDS = 4.0
-"""Longer audio, and larger batches, pass the convolutions in segments: on a CPU they are a quarter faster if what lies
-between two of them stays in its caches."""
+"""Longest stretch of audio that the convolutions process at once: on a CPU a quarter faster, since activations stay in
+the caches."""
 _WINDOW_SECONDS, _CONTEXT_SECONDS = 120.0, 5.0
-"""Longer audio passes the LSTMs in windows, with context on both sides far longer than they remember."""
+"""Longest window of the LSTMs; longer audio has several, with context on both sides far beyond their memory."""
 
 
 class SpeechTokenizer(Saved):
@@ -102,9 +102,9 @@ class SpeechTokenizer(Saved):
     def encode(self, x: Tensor, n_q: int | None = None, st: int | None = None) -> Tensor:
         """Encode waveforms (B, 1, samples) at `sample_rate` to codes (levels, B, frames), frames = ceil(samples / hop).
 
-        Levels st..n_q - 1 are used; None and 0 mean from the first and to the last. With st > 0 the encoder's output
-        itself is quantised by level st: such codes are not rows of the full code. Raises ValueError for another shape
-        or levels that are not there.
+        Levels st..n_q - 1 are used; None and 0 mean from the first and to the last. With st > 0 level st quantises the
+        encoder's output itself: such codes are not rows of the full code. Raises ValueError for another shape or
+        missing levels.
         """
         first, last = self._levels(n_q, st)
 
@@ -146,8 +146,8 @@ class SpeechTokenizer(Saved):
         """Code and decode waveforms (B, 1, samples), with gradients: (audio, commitment loss, feature).
 
         Audio (B, 1, frames * hop) comes from the first `n_q` levels; the loss is a scalar, 0 in eval mode; the feature
-        (B, frames, semantic_dimension) is made from the vectors of the lowest level in `layers`, the one that training
-        holds against the teacher. Raises ValueError for a level >= n_q.
+        (B, frames, semantic_dimension) is projected from the vectors of the lowest level in `layers`, for the
+        distillation loss. Raises ValueError for a level >= n_q.
         """
         _, last = self._levels(n_q, 0)
         if not layers or min(layers) < 0 or max(layers) >= last:
@@ -184,10 +184,10 @@ class SpeechTokenizer(Saved):
         return by_length([each.codes for each in codes], lambda stacked: self.decode(stacked.transpose(0, 1)))
 
     def convert(self, content: Codes, voice: Codes) -> Tensor:
-        """Speak what `content` says in the voice of `voice`: a waveform (1, frames * hop).
+        """Convert the words of `content` to the voice of `voice`: a waveform (1, frames * hop).
 
         Level 1 of `content` is decoded with the other levels of `voice`, repeated or cut to its length (section 4.4 of
-        the paper). Raises ValueError for codes of another codec, or a voice of no frame or of one level.
+        the paper). Raises ValueError for codes of another codec, or a voice without frames or with one level only.
         """
         if voice.num_codebooks < 2 or not len(voice):
             found = f"a sequence of {voice.num_codebooks} levels and {len(voice)} frames"
@@ -261,8 +261,8 @@ class SpeechTokenizer(Saved):
 def load(path: str | Path, beside: bool = True) -> SpeechTokenizer:
     """Load published weights (their config.json is read if it is beside them) or the project's `.safetensors`.
 
-    `path` is the file, or a folder with one. `beside` False reads all sizes off the weights: beside a file in a cache
-    may lie the config.json of another model. Raises FileNotFoundError, or CheckpointError for a file that is damaged
+    `path` is the file, or a folder with one. `beside` False reads all sizes off the weights: a cache folder may hold
+    the config.json of another model. Raises FileNotFoundError, or CheckpointError for a file that is damaged
     or of another kind.
     """
     file = weights_file(path)

@@ -36,7 +36,7 @@ _KEYS = {
 
 
 def published(obj: Mapping[str, Any], config: SpeechTokenizerConfig | None = None) -> Checkpoint:
-    """Translate a published state dict, or a file of the published trainer, of which the generator is taken.
+    """Translate a published state dict, or the generator in a file of the published trainer.
 
     Without `config` the sizes are read off the weights; 16 kHz and a dilation base of 2, which the weights do not
     show, are those of every published model. Raises CheckpointError for an object of another form.

@@ -1,4 +1,4 @@
-"""Speech that is still being spoken: to units by and by, and from units back to speech."""
+"""Streaming: speech to units and units to speech, incrementally."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Features of speech that is still being spoken, in overlapping windows."""
+"""Streaming features, in overlapping windows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["FrameStream"]
 
 
 class FrameStream:
-    """Encode a waveform chunk by chunk; the windows lie on a grid of their own, so that chunks do not matter.
+    """Encode a waveform chunk by chunk; the grid of windows, and so the result, does not depend on the chunks.
 
-    Every window is run with context on both sides, whose frames are dropped. An encoder that norms the whole utterance
-    (HuBERT base, wav2vec 2.0) norms each window instead.
+    Every window is encoded with context on both sides, whose frames are dropped. An encoder that norms the whole
+    utterance (HuBERT base, wav2vec 2.0) norms each window instead.
     """
 
     def __init__(self, encoder: Encoder, sr: int, layer: int | None = None, timing: Timing | None = None) -> None:
@@ -35,7 +35,7 @@ class FrameStream:
 
     @property
     def kept(self) -> int:
-        """Samples that are kept for the next windows."""
+        """Number of samples buffered for the next windows."""
         return self._buffer.shape[1]
 
     def push(self, wav: Tensor) -> list[Tensor]:
@@ -53,7 +53,7 @@ class FrameStream:
         return found
 
     def flush(self) -> list[Tensor]:
-        """End the utterance: the features of what is left, (frames, dim). The next push begins another one.
+        """End the utterance: the remaining features, (frames, dim). The next push begins another one.
 
         Raises ValueError, as the encoder does, for an utterance that is too short for it.
         """

@@ -1,4 +1,4 @@
-"""Speech of units that are still coming, segment by segment."""
+"""Streaming synthesis from units, segment by segment."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from slmcore.units import Units
 __all__ = ["SpeechStream"]
 
 _LATER_HALF = 0.5
-"""Share of a segment behind which it may be cut."""
+"""Share of a segment after which it may be cut."""
 
 
 class SpeechStream:
-    """Units to speech while further units are found: a segment is spoken as soon as enough of its units are there.
+    """Incremental synthesis: a segment is spoken as soon as it has enough units.
 
-    A segment is cut behind the longest unit of its later half, where a join is heard least. However the units are
-    divided between calls, the segments are the same; each is spoken by itself, with its units' durations where the
-    synthesiser can keep them. `push` computes; a program that must not wait calls it in a thread of its own.
+    A segment is cut after the longest unit of its later half, where a join is least audible. The segments do not depend
+    on how units are divided between calls; each is spoken by itself, with its units' durations where the synthesiser
+    can keep them. `push` blocks; a program that must not wait calls it in a thread.
     """
 
     def __init__(self, synthesizer: Synthesizer, *, seed: int = 0, seconds: float = 1.0, **options: Any) -> None:
@@ -41,16 +41,16 @@ class SpeechStream:
 
     @property
     def waiting(self) -> float:
-        """Seconds of the units that wait for their segment to be complete."""
+        """Duration in seconds of the units of the incomplete segment."""
         return _frames(self._waiting) / self._rate
 
     def push(self, units: Units) -> list[Speech]:
-        """Take the next units; return the speech of each segment that is complete, maybe none."""
+        """Take the next units; return the speech of each completed segment, possibly none."""
         self._rate, self._point = units.frame_rate, units.operating_point
         return [self._spoken(segment) for segment in self._segments(units)]
 
     def flush(self) -> list[Speech]:
-        """Return the speech of the units that are left. The next push begins another utterance."""
+        """Return the speech of the remaining units. The next push begins another utterance."""
         rest, self._waiting = self._waiting, []
         return [self._spoken(rest)] if rest else []
 

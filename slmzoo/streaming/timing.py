@@ -1,4 +1,4 @@
-"""Windows and waits of a stream: what delay costs, and what it buys."""
+"""Windows and delays of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Units of speech that is still being spoken."""
+"""Streaming units of speech."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Search", "UnitStream"]
 
 
 class Search(Protocol):
-    """Quantiser of one stream, such as `dpdp.OnlineDPDP`: what a quantiser's `stream(max_delay)` gives."""
+    """Quantiser of one stream, such as `dpdp.OnlineDPDP`, the result of a quantiser's `stream(max_delay)`."""
 
     def push(self, features: Tensor) -> Tensor:
-        """Take frames (n, dim); return the framewise units, int64 (m,), that are decided now."""
+        """Take frames (n, dim); return the framewise units, int64 (m,), that are now decided."""
         ...
 
     def flush(self) -> Tensor:
@@ -29,10 +29,10 @@ class Search(Protocol):
 
 
 class UnitStream:
-    """Speech to units while it is spoken: all that `push` and `flush` return, joined, are the units of the utterance.
+    """Incremental units of speech: the results of `push` and `flush`, concatenated, are the units of the utterance.
 
-    However the utterance is cut into chunks, they are the same. They differ from those of `Pipeline.units` where the
-    encoder would have seen more than its window, or the search have waited longer. What is kept does not grow.
+    They do not depend on the chunks. They differ from those of `Pipeline.units` where the encoder would have more
+    context than its window, or the search more delay. Memory is bounded.
     """
 
     def __init__(self, encoder: Encoder, quantizer: Quantizer, sr: int, timing: Timing | None = None) -> None:
@@ -49,17 +49,17 @@ class UnitStream:
 
     @property
     def current(self) -> Units:
-        """The unit that still lasts, as long as it is decided: one or none."""
+        """The current unit with its decided duration: one or none."""
         return self._units(self._open)
 
     @property
     def kept(self) -> int:
-        """Samples that are kept for the next windows."""
+        """Number of samples buffered for the next windows."""
         return self._frames.kept
 
     @torch.no_grad()
     def push(self, chunk: Tensor) -> Units:
-        """Take the next samples, float (samples,) or (channels, samples); return the units that have ended, maybe none.
+        """Take the next samples, float (samples,) or (channels, samples); return the units that have ended, if any.
 
         Raises ValueError for another shape and for samples that are not finite, and takes none of them.
         """
@@ -84,7 +84,7 @@ class UnitStream:
         self._open: list[tuple[int, int]] = []
 
     def _ended(self, decided: Sequence[Tensor]) -> list[tuple[int, int]]:
-        """Units and durations that end within the next framewise units; the last of all stays open."""
+        """Units and durations that end within the next framewise units; the last one remains open."""
         if not any(len(frames) for frames in decided):
             return []
         runs = Units.from_framewise(torch.cat(list(decided)), self._rate)

@@ -1,1 +1,1 @@
-"""A page for one's own machine: speak, see units, hear them again, go on, and compare systems."""
+"""A local page: record speech, see its units, resynthesise, continue, and compare systems."""

@@ -1,4 +1,4 @@
-"""The page's server: requests to verbs, errors to words."""
+"""The page's server: requests to verbs, errors to messages."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _STATUS = (
     (OSError, 500),
 )
 _DRAINED = 4
-"""How many times the largest body is read before the connection is closed."""
+"""Bound on the bytes that are read before the connection is closed, in largest bodies."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(studio: Studio, token: str | None = None) -> App:
-    """Return the ASGI application around a studio; with a `token`, whoever does not know it is refused."""
+    """Return the ASGI application around a studio; with a `token`, requests without it are refused."""
     live = Live(studio)
     handlers = _Handlers(studio, live)
     routes = [
@@ -130,7 +130,7 @@ class _Handlers:
 
 
 def _told(handler: Handler) -> Handler:
-    """The handler with its errors as JSON, in words; none of them stops the server."""
+    """The handler with its errors as JSON messages; none of them stops the server."""
 
     async def told(request: Request) -> Response:
         try:
@@ -147,7 +147,7 @@ def _told(handler: Handler) -> Handler:
 
 
 async def _body(request: Request, most: int, told: str) -> bytes:
-    """The body of a request. Raises TooMuchError as soon as more than `most` bytes are announced or there."""
+    """The body of a request. Raises TooMuchError as soon as more than `most` bytes are announced or received."""
     remedy = f"{told} ({most / 2**20:.0f} MB)."
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:

@@ -1,4 +1,4 @@
-"""Middleware before the page: known hosts, the token, no requests from other sites, and the headers of each answer."""
+"""Middleware of the page: known hosts, the token, no requests from other sites, and the headers of each response."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Guard:
-    """ASGI middleware. On this machine's own address only its names are answered, so that no foreign name leads here.
+    """ASGI middleware. On the loopback address only its own names are served, against DNS rebinding.
 
-    Bound elsewhere, the token of the page's address is asked for once and then kept in a cookie.
+    Bound elsewhere, the token in the page's address is required once and then kept in a cookie.
     """
 
     def __init__(self, app: App, token: str | None = None) -> None:
         self._app, self._token = app, token
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer, or refuse, one request."""
+        """Serve or refuse one request."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Bounds on what the page takes, and the errors that it tells in words."""
+"""Limits of the page, and the errors that it shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["BusyError", "Limits", "MissingError", "TooMuchError", "words_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Most that one server takes from all windows together."""
+    """Limits of one server over all its windows."""
 
     upload_bytes: int = 64 << 20
     """Size of an uploaded file."""

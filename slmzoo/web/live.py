@@ -1,8 +1,8 @@
-"""Units of a recording while it is spoken, over a WebSocket.
+"""Units of a recording in progress, over a WebSocket.
 
 The page sends JSON `{"zoo", "rate", "name", "k", "lmbda", "back"}`, then float32 samples in binary messages, then
-`{"stop": true}`. It gets JSON: the units that have ended, the one that still lasts, and the seconds heard; with `back`
-also `{"speech": rate}`, each followed by the samples of a segment of the resynthesis; and at last the recording.
+`{"stop": true}`. It receives JSON: the units that have ended, the current one, and the seconds received; with `back`
+also `{"speech": rate}`, each followed by the samples of a segment of the resynthesis; and finally the recording.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_MESSAGE = 1 << 20
 _RATES = (8000, 192_000)
 _LEAST_KEPT = 0.3
-"""Seconds of a broken recording that are worth keeping."""
+"""Shortest interrupted recording that is kept, seconds."""
 
 
 class _Take:
@@ -56,7 +56,7 @@ class _Take:
 
     @property
     def voice(self) -> SpeechStream | None:
-        """Stream that speaks the units back, if that is wanted."""
+        """Stream that speaks the units back, if requested."""
         return self._voice
 
     def push(self, content: bytes) -> Units:
@@ -86,7 +86,7 @@ class _Take:
         return self._stream.flush()
 
     def kept(self) -> dict[str, Any] | None:
-        """Put what was heard on the shelf, once; None for nothing."""
+        """Keep the recording on the shelf, once; None if it is empty."""
         if self._kept is None and self.samples:
             made = self._studio.shelf.keep(torch.cat(self._heard)[None], self.rate, self.name)
             self._kept = described(made)
@@ -94,17 +94,17 @@ class _Take:
 
 
 class Live:
-    """Live recordings of all windows: as many at a time as the limits allow, in threads of their own."""
+    """Live recordings of all windows, as many at a time as the limits allow, each in its own thread."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self.running = 0
-        """Windows that record now."""
+        """Number of windows that are recording."""
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="slmzoo-live")
         self._speaker = ThreadPoolExecutor(1, thread_name_prefix="slmzoo-voice")
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serve one window until it stops, fails or goes."""
+        """Serve one window until it stops, fails or disconnects."""
         await socket.accept()
         if self.running >= self._studio.limits.live:
             await _told(socket, BusyError("Another window is recording. Stop it there first; nothing here is lost."))
@@ -122,7 +122,7 @@ class Live:
             self.running -= 1
 
     async def _record(self, socket: WebSocket, take: _Take) -> None:
-        """Hear one recording; what was heard is kept whatever happens."""
+        """Receive one recording; it is kept even after an error."""
         speaking: list[asyncio.Task[None]] = []
         try:
             await socket.send_json({"ready": True})
@@ -161,7 +161,7 @@ class Live:
     def _speak(
         self, socket: WebSocket, take: _Take, found: Units, speaking: list[asyncio.Task[None]], last: bool = False
     ) -> None:
-        """Let units be spoken while the next are found; what is ready is sent in order."""
+        """Speak units while the next ones are computed; send finished segments in order."""
         voice = take.voice
         if voice is None or not (len(found) or last):
             return
@@ -186,7 +186,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 async def _told(socket: WebSocket, error: Exception, kept: dict[str, Any] | None = None) -> None:
-    """Tell the window what happened, if it is still there."""
+    """Send the error to the window, if it is still connected."""
     if isinstance(error, WebSocketDisconnect):
         logger.info("A window went while it recorded.")
         return

@@ -17,7 +17,7 @@ _PING_SECONDS = 10.0
 
 
 class Server:
-    """The page on a host and port; `address` is known as soon as it is made, and `serve` serves until it is stopped."""
+    """The page on a host and port; `address` is set on construction, and `serve` serves until stopped."""
 
     def __init__(self, studio: Studio, host: str = "127.0.0.1", port: int = 8000) -> None:
         """Bind the address; port 0 takes a free one. Raises OSError if it is taken, ImportError without the extra."""
@@ -51,7 +51,7 @@ class Server:
 
 
 def is_local(host: str) -> bool:
-    """Whether only this machine reaches a host."""
+    """Whether a host can only be reached from this machine."""
     if host == "localhost":
         return True
     try:

@@ -37,7 +37,7 @@ class Recording:
 
 
 class Shelf:
-    """Everything that the windows of one server share. Safe to use from several threads."""
+    """Recordings and sounds shared by the windows of one server. Thread-safe."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -58,7 +58,7 @@ class Shelf:
             return self._recordings[key]
 
     def upload(self, content: bytes, name: str) -> Recording:
-        """Keep the speech of an audio file. Raises ValueError for what is not audio, TooMuchError for what is long."""
+        """Keep the speech of an audio file. Raises ValueError for other files, TooMuchError past the limits."""
         told = libsndfile.told_length(io.BytesIO(content), name)
         if told is not None:
             self.check_length(told[0] / told[1])
@@ -82,13 +82,13 @@ class Shelf:
         return made
 
     def drop(self, key: str) -> None:
-        """Forget a recording. Raises MissingError if there is none."""
+        """Delete a recording. Raises MissingError if there is none."""
         self.recording(key)
         with self._lock:
             self._recordings.pop(key, None)
 
     def check_length(self, seconds: float) -> None:
-        """Raise TooMuchError unless a recording of so many seconds is taken."""
+        """Raise TooMuchError for a recording longer than the limits allow."""
         most = self._limits.seconds
         if seconds > most:
             told = f"This recording lasts {seconds / 60:.0f} minutes; the page takes up to {most / 60:.0f}."

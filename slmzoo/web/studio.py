@@ -27,7 +27,7 @@ _MOST_NEW_UNITS = 600
 
 
 class Studio:
-    """Recordings and systems together. Features are kept, so that other units of a recording cost a search alone."""
+    """Recordings and systems together. Features are cached: units at another lambda cost only a search."""
 
     def __init__(self, systems: Systems, limits: Limits | None = None) -> None:
         self.systems, self.limits = systems, limits or Limits()
@@ -112,7 +112,7 @@ class Studio:
         return self.systems.pipeline(_zoo(asked))
 
     def _speaking(self, asked: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
-        """The options of the voice that it has."""
+        """The options that the voice accepts."""
         has = options_of(pipeline.synthesizer) if pipeline.synthesizer is not None else frozenset()
         found: dict[str, Any] = {}
         if "temperature" in has:

@@ -1,4 +1,4 @@
-"""The systems that the page offers: which are on this machine, and their models once they are asked for."""
+"""The systems of the page: availability on this machine, and their models, loaded on request."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ _UNKNOWN_SCALE = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """A zoo as the page lists it."""
+    """A zoo in the page's list."""
 
     zoo: str
     here: bool
     """Whether its models are on this machine."""
     why: str = ""
-    """Files that are missing, and how they are had."""
+    """Missing files and how to get them."""
     lacks: frozenset[str] = frozenset()
-    """Roles without which units can be had, and whose models are not on this machine."""
+    """Roles not needed for units whose models are not on this machine."""
     ks: tuple[int, ...] = ()
     """Sizes of the codebooks on this machine."""
 
 
 @dataclass
 class Systems:
-    """Pipelines by zoo, each loaded when it is first needed. Only files that are on this machine are loaded."""
+    """Pipelines by zoo, each loaded on first use, from files on this machine only."""
 
     registry: Registries = None
     device: str = "cpu"
     k: int | None = None
     lmbda: float | None = None
     first: str = "demo"
-    """Zoo that `k` and `lmbda` are of, and that the page shows first."""
+    """Zoo of `k` and `lmbda`, which the page shows first."""
     _loaded: dict[str, Pipeline] = field(default_factory=dict)
     _quantizers: dict[tuple[str, int, float | None], Quantizer] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def offers(self) -> list[Offer]:
-        """All zoos, the first first, then those that are here."""
+        """All zoos: the first, then those on this machine, then the rest."""
         zoos = list(table.zoos(self.registry))
         found = [self.offer(zoo) for zoo in zoos]
         return sorted(found, key=lambda each: (each.zoo != self.first, not each.here))
@@ -90,7 +90,7 @@ class Systems:
             return self._loaded[zoo]
 
     def quantizer(self, zoo: str, k: int | None, lmbda: float | None) -> Quantizer:
-        """The quantiser of a zoo at this k and lambda, by default its own. Raises ValueError for one it has not."""
+        """The quantiser of a zoo at this k and lambda, by default its own. Raises ValueError for one that it lacks."""
         own = self.pipeline(zoo).quantizer
         if own is None:
             raise ValueError(f"The system of {zoo} is a codec alone: it has no units.")
@@ -104,7 +104,7 @@ class Systems:
         return _at(base, lmbda)
 
     def is_trained_on(self, zoo: str, quantizer: Quantizer) -> bool:
-        """Whether the language model and the synthesiser of a zoo read the units of this quantiser."""
+        """Whether the language model and the synthesiser of a zoo fit the units of this quantiser."""
         own = self.pipeline(zoo).quantizer
         return own is not None and (own.k, lambda_of(own)) == (quantizer.k, lambda_of(quantizer))
 
@@ -181,7 +181,7 @@ def _at(quantizer: DPDPQuantizer, lmbda: float) -> DPDPQuantizer:
 
 
 def _scale(quantizer: Any) -> float | None:
-    """A usual lambda: the quantiser's own, or half the variance of its codes; None where none can be chosen."""
+    """Default lambda: the quantiser's own, or half the variance of its codes; None where it cannot be chosen."""
     if not isinstance(quantizer, DPDPQuantizer):
         return None
     spread = quantizer.codebook - quantizer.codebook.mean(0)

@@ -31,8 +31,8 @@ class USLMConfig(ModelConfig, describes="a USLM"):
     share_embedding: bool = True
     """Whether the NAR's output for level j is its embedding of level j, where it has one."""
     prefix_mode: int = 0
-    """How the NAR sees the prompt: 0 the levels up to the one before the predicted; 1 all levels; 2 and 4 all levels,
-    and of the text only what is to be spoken."""
+    """Prompt of the NAR: 0 the levels below the predicted one; 1 all levels; 2 and 4 all levels, without the text of
+    the prompt."""
     prepend_bos: bool = False
     """Whether the audio begins with a start code, so that no prompt is needed."""
     num_codebooks: int = 8

@@ -1,4 +1,4 @@
-"""The two decoders of USLM: codes of the first level one after another, those of each further level all at once.
+"""The two decoders of USLM: autoregressive for the first level, non-autoregressive for each further level.
 
 Sequences are text followed by audio, without a gap and padded on the right; text and audio each count their positions
 from 0.
@@ -31,7 +31,7 @@ class Autoregressive(nn.Module):
         self.output = nn.Linear(config.dim, config.codebook_size + 1, bias=False)
 
     def ids(self, text: Tensor, audio: Tensor) -> Tensor:
-        """Return one sequence (n + m,) of text ids (n,) and codes (m,): codes as they are, text behind them."""
+        """Return one sequence (n + m,) of text ids (n,) and codes (m,), text ids offset by the number of codes."""
         return torch.cat([text + self.audio_size, audio])
 
     def hidden(
@@ -42,10 +42,10 @@ class Autoregressive(nn.Module):
         cache: KVCache | None = None,
         limit: int | None = None,
     ) -> Tensor:
-        """Return (B, T, dim) of ids (B, T), of which the first `text_lengths` (B, 1) or (1, 1) are text.
+        """Return (B, T, dim) of ids (B, T), the first `text_lengths` (B, 1) or (1, 1) of them text.
 
-        Text sees all text, audio all text and the audio up to itself. `positions` (B, T) count from the beginning of
-        the sequence; with a `cache` the ids are written to it, no position being >= `limit`.
+        Text attends to all text, audio to all text and to the audio up to itself. `positions` (B, T) count from the
+        beginning of the sequence; with a `cache` the ids are written to it, no position being >= `limit`.
         """
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device).expand(ids.shape)
@@ -72,7 +72,7 @@ class Autoregressive(nn.Module):
 
 
 class Spoken:
-    """An autoregressive decoder for sequences with texts of one length: what `slmcore.layers.decoding` asks for."""
+    """The autoregressive decoder for texts of one length, with the interface of `slmcore.layers.decoding`."""
 
     def __init__(self, decoder: Autoregressive, text_length: int) -> None:
         self.cache, self.output = decoder.cache, decoder.output

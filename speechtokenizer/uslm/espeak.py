@@ -23,14 +23,14 @@ def is_available() -> bool:
 
 
 def phones_of(text: str, language: str = "en-us") -> list[str]:
-    """Return the phones and punctuation marks of a text, with "_" between words, as VALL-E and USLM read them.
+    """Return the phones and punctuation marks of a text, with "_" between words, the inputs of VALL-E and USLM.
 
     Without stress marks; numbers and abbreviations are spelt out by espeak-ng. Raises ValueError for a text without a
     phone or an unknown language, ImportError without phonemizer or espeak-ng.
     """
     _, separator = _package()
     marks = separator(word="_", phone="|", syllable="-")
-    # Without pauses at the ends: versions of phonemizer differ in what they make of them.
+    # Without pauses at the ends, which versions of phonemizer treat differently.
     found = _backend(language).phonemize([" ".join(text.split())], separator=marks, strip=True, njobs=1)
     phones = split("".join(found))
     if not any(character.isalpha() for phone in phones for character in phone):

@@ -27,7 +27,7 @@ def sinusoid(positions: Tensor, dim: int, dtype: torch.dtype = torch.float32) ->
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention whose queries, keys and values come from one matrix."""
+    """Multi-head self-attention with one matrix for queries, keys and values."""
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Attention(nn.Module):
 
 
 class Norm(LayerNorm32):
-    """Layer norm that takes no notice of the level."""
+    """Layer norm independent of the level."""
 
     def forward(self, input: Tensor, level: Tensor | None = None) -> Tensor:
         """(..., dim) to the same shape."""
@@ -53,7 +53,7 @@ class Norm(LayerNorm32):
 
 
 class AdaptiveNorm(nn.Module):
-    """Layer norm with a scale and a shift that are made from the embedding of a level."""
+    """Layer norm with a scale and a shift projected from the embedding of a level."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ _CODES_PER_TEXT_ID = 16
 
 
 class USLM(Saved):
-    """A language model of the first level's codes, and a decoder that fills in the other levels."""
+    """A language model of the first level's codes, and a decoder of the other levels."""
 
     kind = "uslm"
 
@@ -79,7 +79,7 @@ class USLM(Saved):
         return self._next(texts, codes) if level == 0 else self._filled(texts, codes, level)
 
     def longest(self, text: Tensor) -> int:
-        """Return the number of frames at which speech of `text` (n,) is cut off."""
+        """Return the largest number of frames for speech of `text` (n,)."""
         return _CODES_PER_TEXT_ID * len(text) + (not self.config.prepend_bos)
 
     @torch.no_grad()
@@ -94,7 +94,7 @@ class USLM(Saved):
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Codes:
-        """Speak `text` in the voice of `prompt`: all levels of the new frames, none if it ends at once.
+        """Speak `text` in the voice of `prompt`: all levels of the new frames, none if the end comes first.
 
         `text` (n,): ids of the prompt's words and of the words to be spoken between begin and end, as `PhoneTokenizer`
         gives them; `prompt`: the prompt's codes, all levels. `prompt_text_length` counts the ids of the prompt's words

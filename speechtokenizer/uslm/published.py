@@ -15,7 +15,7 @@ from speechtokenizer.uslm.config import USLMConfig
 
 __all__ = ["published"]
 
-#: Patterns of published keys and what is ours, tried in turn.
+#: Patterns of published keys and their replacements, tried in turn.
 _NAMES = [
     (r"^(n?ar)_text_embedding\.word_embeddings", r"\1.text"),
     (r"^ar_audio_embedding\.word_embeddings", "ar.audio"),
