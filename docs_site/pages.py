@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from slmcore.files import registry
+from slmcore.files.card import cell, table
 from slmcore.files.rows import Row
 from slmzoo import systems
 from slmzoo.kinds import KINDS
@@ -65,7 +66,7 @@ def verbs_of(system: str) -> list[str]:
 def _matrix() -> str:
     rows = [[f"`{name}`", *("yes" if verb in verbs_of(name) else "" for verb in VERBS)] for name in systems.names()]
     text = "A command works with every system whose roles it needs; a missing role is refused by name."
-    return f"# Systems and commands\n\n{text}\n\n{_table(['system', *VERBS], rows)}"
+    return f"# Systems and commands\n\n{text}\n\n{table(['system', *VERBS], rows)}"
 
 
 def _card_place(zoo: str) -> str:
@@ -92,13 +93,9 @@ def _facts(rows: Sequence[Row]) -> str:
 def _files(rows: Sequence[Row]) -> str:
     columns = ("variant", "k", "lmbda", "num_neighbors", "encoder", "layer", "frame_rate", "sample_rate")
     used = [name for name in columns if any(getattr(row, name) is not None for row in rows)]
-    body = [[*(_cell(getattr(row, name)) for name in used), _size(row), _verification(row), f"`{row.file}`"]
+    body = [[*(cell(getattr(row, name)) for name in used), _size(row), _verification(row), f"`{row.file}`"]
             for row in rows]  # fmt: skip
-    return _table([*used, "size", "verification", "file"], body)
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return table([*used, "size", "verification", "file"], body)
 
 
 def _size(row: Row) -> str:
@@ -111,11 +108,6 @@ def _verification(row: Row) -> str:
     if row.sha256:
         return f"first {len(row.sha256)} digits of the SHA-256, `{row.sha256}`"
     return f"{row.claimed}; recorded at first download" if row.claimed else "recorded at first download"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def _reference(package: str) -> str:

@@ -33,6 +33,8 @@ class EllaV(Saved):
     rule and a biased output head.
     """
 
+    entry_point = "ellav_units_to_wavtokenizer"
+
     def __init__(
         self,
         config: TransformerConfig,

@@ -84,6 +84,7 @@ class CPC(Saved):
     """
 
     kind = "cpc"
+    entry_point = "cpc_big"
 
     sample_rate = 16_000
     frame_rate = 100.0

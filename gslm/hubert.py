@@ -18,6 +18,7 @@ class HuBERT(PlainEncoder):
     """Speech encoder: 50 frames of 768 per second, 12 layers; without a layer `features` gives GSLM's, the sixth."""
 
     kind = "hubert"
+    entry_point = "hubert_base"
     usual_layer = 6
 
     @classmethod

@@ -31,6 +31,7 @@ class LogMel(Saved):
     codebooks are of audio at 16 kHz.
     """
 
+    entry_point = "log_mel"
     sample_rate = 16_000
     frame_rate = 100.0
     dim = _BANDS

@@ -22,6 +22,7 @@ class Wav2Vec2(PlainEncoder):
     """
 
     kind = "wav2vec2"
+    entry_point = "wav2vec2_large"
     usual_layer = 15
 
     @classmethod

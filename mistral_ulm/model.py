@@ -30,6 +30,8 @@ __all__ = ["Generated", "UnitLM", "load", "published"]
 class UnitLM(Saved):
     """Language model over units: BOS = 0, unit u = u + 1 (DP-SLM, arXiv 2505.23494, section 3.3)."""
 
+    entry_point = "ulm_wavlm_layer_11_dpdp_hours_1k_steps_10k"
+
     def __init__(self, config: TransformerConfig, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()
         self.config, self.operating_point = config, operating_point

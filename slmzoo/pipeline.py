@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from slmcore import audio
 from slmcore.checks import whole
 from slmcore.errors import must
+from slmcore.files.card import Card
 from slmcore.files.pretrained import Publishable, local_folder
 from slmcore.files.rows import Row
 from slmcore.roles import (
@@ -29,7 +30,7 @@ from slmcore.roles import (
     usual_new_units,
 )
 from slmcore.units import Codes, OperatingPoint, Units
-from slmzoo.saved import ROLES, read_pipeline, write_pipeline
+from slmzoo.saved import ROLES, card_of_pipeline, read_pipeline, write_pipeline
 from slmzoo.segments import cut, is_short, segments_of
 from slmzoo.segments import joined as joined_segments
 from slmzoo.streaming import SpeechStream, Timing, UnitStream
@@ -80,14 +81,22 @@ class Pipeline(nn.Module, Publishable):
         return cls(**parts, sources=sources)
 
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
-        """Write the models by role, and a `pipeline.json` that names them, into a folder; return that file.
+        """Write the models by role, a `pipeline.json` that names them, and a model card; return `pipeline.json`.
 
         `provenance`: where the weights come from, such as recipe, data and licence. A tokenizer other than the language
-        model's own is not kept. Raises ValueError for a part that cannot be saved.
+        model's own is not kept, but a README.md that a person wrote is. Raises ValueError for a part that cannot be
+        saved.
         """
+        return write_pipeline(Path(folder).expanduser(), self._parts(), self.sources, provenance)
+
+    def model_card(self, address: str, provenance: Mapping[str, Any] | None = None) -> Card:
+        """Return the card of the pipeline that `from_pretrained` loads from `address`, a folder or `hf://owner/repo`."""
+        return card_of_pipeline(self._parts(), self.sources, address, provenance)
+
+    def _parts(self) -> dict[str, Any]:
+        """Return the parts by role."""
         parts = {role: getattr(self, "_codec" if role == "codec" else role) for role in ROLES}
-        parts = {role: part for role, part in parts.items() if part is not None}
-        return write_pipeline(Path(folder).expanduser(), parts, self.sources, provenance)
+        return {role: part for role, part in parts.items() if part is not None}
 
     @property
     def device(self) -> torch.device:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from slmcore.errors import CheckpointError, must
-from slmcore.files import atomic
+from slmcore.files import atomic, card
 from slmcore.files.checkpoint import save
 from slmcore.files.rows import Row
+from slmcore.roles import point_of
 from slmzoo import systems
 
-__all__ = ["ROLES", "read_pipeline", "write_pipeline"]
+__all__ = ["ROLES", "card_of_pipeline", "read_pipeline", "write_pipeline"]
 
 ROLES = ("encoder", "quantizer", "ulm", "synthesizer", "codec")
 FILE, FORMAT, VERSION = "pipeline.json", "slmzoo-pipeline", 1
@@ -25,7 +26,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 def write_pipeline(
     folder: Path, parts: Mapping[str, Any], sources: Mapping[str, Row], provenance: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write the parts of a pipeline by role, and the rows that they were loaded from; return `pipeline.json`.
+    """Write the parts of a pipeline by role, the rows that they were loaded from, and a card; return `pipeline.json`.
 
     A part has a `checkpoint`, or is composed of models that have one: its `models`, by the names of its constructor's
     arguments, for the system that composes it (`System.composed`). Raises ValueError for a part without either.
@@ -37,6 +38,7 @@ def write_pipeline(
     content["sources"] = {kind: asdict(row) for kind, row in sources.items()}
     with atomic.replacing(folder / FILE) as file:
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    card.write(folder, card_of_pipeline(parts, sources, folder.name, provenance))
     return folder / FILE
 
 
@@ -53,6 +55,48 @@ def read_pipeline(folder: Path) -> tuple[dict[str, Any], dict[str, Row]]:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{folder / FILE} does not describe a pipeline: {error}") from error
+
+
+def card_of_pipeline(
+    parts: Mapping[str, Any], sources: Mapping[str, Row], address: str, provenance: Mapping[str, Any] | None = None
+) -> card.Card:
+    """Return the model card of a pipeline, which `Pipeline.from_pretrained` loads from `address`.
+
+    Its licence is that of `provenance`, or of the rows that all parts were loaded from if they agree.
+    """
+    models = [(role, name, model) for role, part in parts.items() for name, model in _models(part)]
+    kinds = {f"{role}.{name}" if name else role: model.checkpoint().kind for role, name, model in models}
+    rows = [[name, f"`{kind}`", *_stated(_source(kind, sources))] for name, kind in kinds.items()]
+    licences = {row.licence for row in sources.values()}
+    common = {"licence": licences.pop()} if len(licences) == 1 else {}
+    return card.Card(
+        title="Speech pipeline",
+        summary=f"Models that belong together ({', '.join(parts)}), in the format of [slmzoo]({card.HOME}).",
+        task="audio-to-audio",
+        tags=sorted(set(kinds.values())),
+        loading=[f"from slmzoo.pipeline import Pipeline\n\npipeline = Pipeline.from_pretrained({json.dumps(address)})"],
+        point=point_of(parts.get("quantizer")),
+        facts={f"{role}, {name}": rate for role, part in parts.items() for name, rate in card.rates(part).items()},
+        provenance={**common, **(provenance or {})},
+        parts=card.table(["file", "kind", "licence", "origin"], rows),
+    )
+
+
+def _models(part: Any) -> list[tuple[str, Any]]:
+    """Return the models of a part by name; a part that is one model has no name of its own."""
+    return list(part.models.items()) if hasattr(part, "models") else [("", part)]
+
+
+def _source(kind: str, sources: Mapping[str, Row]) -> Row | None:
+    """Return the row that a model was loaded from; a quantiser is loaded from that of its codebook."""
+    known = systems.kinds()
+    if kind in sources or kind not in known or known[kind].role != "quantizer":
+        return sources.get(kind)
+    return next((row for name, row in sources.items() if name in known and known[name].role == "codebook"), None)
+
+
+def _stated(row: Row | None) -> list[str]:
+    return ["not stated"] * 2 if row is None else [card.cell(row.licence), card.cell(row.origin)]
 
 
 def _system_of(parts: Mapping[str, Any]) -> str | None:

@@ -53,6 +53,7 @@ class SoundStream(Saved):
     """
 
     kind = "soundstream"
+    entry_point = "soundstream"
 
     def __init__(self, config: SoundStreamConfig) -> None:
         super().__init__()

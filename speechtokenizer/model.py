@@ -40,6 +40,7 @@ class SpeechTokenizer(Saved):
     """
 
     kind = "speechtokenizer"
+    entry_point = "speechtokenizer"
 
     def __init__(self, config: SpeechTokenizerConfig) -> None:
         super().__init__()

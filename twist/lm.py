@@ -42,6 +42,7 @@ class TwistLM(Saved):
     """Unit language model of TWIST's or slamkit's kind; TWIST's has no BOS token."""
 
     kind = "twist_ulm"
+    entry_point = "twist_ulm"
 
     def __init__(self, config: TwistLMConfig, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ class MHuBERT(PlainEncoder):
     """Speech encoder: 25 frames of 768 per second, 12 layers; the default layer is TWIST's, the eleventh."""
 
     kind = "mhubert"
+    entry_point = "mhubert_base_25hz"
     usual_layer = 11
 
     @classmethod

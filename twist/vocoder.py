@@ -41,6 +41,7 @@ class UnitVocoder(Saved):
     """
 
     kind = "unit_hifigan"
+    entry_point = "unit_hifigan"
 
     longest_segment = 100.0
     """Longest utterance in seconds that is encoded and spoken as a whole: the published encoder's segment."""

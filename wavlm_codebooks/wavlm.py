@@ -33,6 +33,7 @@ class WavLM(SpeechEncoder):
     """
 
     kind = "wavlm"
+    entry_point = "wavlm_large"
     config: WavLMConfig
     config_class = WavLMConfig
 

@@ -45,6 +45,7 @@ class WavTokenizer(Saved):
     """
 
     kind = "wavtokenizer"
+    entry_point = "small_600_24k_4096"
 
     def __init__(self, config: WavTokenizerConfig) -> None:
         super().__init__()

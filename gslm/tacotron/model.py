@@ -51,6 +51,7 @@ class Tacotron(Saved):
     """Tacotron 2 over units (arXiv 2102.01192, section 3.4), with the table of its input ids."""
 
     kind = "gslm_tacotron"
+    entry_point = "gslm_tacotron"
 
     def __init__(self, config: TacotronConfig, codes: CodeTable, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()

@@ -34,6 +34,7 @@ class GSLMUnitLM(Saved):
     """fairseq's decoder-only transformer over units, with the dictionary of its tokens (arXiv 2102.01192)."""
 
     kind = "gslm_ulm"
+    entry_point = "gslm_ulm"
 
     def __init__(
         self, config: ULMConfig, tokenizer: UnitDictionary, operating_point: OperatingPoint | None = None

@@ -32,6 +32,7 @@ class WaveGlow(Saved):
     """
 
     kind = "waveglow"
+    entry_point = "waveglow"
 
     def __init__(self, config: WaveGlowConfig) -> None:
         super().__init__()

@@ -23,6 +23,8 @@ __all__ = ["Codebook", "load", "published"]
 class Codebook(Savable):
     """Codes for the features of one layer of one encoder."""
 
+    entry_point = "codebook"
+
     codes: Tensor
     """float32 (k, dim)."""
     operating_point: OperatingPoint | None = None

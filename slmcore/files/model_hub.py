@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slmcore.errors import WITHOUT_NETWORK, FetchError, OfflineError, must
+from slmcore.files import card
 from slmcore.files.cache import offline
 from slmcore.files.download import innermost
 
@@ -63,7 +64,8 @@ def folder_of(url: str, patterns: Sequence[str] | None = None) -> Path:
 def upload(folder: Path, repo: str, *, private: bool | None = None, message: str) -> str:
     """Upload the files of `folder` to the repository `owner/name`, made if it does not exist; return its address.
 
-    The account is that of `hf auth login`. Raises ValueError for another name, OfflineError under SLMZOO_OFFLINE=1.
+    A model card there that a person wrote or changed is kept. The account is that of `hf auth login`. Raises ValueError
+    for another name, OfflineError under SLMZOO_OFFLINE=1.
     """
     if not is_folder(f"hf://{repo}") or "@" in repo:
         raise ValueError(must("repo", "owner/name", repo))
@@ -73,8 +75,14 @@ def upload(folder: Path, repo: str, *, private: bool | None = None, message: str
 
     api = HfApi()
     api.create_repo(repo, private=private, exist_ok=True)
-    api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
+    kept = [card.CARD] if api.file_exists(repo, card.CARD) and not _is_generated(repo) else None
+    api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message, ignore_patterns=kept)
     return f"hf://{repo}"
+
+
+def _is_generated(repo: str) -> bool:
+    text = file_of(f"hf://{repo}/{card.CARD}").read_text(encoding="utf-8", errors="replace")
+    return card.is_generated(text)
 
 
 @contextmanager

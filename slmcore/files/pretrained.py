@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from slmcore.errors import must
-from slmcore.files import model_hub
+from slmcore.files import card, model_hub
+from slmcore.files.card import Card
 from slmcore.files.checkpoint import Checkpoint, save
 from slmcore.files.fetch import resolve
 from slmcore.units import OperatingPoint
@@ -61,7 +62,11 @@ class Publishable(ABC):
 
     @abstractmethod
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
-        """Write the object into a folder, which is made if it does not exist."""
+        """Write the object and its model card into a folder, which is made if it does not exist."""
+
+    @abstractmethod
+    def model_card(self, address: str, provenance: Mapping[str, Any] | None = None) -> Card:
+        """Return the card of the object that `from_pretrained` loads from `address`."""
 
     def push_to_hub(
         self,
@@ -73,11 +78,12 @@ class Publishable(ABC):
     ) -> str:
         """Upload the output of `save_pretrained` to the Hugging Face hub, by the account of `hf auth login`.
 
-        `repo`: "owner/name", made if it does not exist, and then `private` or not. Returns its address,
-        "hf://owner/name", which `from_pretrained` loads.
+        `repo`: "owner/name", made if it does not exist, and then `private` or not. A model card that a person wrote
+        there is kept. Returns its address, "hf://owner/name", which `from_pretrained` loads.
         """
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder, provenance)
+            card.write(Path(folder), self.model_card(f"hf://{repo}", provenance))
             message = message or f"Upload {type(self).__name__}"
             return model_hub.upload(Path(folder), repo, private=private, message=message)
 
@@ -85,19 +91,28 @@ class Publishable(ABC):
 class Savable(Publishable):
     """A model that is one file in the project's format."""
 
+    entry_point: ClassVar[str | None] = None
+    """Entry point of torch.hub that loads such a file as its `checkpoint`."""
+
     @abstractmethod
     def checkpoint(self, provenance: Mapping[str, Any] | None = None) -> Checkpoint:
         """Return config, weights and provenance."""
 
     def save_pretrained(self, folder: str | Path, provenance: Mapping[str, Any] | None = None) -> Path:
-        """Write the model into a folder, which is made; return the file, which `from_pretrained` loads.
+        """Write the model and its card into a folder, which is made; return the file, which `from_pretrained` loads.
 
-        `provenance`: where the weights come from, such as recipe, data and licence.
+        `provenance`: where the weights come from, such as recipe, data and licence, and `scores`, numbers by name. The
+        card is README.md; one that a person wrote or changed is kept.
         """
         path = Path(folder).expanduser() / _SAVED_NAME
         path.parent.mkdir(parents=True, exist_ok=True)
         save(path, self.checkpoint(provenance))
+        card.write(path.parent, self.model_card(path.parent.name, provenance))
         return path
+
+    def model_card(self, address: str, provenance: Mapping[str, Any] | None = None) -> Card:
+        """Return the card of the model that `from_pretrained` loads from `address`, a folder or `hf://owner/repo`."""
+        return card.of_model(self, self.checkpoint(provenance), address, self.entry_point)
 
 
 class Saved(Savable, nn.Module):

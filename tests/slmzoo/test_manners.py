@@ -24,6 +24,7 @@ NO_TENSORS = {
     "checkpoint",
     "save_pretrained",
     "push_to_hub",
+    "model_card",
     "to_transformers",
     "quantize",
     "keep_layers",

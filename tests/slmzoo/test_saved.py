@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from slmcore.errors import CheckpointError
 from slmzoo import hub
@@ -58,7 +59,32 @@ def test_the_folder_names_models_by_role(folder):
     }
     files = {file.name for file in folder.iterdir()}
     names = ("encoder", "quantizer", "ulm", "synthesizer.ellav", "synthesizer.codec")
-    assert files == {"pipeline.json", *(f"{name}.safetensors" for name in names)}
+    assert files == {"pipeline.json", "README.md", *(f"{name}.safetensors" for name in names)}
+
+
+def test_the_card_names_models_and_point(pipeline, folder):
+    text = (folder / "README.md").read_text()
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert (header["license"], header["library_name"], header["pipeline_tag"]) == ("mit", "slmzoo", "audio-to-audio")
+    assert set(header["tags"]) >= {"slmzoo", "wavlm", "dpdp", "ulm", "ellav", "wavtokenizer"}
+    assert f"| k | {pipeline.k} |" in text
+    assert f"| lambda | {pipeline.operating_point.lmbda:g} |" in text
+    assert "| encoder, sample rate | 16000 Hz |" in text
+    assert "| synthesizer.codec | `wavtokenizer` |" in text
+    codebook = pipeline.sources["codebook"]
+    assert f"| quantizer | `dpdp` | {codebook.licence} | {codebook.origin} |" in text
+    assert f'Pipeline.from_pretrained("{folder.name}")' in text
+
+
+def test_a_card_that_a_person_changed_is_kept(registry, tmp_path):
+    bare = hub.pipeline(zoo="tiny", registry=registry, lmbda=9.0, with_ulm=False, with_speech=False)
+    bare.save_pretrained(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "| lambda | 9 |" in text
+    assert "ulm" not in text.split("# Speech pipeline")[0]
+    (tmp_path / "README.md").write_text(text.replace("# Speech pipeline", "# Units of the lab"))
+    bare.save_pretrained(tmp_path, {"licence": "MIT"})
+    assert "# Units of the lab" in (tmp_path / "README.md").read_text()
 
 
 def test_parts_that_are_missing_stay_missing(registry, tmp_path, speech):
@@ -86,12 +112,15 @@ def test_a_pipeline_goes_to_the_hub_as_its_folder(pipeline, monkeypatch):
         def create_repo(self, repo, **_):
             pass
 
-        def upload_folder(self, *, repo_id, folder_path, commit_message):
+        def file_exists(self, repo, file):
+            return False
+
+        def upload_folder(self, *, repo_id, folder_path, commit_message, ignore_patterns):
             sent.update({file.name: file.stat().st_size for file in Path(folder_path).iterdir()})
 
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
     assert pipeline.push_to_hub("lab/tiny") == "hf://lab/tiny"
-    assert len(sent) == 6
+    assert len(sent) == 7
     assert sent["pipeline.json"] > 100
 
 

@@ -28,7 +28,8 @@ def hub(tmp_path, monkeypatch) -> SimpleNamespace:
     """A Hugging Face hub on this disk: a folder for each repository, and the calls that were made."""
     calls: list[tuple] = []
 
-    def snapshot(repo, *, revision, local_files_only):
+    def snapshot(repo, *, revision, local_files_only, allow_patterns):
+        assert allow_patterns is None
         calls.append(("snapshot", repo, revision, local_files_only))
         return str(tmp_path / "hub" / repo)
 
@@ -39,11 +40,16 @@ def hub(tmp_path, monkeypatch) -> SimpleNamespace:
     class Api:
         def create_repo(self, repo, *, private, exist_ok):
             calls.append(("create", repo, private, exist_ok))
-            (tmp_path / "hub" / repo).mkdir(parents=True)
+            (tmp_path / "hub" / repo).mkdir(parents=True, exist_ok=True)
 
-        def upload_folder(self, *, repo_id, folder_path, commit_message):
+        def file_exists(self, repo, file):
+            return (tmp_path / "hub" / repo / file).is_file()
+
+        def upload_folder(self, *, repo_id, folder_path, commit_message, ignore_patterns):
             calls.append(("upload", repo_id, commit_message))
             for file in Path(folder_path).iterdir():
+                if file.name in (ignore_patterns or []):
+                    continue
                 (tmp_path / "hub" / repo_id / file.name).write_bytes(file.read_bytes())
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
@@ -102,6 +108,23 @@ def test_a_model_comes_back_from_the_hub(hub):
 def test_the_message_of_an_upload(hub):
     book().push_to_hub("lab/book", message="Codes of layer 2")
     assert hub.calls == [("create", "lab/book", None, True), ("upload", "lab/book", "Codes of layer 2")]
+
+
+def test_the_card_on_the_hub_names_its_address(hub):
+    book().push_to_hub("lab/book", provenance={"licence": "CC BY 4.0"})
+    card = (hub.folder / "lab/book/README.md").read_text()
+    assert card.startswith("---\nlicense: cc-by-4.0\nlibrary_name: slmzoo\n")
+    assert 'Codebook.from_pretrained("hf://lab/book")' in card
+    book().push_to_hub("lab/book", provenance={"licence": "MIT"})
+    assert "license: mit\n" in (hub.folder / "lab/book/README.md").read_text()
+
+
+def test_a_card_on_the_hub_that_a_person_wrote_is_kept(hub):
+    book().push_to_hub("lab/book")
+    (hub.folder / "lab/book/README.md").write_text("# Our codes\n")
+    book(1).push_to_hub("lab/book")
+    assert (hub.folder / "lab/book/README.md").read_text() == "# Our codes\n"
+    assert torch.equal(Codebook.from_pretrained("hf://lab/book").codes, book(1).codes)
 
 
 @pytest.mark.parametrize("repo", ["book", "lab/book/file", "lab/book@v1", "", "lab/"])
