@@ -8,61 +8,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import joblib
-import numpy as np
 import pytest
-import sklearn.cluster
 import torch
 
-import hubconf
 from slmcore import audio
 from slmcore.roles import UnitLanguageModel
 from slmzoo import cli, hub
 from slmzoo.evaluation.report.results import read
-from tests.reference import goldens, tiny_gslm
-from tests.reference.gslm_encoders import cpc_content, hubert_content, save_hubert, w2v2_content
+from tests.reference import four_gslm, goldens
 
-K = tiny_gslm.K
-FEATURES = {"hubert": (64, 6, 50.0), "w2v2": (32, 15, 50.0), "cpc": (32, 2, 100.0), "logmel": (80, None, 100.0)}
-"""Width, layer and frames per second of each."""
-KINDS = {"hubert": "hubert", "w2v2": "wav2vec2", "cpc": "cpc", "logmel": "log_mel"}
-
-
-def rows_of(features: str) -> list[dict]:
-    """Rows of all models of some features, and of the files that they share."""
-    _, layer, rate = FEATURES[features]
-    encoder = {"variant": features, "encoder": KINDS[features], "frame_rate": rate}
-    units = {**encoder, "k": K, **({} if layer is None else {"layer": layer})}
-    models = {**units, "lmbda": 0.0, "num_neighbors": K}
-    return [
-        {"kind": KINDS[features], "file": f"{features}.encoder", **encoder},
-        {"kind": "gslm_codebook", "file": f"{features}.bin", **units},
-        {"kind": "gslm_ulm", "file": "hubert20_lm.tgz", **models},
-        {"kind": "gslm_tacotron", "file": "tts_checkpoint_best.pt", **models},
-        {"kind": "gslm_codes", "file": "code_dict", **models},
-    ]
+K, FEATURES = four_gslm.K, four_gslm.FEATURES
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("four")
-    tiny_gslm.write(folder)
-    save_hubert(folder / "hubert.encoder", hubert_content("gslm_hubert_small"))
-    torch.save(w2v2_content("gslm_w2v2_small"), folder / "w2v2.encoder")
-    torch.save(cpc_content("gslm_cpc_small"), folder / "cpc.encoder")
-    hubconf.log_mel()[0].save_pretrained(folder / "made")
-    (folder / "made" / "model.safetensors").replace(folder / "logmel.encoder")
-    wav, rate = goldens.speech()
-    rows = [row for features in FEATURES for row in rows_of(features)] + [{"kind": "waveglow", "file": "waveglow.pt"}]
-    about = {"format": "slmzoo-registry", "version": 1, "zoo": "four", "system": "gslm"}
-    (folder / "four.json").write_text(json.dumps({**about, "rows": rows}))
-    for features in FEATURES:
-        encoder = hub.encoder(variant=features, zoo="four", registry=folder / "four.json")
-        frames = encoder.features(wav, rate)
-        kmeans = sklearn.cluster.MiniBatchKMeans(K)
-        kmeans.cluster_centers_ = frames[:: len(frames) // K][:K].numpy().astype(np.float32)
-        joblib.dump(kmeans, folder / f"{features}.bin")
-    return folder / "four.json"
+    return four_gslm.write(tmp_path_factory.mktemp("four"))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +89,7 @@ def test_batches_give_each_what_it_gets_alone_and_parts_know_their_point(feature
         torch.testing.assert_close(found, pipeline.encoder.features(alone, rate), atol=2e-4, rtol=1e-4)
     assert isinstance(pipeline.ulm, UnitLanguageModel)
     assert (pipeline.operating_point.encoder, pipeline.operating_point.layer) == (
-        KINDS[features], FEATURES[features][1],
+        four_gslm.KINDS[features], FEATURES[features][1],
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ class Generation(GenerationOptions, SynthesisCommand, Evaluation):
         task = GenerationTask(**{f.name: getattr(self, f.name) for f in fields(GenerationTask)})
         require(["wer"], self.asr)
         prompts, device = prompts_in(self.inputs), self.chosen_device()
+        task.truths(prompts)  # refuses unknown prompts before any work
         options = {"score": text_model(self.text_model, device), "device": device, "bootstrap": self.bootstrap}
         pipeline = self.pipeline("quantizer", "language_model", "synthesizer")
         made_by = {"point": {"k": self.k, "lmbda": self.lmbda}, "models": self.models(pipeline.sources)}

@@ -129,6 +129,11 @@ class GenerationOptions(SeedOptions, SynthesisOptions, ReportOptions):
     convention: Literal["slmzoo", "gslm"] = "slmzoo"
     """Averages: over tokens, of texts with a word; or as GSLM's published code: perplexity over texts, with quantiles,
     and texts without a word count in the BLEUs."""
+    continuations: Path | None = field(default=None, metavar="FILE")
+    """GSLM's ground_truth_continuation_*.json: compute continuation-BLEU2 with --convention gslm, of speech that begins
+    with its prompt and is cut to the seconds of its entry."""
+    shortest: int = 1000
+    """Evaluate the inputs of so many shortest entries of --continuations."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ __all__ = [
     "kinds",
     "mcnemar",
     "mean_of_means",
+    "quantile",
     "ratio",
 ]
 
@@ -140,6 +141,17 @@ def mean_of_means(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> St
         means = np.divide(counts @ sums, total, out=np.zeros_like(total), where=total > 0)
         there = (total > 0).sum(1)
         return np.divide(means.sum(1), there, out=np.full(len(there), np.nan), where=there > 0)
+
+    return of
+
+
+def quantile(values: ArrayLike, share: float) -> Statistic:
+    """Return a quantile, 0..1, of values (n,), each as often as it is drawn; NaN where none is."""
+    value = np.asarray(values, np.float64)
+
+    def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        drawn = (np.repeat(value, each.astype(np.int64)) for each in counts)
+        return np.array([np.quantile(each, share) if len(each) else np.nan for each in drawn])
 
     return of
 

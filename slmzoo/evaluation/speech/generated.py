@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.errors import must
-from slmcore.files.digests import write_atomically
-from slmzoo.evaluation.convention import Convention
+from slmcore.files.digests import sha256_of, write_atomically
+from slmzoo.evaluation.convention import Convention, is_gslm
 from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import models_of, outside
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.asr import hear
+from slmzoo.evaluation.speech.continuations import TrueContinuation, chosen, continuation_bleu, read_continuations
 from slmzoo.evaluation.speech.generation import ORIGINAL, Utterance, evaluate
 from slmzoo.evaluation.speech.textmodels import TextModel, text_model
 from slmzoo.evaluation.speech.wer import CONVENTION, normalise
@@ -46,13 +47,25 @@ class GenerationTask:
     """Longest n-grams of auto-BLEU and self-BLEU."""
     convention: Convention = "slmzoo"
     """How texts are averaged; see `generation.evaluate`."""
+    continuations: Path | None = None
+    """File of true continuations, for the convention of GSLM: see `continuations`."""
+    shortest: int = 1000
+    """Prompts of so many shortest entries of that file are evaluated."""
     seed: int = 0
     """Seed of the sampling."""
 
     def __post_init__(self) -> None:
-        """Raise a ValueError for no temperature, or one below 0."""
+        """Raise a ValueError for no temperature, one below 0, or continuations under another convention than GSLM's."""
         if not self.temperatures or min(self.temperatures) < 0:
             raise ValueError(must("temperatures", "numbers >= 0", self.temperatures))
+        if self.continuations is not None and not is_gslm(self.convention):
+            raise ValueError(must("convention", "'gslm' with a file of continuations", self.convention))
+
+    def truths(self, prompts: Sequence[Path]) -> dict[str, TrueContinuation]:
+        """Return the true continuations of the prompts that are evaluated, by stem; none without their file."""
+        if self.continuations is None:
+            return {}
+        return chosen(read_continuations(self.continuations), prompts, self.shortest)
 
     def conventions(self, prompts: Sequence[Path]) -> dict[str, Any]:
         """Return the conventions, as results state them."""
@@ -67,7 +80,15 @@ class GenerationTask:
             "num_samples": self.num_samples,
             "max_new_units": self.max_new_units,
             "seed": self.seed,
+            **self.compared,
         }
+
+    @property
+    def compared(self) -> dict[str, Any]:
+        """Digest of the file of continuations and how many of them are taken, where there is one."""
+        if self.continuations is None:
+            return {}
+        return {"continuations": sha256_of(self.continuations), "shortest": self.shortest}
 
 
 def evaluate_generation(
@@ -87,15 +108,18 @@ def evaluate_generation(
     The wavs are kept in `folder`, from which an interrupted call resumes. `prompts`: recordings (`prompts_in`) to
     continue, and to score as original speech; none for unconditional generation. `score`: the text model, if it is
     loaded. `device`: device of the text model and the recogniser. `point`: operating point, by which wavs in `folder`
-    must agree, with `models`, by default those of the registry rows of the pipeline. Raises ValueError for wavs of
-    other settings.
+    must agree, with `models`, by default those of the registry rows of the pipeline. With `task.continuations`
+    only prompts among its shortest entries are taken, and speech begins with its prompt. Raises ValueError for wavs of
+    other settings, and as `continuations.chosen`.
 
     Example: `evaluate_generation(pipeline, GenerationTask(text_model="ngram:text.txt"), Path("wavs")).scores`
     """
+    truths = task.truths(prompts)
+    prompts = [path for path in prompts if path.stem in truths] if truths else prompts
     score = text_model(task.text_model, device) if score is None else score
     models = models_of(pipeline.sources) if models is None else models
     _settle(folder, task, {**(point or {}), "prompts": [str(path) for path in prompts], "models": models})
-    wavs = list(_generated(pipeline, task, folder, prompts))
+    wavs = list(_generated(pipeline, task, folder, prompts, truths))
     wavs += [(ORIGINAL, path.stem, path) for path in prompts]
     texts = _transcribed([path for _, _, path in wavs], task.asr, device)
     utterances = [
@@ -103,6 +127,11 @@ def evaluate_generation(
         for (temperature, prompt, path), text in zip(wavs, texts, strict=True)
     ]
     scores, tables = evaluate(utterances, score, task.order, bootstrap, task.convention)
+    if truths:
+        said = [(u.temperature, u.prompt, u.text) for u in utterances if u.temperature != ORIGINAL]
+        known = {name: normalise(truth.text) for name, truth in truths.items()}
+        more, tables["continuation_bleu2"] = continuation_bleu(said, known, bootstrap)
+        scores += more
     models = {**models, "asr": outside(task.asr), "text_model": outside(task.text_model)}
     return Findings(scores=scores, tables=tables, conventions=task.conventions(prompts), models=models)
 
@@ -123,7 +152,7 @@ def prompts_in(sources: Sequence[str]) -> list[Path]:
 def _settle(folder: Path, task: GenerationTask, about: Mapping[str, Any]) -> None:
     """Record the settings of the wavs; a ValueError if there are wavs of other settings."""
     names = ("num_samples", "prompt_seconds", "max_new_units", "seed")
-    text = json.dumps({**{name: getattr(task, name) for name in names}, **about}, indent=1) + "\n"
+    text = json.dumps({**{name: getattr(task, name) for name in names}, **task.compared, **about}, indent=1) + "\n"
     path = folder / "settings.json"
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise ValueError(f"The wavs in {folder} were made otherwise. Give another --out, or remove them.")
@@ -132,7 +161,11 @@ def _settle(folder: Path, task: GenerationTask, about: Mapping[str, Any]) -> Non
 
 
 def _generated(
-    pipeline: Pipeline, task: GenerationTask, folder: Path, prompts: Sequence[Path]
+    pipeline: Pipeline,
+    task: GenerationTask,
+    folder: Path,
+    prompts: Sequence[Path],
+    truths: Mapping[str, TrueContinuation],
 ) -> Iterator[tuple[str, str, Path]]:
     """Yield temperature, prompt and wav of each utterance, generating those that are missing."""
     for temperature in tqdm(task.temperatures, desc="temperatures", disable=None):
@@ -142,12 +175,19 @@ def _generated(
             stem = f"{index:04d}" if source is None else f"{index:04d}-{source.stem}"
             paths = [place / f"{stem}-{i}.wav" for i in range(task.num_samples)]
             if not all(path.exists() for path in paths):
-                _generate(pipeline, task, source, temperature, task.seed + index, paths)
+                truth = None if source is None else truths.get(source.stem)
+                _generate(pipeline, task, source, temperature, task.seed + index, paths, truth)
             yield from ((f"{temperature:g}", source.stem if source else "", path) for path in paths)
 
 
 def _generate(
-    pipeline: Pipeline, task: GenerationTask, source: Path | None, temperature: float, seed: int, paths: Sequence[Path]
+    pipeline: Pipeline,
+    task: GenerationTask,
+    source: Path | None,
+    temperature: float,
+    seed: int,
+    paths: Sequence[Path],
+    truth: TrueContinuation | None,
 ) -> None:
     wav, rate = audio.load(source) if source is not None else (None, None)
     continuations = pipeline.continue_speech(
@@ -156,12 +196,13 @@ def _generate(
         task.prompt_seconds,
         max_new_units=task.max_new_units,
         num_samples=task.num_samples,
-        joined=False,
+        joined=truth is not None,
         temperature=temperature,
         seed=seed,
     )
     for path, continuation in zip(paths, continuations, strict=True):
-        audio.write(path, continuation.speech.wav, continuation.speech.sample_rate)
+        wav, rate = continuation.speech.wav, continuation.speech.sample_rate
+        audio.write(path, wav if truth is None else wav[:, : int(truth.seconds * rate)], rate)
 
 
 def _transcribed(paths: Sequence[Path], asr: str, device: str) -> list[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from slmzoo.evaluation.convention import Convention, is_gslm
 from slmzoo.evaluation.report.results import CLUSTER, Score, score_items
-from slmzoo.evaluation.report.statistics import Bootstrap, Statistic, clustered
+from slmzoo.evaluation.report.statistics import Bootstrap, Statistic, clustered, quantile
 from slmzoo.evaluation.report.tradeoff import area, crossing
 from slmzoo.evaluation.speech.diversity import auto_bleu, self_bleus
 from slmzoo.evaluation.speech.textmodels import TextModel
@@ -131,14 +131,9 @@ def _derived(rows: _Rows, subset: Mapping[str, str], bootstrap: Bootstrap, as_gs
 
 def _quantile(rows: Sequence[Mapping[str, Any]], prompts: Sequence[str], share: float) -> Statistic:
     """A quantile of the perplexities of texts, by how often each of `prompts` is drawn."""
-    values = np.exp([row["value"] for row in rows])
+    of_texts = quantile(np.exp([row["value"] for row in rows]), share)
     owners = np.array([prompts.index(row[CLUSTER]) for row in rows], np.int64)
-
-    def of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        drawn = (np.repeat(values, each[owners].astype(np.int64)) for each in counts)
-        return np.array([np.quantile(each, share) if len(each) else np.nan for each in drawn])
-
-    return of
+    return lambda counts: of_texts(counts[:, owners])
 
 
 def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap, as_gslm: bool) -> list[Score]:
