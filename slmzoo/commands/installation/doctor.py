@@ -38,6 +38,7 @@ EXTRAS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "visqol": (("visqol-python",), "eval speech --metrics visqol"),
     "web": (("starlette", "uvicorn", "websockets"), "web"),
     "datasets": (("datasets",), "inputs huggingface:NAME:SPLIT"),
+    "docs": (("mkdocs-material", "mkdocstrings"), "make docs"),
 }
 """Packages of each extra of the installation, and what needs them."""
 

@@ -125,7 +125,7 @@ def test_a_corpus_in_a_line_for_a_person():
     line = UnitsOf(inputs=["in"]).line
     assert line(row) == "o: 0 units of 0 recordings, 0 h"
     some = line({**row, "units_per_second": 12.34, "left_out": {".txt": 2, ".xyz": 1}})
-    assert some == "o: 0 units of 0 recordings, 0 h, 12.3 per second; left out, as no audio: 2 .txt, 1 .xyz"
+    assert some == "o: 0 units of 0 recordings, 0 h, 12.3 per second; not audio, left out: 2 .txt, 1 .xyz"
 
 
 NO_FILES = ["s3://bucket/a.wav", "file:///a.wav", "l.csv", "0.tar", "l.jsonl.gz", "huggingface:a:b"]

@@ -273,9 +273,9 @@ def test_bfloat16_changes_few_codes(tmp_path: Path, tones: Path) -> None:
     step(model, 0)
     wav = audio.load(tones / "2.wav")[0]
     with torch.no_grad():
-        exact = model._quantized(model.codec.heard(wav)).codes
+        exact = model._quantized(model.codec.analyse(wav)).codes
         with torch.autocast("cpu", torch.bfloat16):
-            latents = model.codec.heard(wav)
+            latents = model.codec.analyse(wav)
             assert latents.dtype == torch.bfloat16
             found = model._quantized(latents)
     assert found.latents.dtype == torch.float32
@@ -329,7 +329,7 @@ def test_the_latents_are_measured_on_the_known_frames(tmp_path: Path, tones: Pat
     for number in range(2):
         batch = model.batch_at(number, 0, generator(0, number, (1 << 19) + 3))
         with torch.no_grad():
-            found.append(model.codec.heard(batch["wav"]).mT.flatten(0, 1))
+            found.append(model.codec.analyse(batch["wav"]).mT.flatten(0, 1))
     x = torch.cat(found).double()
     assert report.frames == len(x) == 6 * 80
     assert torch.allclose(report.mean, x.mean(0), atol=1e-9)

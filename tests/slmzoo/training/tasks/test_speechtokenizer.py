@@ -183,7 +183,7 @@ def test_a_whole_training_step_is_the_golden(tmp_path: Path, tones: Path) -> Non
     assert float(found["adversarial"]) == pytest.approx(values["step/adversarial"], rel=1e-4)
     assert weights["matching"] * float(found["matching"]) == pytest.approx(values["step/feature"], rel=1e-3)
     assert total.item() == pytest.approx(values["step/generator_total"], rel=1e-4)
-    latents = model.codec.heard(golden.x)
+    latents = model.codec.analyse(golden.x)
     first, every = (model.codec.quantizer(latents, levels).commitment for levels in (1, 4))
     (total + weights["commitment"] * (first / 4 - every)).backward()
     named = dict(model.codec.named_parameters())
@@ -257,7 +257,7 @@ def test_levels_start_by_kmeans_and_dead_codes_live_again(tmp_path: Path, tones:
     model.loss("codec", batch, StepContext(0, generator(2, 0)))
     assert model.codebooks.started
     with torch.no_grad():
-        latents = model.codec.heard(batch["wav"])
+        latents = model.codec.analyse(batch["wav"])
     found = model.codec.quantizer(latents)
     # Each level takes away most of what the one before it left, as means of it do and random vectors do not.
     left = [float(x.square().mean()) for x in found.residuals] + [float((latents - found.latents).square().mean())]
