@@ -1,1 +1,1 @@
-"""Computations made for GPUs, behind one switch, each beside the plain function that it must equal."""
+"""Computations for GPUs behind one switch, each with its reference implementation in plain torch."""

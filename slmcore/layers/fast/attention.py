@@ -17,7 +17,7 @@ __all__ = ["GatedBias", "Rows", "attend_rows", "plain"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows of packed tensors (N, ...) belong together: segment i is rows first[i] to last[i], exclusive."""
+    """Segments of packed tensors (N, ...): segment i is rows first[i] to last[i], exclusive."""
 
     first: Tensor
     """int32 (B,), on the device of the rows."""
@@ -28,13 +28,13 @@ class Rows:
 
     @classmethod
     def padded(cls, batch: int, frames: int, lengths: Tensor | None, device: torch.device) -> Rows:
-        """Rows of a padded batch (B, frames), of which the first `lengths` (B,) are real; None: all."""
+        """Rows of a padded batch (B, frames) of sequences of `lengths` (B,); None: all are full."""
         first = torch.arange(batch, device=device, dtype=torch.int32) * frames
         return cls(first, first + (frames if lengths is None else lengths.to(torch.int32)), frames)
 
     @classmethod
     def packed(cls, lengths: Sequence[int], device: torch.device) -> Rows:
-        """Segments of so many rows, one after the other."""
+        """Consecutive segments of these numbers of rows."""
         ends = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
         ends = ends.to(device, non_blocking=True)
         return cls(ends[:-1], ends[1:], max(lengths))
@@ -47,7 +47,7 @@ class GatedBias:
     gate: Tensor
     """float32 (N, H)."""
     by_offset: Tensor
-    """float32 (H, 2 R - 1), R >= the longest segment: column R - 1 is that of a query's own place."""
+    """float32 (H, 2 R - 1), R >= the longest segment: column R - 1 is offset 0."""
 
 
 def attend_rows(
@@ -72,7 +72,7 @@ def attend_rows(
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, rows: Rows, causal: bool, bias: GatedBias | None) -> Tensor:
-    """Compute what `attend_rows` does, as the equation reads: softmax(q k / sqrt(D) + gate x bias[j - i]) v."""
+    """Reference implementation of `attend_rows`: softmax(q k / sqrt(D) + gate x bias[j - i]) v."""
     out = torch.zeros_like(q, memory_format=torch.contiguous_format)
     repeat, wide = q.shape[1] // k.shape[1], torch.promote_types(q.dtype, torch.float32)
     for first, last in zip(rows.first.tolist(), rows.last.tolist(), strict=True):

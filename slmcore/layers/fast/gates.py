@@ -22,6 +22,6 @@ def gated(x: Tensor) -> Tensor:
 
 
 def plain(x: Tensor) -> Tensor:
-    """Compute what `gated` does as torch calls."""
+    """Reference implementation of `gated` in torch."""
     a, b = x.chunk(2, -1)
     return silu(a) * b

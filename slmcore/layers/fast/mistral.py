@@ -1,4 +1,4 @@
-"""Mistral's layers on rows of tokens for GPUs: one product and one pass where the plain order of work has several."""
+"""Mistral's layers on rows of tokens for GPUs, with fused products and elementwise operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sum, its norm and an activation in one pass over the rows."""
+"""Fused residual sum, norm and activation of rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Norm", "normed", "plain"]
 
 @dataclass(frozen=True)
 class Norm:
-    """Which norm, in float32, over the last axis."""
+    """Norm in float32 over the last axis."""
 
     weight: Tensor
     """float32 (C,)."""
@@ -44,7 +44,7 @@ def normed(x: Tensor, norm: Norm, more: Tensor | None = None) -> tuple[Tensor, T
 
 
 def plain(x: Tensor, norm: Norm, more: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Compute what `normed` does, step by step."""
+    """Reference implementation of `normed` in torch."""
     x = x if more is None else x + more
     wide = x.to(norm.weight.dtype)
     if norm.bias is None:

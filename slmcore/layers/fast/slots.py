@@ -15,8 +15,8 @@ __all__ = ["attend_slots", "plain_attend", "plain_turn", "turn"]
 def turn(qkv: Tensor, positions: Tensor, heads: int, theta: float, keys: Tensor | None, values: Tensor | None) -> None:
     """Give queries and keys of qkv (N, heads + 2 G, D) their rotary `positions` (N,), in place.
 
-    With a layer's `keys` and `values` (B, G, slots, D), whose rows the N / B rows in turn belong to, keys and values
-    are written to the slots of their positions instead.
+    With a layer's `keys` and `values` (B, G, slots, D), N / B consecutive rows for each of B, keys and values are
+    written to the slots of their positions instead.
     """
     if not kernels_run(qkv):
         plain_turn(qkv, positions, heads, theta, keys, values)
@@ -30,7 +30,7 @@ def turn(qkv: Tensor, positions: Tensor, heads: int, theta: float, keys: Tensor 
 def plain_turn(
     qkv: Tensor, positions: Tensor, heads: int, theta: float, keys: Tensor | None, values: Tensor | None
 ) -> None:
-    """Compute what `turn` does with torch's own indexing."""
+    """Reference implementation of `turn` by torch's indexing."""
     kv_heads = (qkv.shape[1] - heads) // 2
     turned = qkv[:, : heads + kv_heads]
     wide = torch.promote_types(qkv.dtype, torch.float32)
@@ -59,7 +59,7 @@ def attend_slots(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> 
 
 
 def plain_attend(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
-    """Compute what `attend_slots` does over all slots, behind a mask."""
+    """Reference implementation of `attend_slots` over all slots, with a mask."""
     batch = len(keys)
     seen = torch.arange(keys.shape[2], device=q.device) <= positions.view(batch, 1, -1, 1)
     queries = q.unflatten(0, (batch, -1)).transpose(1, 2)

@@ -1,7 +1,7 @@
-"""The switch between the plain computation and the fast one for GPUs, which no card has measured yet.
+"""The switch between the plain computation and the fast one for GPUs, which has not been measured on a GPU yet.
 
-`SLMZOO_FAST=1` turns the fast one on for CUDA devices in whatever the process does; without it everything is computed
-as on a CPU. `SLMZOO_FAST=rehearse` turns it on elsewhere too, with plain functions in place of the kernels: the results
+`SLMZOO_FAST=1` turns the fast one on for CUDA devices in the whole process; without it everything is computed as on a
+CPU. `SLMZOO_FAST=rehearse` turns it on for other devices too, with plain functions in place of the kernels: the results
 are those of the fast path, the speed is not.
 """
 
@@ -38,12 +38,12 @@ _has_triton = importlib.util.find_spec("triton") is not None
 
 
 def on(device: torch.device) -> bool:
-    """Return whether the fast path is wanted on `device`."""
+    """Return whether the fast path is enabled on `device`."""
     return _mode == "rehearse" or (_mode == "1" and device.type == "cuda")
 
 
 def infers(device: torch.device) -> bool:
-    """Return whether the fast path is wanted on `device` and no gradient is, which the kernels do not have."""
+    """Return whether the fast path is enabled on `device` and gradients, which the kernels do not have, are off."""
     return on(device) and not torch.is_grad_enabled()
 
 
@@ -54,7 +54,7 @@ def kernels_run(x: Tensor) -> bool:
 
 @contextmanager
 def using(mode: Mode) -> Iterator[None]:
-    """Set the switch for the whole process for a while, in place of what SLMZOO_FAST says."""
+    """Override SLMZOO_FAST for the whole process within the context."""
     global _mode  # noqa: PLW0603
     before, _mode = _mode, _checked(mode)
     try:

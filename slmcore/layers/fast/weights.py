@@ -1,4 +1,4 @@
-"""Linear layers that read the same vectors, as one product: their weights laid end to end in memory."""
+"""Linear layers of one input as a single product, with their weights contiguous in memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["joined"]
 
 
 def joined(layers: Sequence[nn.Linear]) -> Tensor:
-    """Return the weights (sum of outputs, inputs) of layers without biases, of which each keeps its own as a view.
+    """Return the weights (sum of outputs, inputs) of layers without biases, which keep views of them.
 
-    Nothing but the place in memory changes: names, shapes and values of the layers' weights stay, in state dicts too.
-    Where the weights have moved since, they are laid anew.
+    Only the storage changes: names, shapes and values of the layers' weights are the same, in state dicts too. Weights
+    that have moved since are made contiguous again.
     """
     weights = [layer.weight for layer in layers]
     if not _end_to_end(weights):
@@ -35,7 +35,7 @@ def _end_to_end(weights: Sequence[Tensor]) -> bool:
 
 
 def _lay(weights: Sequence[Tensor]) -> None:
-    # Outside of inference mode, whose tensors could not be trained afterwards.
+    # Outside of inference mode, whose tensors cannot be trained.
     with torch.inference_mode(False), torch.no_grad():
         whole = torch.cat([weight.detach() for weight in weights])
         for weight, part in zip(weights, whole.split([len(weight) for weight in weights]), strict=True):

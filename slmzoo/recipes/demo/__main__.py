@@ -3,15 +3,15 @@
 The corpus is synthesised, then the models are trained one after another by the functions of `slmzoo train`, and written
 to the package. An interrupted stage resumes.
 
-The weights that are shipped came about in parts: the encoder's first iteration by a loop that these functions replaced,
-with the same settings on 700 of the sentences; its second one by these functions, before the corpus had a wide
-vocabulary; its third, the codebook and the codec by these functions. The codes are numbered as those of the codebook
-before that they most often stand for, so that language model and ELLA-V could start from weights trained on its units:
-7,000 steps on all sentences and words, then 3,000 without the wide vocabulary; 8,000 steps on all sentences of its
-voice. The codec was first one of 512 codes, taught without whitening and its decoder trained for 15,000 steps; then its
-latents were whitened, by the encoder's last layer and the decoder's first one, 2,048 codes made of them, and the
-decoder trained for 18,000 steps more. ELLA-V started on these from its weights for the 512, each code from that of the
-nearest one, for 12,000 steps. A new run gives other weights.
+The shipped weights were trained in parts. Encoder: the first iteration by a loop that these functions replaced, with
+the same settings on 700 of the sentences; the second by these functions, before the corpus had a wide vocabulary; the
+third, like codebook and codec, by these functions. The codes are numbered like the codes of the previous codebook that
+they match most often, so that language model and ELLA-V could start from weights trained on its units: 7,000 steps on
+all sentences and words, then 3,000 without the wide vocabulary; 8,000 steps on all sentences of its voice. The codec
+first had 512 codes, distilled without whitening, and 15,000 steps of its decoder; then its latents were whitened by the
+encoder's last layer and the decoder's first one, clustered into 2,048 codes, and the decoder was trained for 18,000
+more steps. ELLA-V was trained on these for 12,000 steps, each code starting from the nearest of the 512. A new run
+gives other weights.
 """
 
 from __future__ import annotations

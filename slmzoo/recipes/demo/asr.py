@@ -1,7 +1,7 @@
-"""Word error rate of the demo's speech under pocketsphinx, a small recogniser that brings its own English model.
+"""Word error rate of the demo's speech under pocketsphinx, a small recogniser with its own English model.
 
 `python -m slmzoo.recipes.demo.asr --data DIR [--wavs FOLDER]` prints one line of JSON for one voice of one split.
-It stands on its own: the figures tell systems apart, and are not comparable with those of a large recogniser.
+The figures compare systems with each other, and are not comparable with those of a large recogniser.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _LAYER = 4
 
 def make(data: Path, runs: Path) -> None:
     """Fit the codebook and lambda, and write the demo's weights and the units."""
-    # Only sentences that every voice speaks, so that all weigh the same.
+    # Only sentences spoken by every voice, so that all have the same weight.
     files = shared(data / "wavs")
     # On the same sentences voices differ in few of the 128 directions; unprojected, one voice has its own codes.
     clusters = {
@@ -41,7 +41,7 @@ def make(data: Path, runs: Path) -> None:
         "trials": 1,
         "seed": 7,
     }
-    # With few neighbours, the rate of units has a high floor.
+    # Few neighbours put a high lower bound on the unit rate.
     units = {"rate": 22.0, "num_neighbors": 20, "rated_files": 300}
     where = {"run": runs / "codebook", "resume": True, "audio": [str(file) for file in files], "encoder_zoo": "demo"}
     train(CodebookSettings(**where, **clusters, **units, layer=_LAYER, save_half=True, batch=16))

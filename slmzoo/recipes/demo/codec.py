@@ -19,7 +19,7 @@ def make(data: Path, runs: Path) -> None:
     training_set, held_out = (str(data / "wavs" / split / REFERENCE) for split in ("train", "test"))
     size = {"sample_rate": 16_000, "strides": (5, 5, 4, 4), "n_filters": 8, "dimension": 32, "codebook_size": 2048}
     decoder = {"decoder_dim": 192, "decoder_intermediate": 576, "decoder_layers": 8, "n_fft": 1600}
-    # Through the decoder so small an encoder learns little in hours: reconstructions had a word error rate of 46 %.
+    # Through the decoder an encoder this small converges slowly: after hours reconstructions had 46 % word errors.
     phases: dict[str, Any] = {"encoder_only_until": _TAUGHT, "quantize_from": _TAUGHT, "freeze_from": _TAUGHT}
     rate: dict[str, Any] = {"steps": _TAUGHT + 33_000, "batch": 2, "lr": 1.5e-3, "last_lr": 2e-5, "warmup": 200}
     # Quantisation loses most: hence many codes, not most of them for loudness.

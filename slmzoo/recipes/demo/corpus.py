@@ -3,7 +3,7 @@
 `python -m slmzoo.recipes.demo.corpus --data DIR` writes `DIR/wavs/<split>/<voice>/<id>.wav` (16 kHz, mono, 16-bit) and
 `DIR/text/<list>.tsv` (id, tab, sentence). Splits are train (of the lists train, of the grammar, and wide, of a wide
 vocabulary), test, and plain and more for word error rates. All voices speak the first sentences of train and wide, and
-each further ones of its own; two of them also say each word of the grammar in isolation.
+each has further ones of its own; two of them also say each word of the grammar in isolation.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Intelligibility and speed of the demo's speech.
 
-`python -m slmzoo.recipes.demo.measure --data DIR --runs DIR` takes held-out sentences of the voice that ELLA-V speaks
-with, and compares the originals with copies through the codec, with greedy resynthesis at lambda = 0 and at the demo's,
-and with the demo's unit vocoder where it has one.
+`python -m slmzoo.recipes.demo.measure --data DIR --runs DIR` takes held-out sentences of ELLA-V's voice, and
+compares the originals with reconstructions by the codec, with greedy resynthesis at lambda = 0 and at the demo's, and
+with the demo's unit vocoder where it has one.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ Way = Callable[[Tensor, int], tuple[Tensor, int, Units | None]]
 
 
 def ways(pipeline: Pipeline, vocoder: Synthesizer | None = None) -> dict[str, Way]:
-    """Return the ways from speech (1, samples) at a rate to speech, its rate, and the units that it went through.
+    """Return the systems under test: from speech (1, samples) at a rate to speech, its rate, and its units.
 
     `vocoder` speaks the same units in their own durations, in place of the pipeline's synthesiser.
     """
@@ -104,7 +104,7 @@ def ways(pipeline: Pipeline, vocoder: Synthesizer | None = None) -> dict[str, Wa
 def measure(
     pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path, vocoder: Synthesizer | None = None
 ) -> dict[str, Any]:
-    """Return word error rate and more of each of the `ways`; the speech lies in `out`."""
+    """Return the scores of each of the `ways`, word error rate among them; the speech is written to `out`."""
     found: dict[str, Any] = {"sentences": len(sentences), "original": word_error_rate(sentences, originals)}
     for name, way in ways(pipeline, vocoder).items():
         folder, made = out / name.replace(", lambda ", "-").replace(" ", "-"), Made()

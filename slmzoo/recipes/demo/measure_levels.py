@@ -1,8 +1,8 @@
-"""Content of a codec's first level, and intelligibility of copies from its first levels.
+"""Content of a codec's first level, and intelligibility of reconstructions from its first levels.
 
 `python -m slmzoo.recipes.demo.measure_levels --out DIR --models distilled=A.safetensors plain=B.safetensors` takes the
-sentences of the small benchmark, whose phones are known exactly, and none of which the demo was trained on. It needs
-flite and pocketsphinx.
+sentences of the small benchmark, with exact phone labels and not in the demo's training data. Needs flite and
+pocketsphinx.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def copies(codec: Any, codes: Mapping[str, Codes], mini: Mini, out: Path, asr: s
 
 
 def measure(codec: Any, mini: Mini, out: Path, asr: str = "pocketsphinx") -> dict[str, Any]:
-    """Return the figures of `content` as `level_1` and those of `copies` as `wer`; the copies lie in `out`."""
+    """Return the figures of `content` as `level_1` and those of `copies` as `wer`; the copies are written to `out`."""
     codes = {}
     for path in tqdm(sorted(mini.sentences.glob("*.wav")), desc=out.name, disable=None):
         codes[path.stem] = codec.encode_wav(*audio.load(path))

@@ -75,7 +75,7 @@ def distances(a: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def nearer(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> dict[str, float]:
-    """Return how often sentence A is nearer to the second A than to the second B over all pairs, and the distances."""
+    """Return how often sentence A is nearer to the second A than to the second B, over all pairs, and the distances."""
     table = np.stack([distances(a, second) for a in first])
     same, off = np.diag(table), ~np.eye(len(table), dtype=bool)
     return {

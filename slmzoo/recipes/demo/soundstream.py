@@ -1,7 +1,7 @@
 """The demo's streaming codec: `python -m slmzoo.recipes.demo --only soundstream`, of all voices of the corpus.
 
 A causal SoundStream of 16 kHz and 50 frames per second with 8 levels of 512 codes (0.45 to 3.6 kb/s), whose first level
-is distilled from the demo's encoder. A run that was stopped is resumed.
+is distilled from the demo's encoder. Interrupted runs resume.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def make(data: Path, runs: Path) -> None:
 def settings(data: Path, runs: Path) -> SoundStreamSettings:
     """Return the settings of the run."""
     size: dict[str, Any] = {"sample_rate": 16_000, "n_filters": 12, "dimension": 64, "codebook_size": 512}
-    # Attention over two seconds in place of the LSTMs, which are serial and hold most of the published weights.
+    # Attention over two seconds in place of the LSTMs, which are serial and have most of the published weights.
     attention = {"transformer_layers": 2, "transformer_heads": 4, "transformer_hidden": 256, "transformer_context": 100}
     rate: dict[str, Any] = {"steps": _STEPS, "batch": 4, "crop": 16_000, "lr": 1e-3, "last_lr": 2e-5, "warmup": 500}
     losses: dict[str, Any] = {"log_mel": 5.0, "waveform": 10.0, "quantizer_dropout": 0.5, "unquantised_share": 0.25}

@@ -1,6 +1,6 @@
 """The demo's SpeechTokenizer, of all voices, and the same codec without distillation beside it.
 
-1.2 million parameters, 2.4 MB in half precision. The report tells what distillation is worth.
+1.2 million parameters, 2.4 MB in half precision. The report gives the effect of distillation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIZE: dict[str, Any] = {
 
 
 def make(data: Path, runs: Path) -> None:
-    """Train both codecs on all voices, write the demo's weights and their row, and measure what level 1 holds."""
+    """Train both codecs on all voices, write the demo's weights and their row, and measure the content of level 1."""
     layer = demo_point().layer
     taught: dict[str, Any] = {"teacher": "demo", "teacher_layer": None if layer is None else str(layer)}
     for arm, folder in ARMS.items():
@@ -54,7 +54,7 @@ def compare(runs: Path) -> None:
 def _settings(data: Path, run: Path, **teacher: Any) -> SpeechTokenizerSettings:
     learnt, held_out = (str(data / "wavs" / split) for split in ("train", "test"))
     rate: dict[str, Any] = {"steps": 60_000, "batch": 4, "lr": 1e-3, "last_lr": 2e-5, "warmup": 500, "crop": 16_000}
-    # The published discriminators cost many times what so small a codec does; that of spectra, narrow, about as much.
+    # The published discriminators cost many times as much as a codec this small; a narrow spectral one about as much.
     losses: dict[str, Any] = {
         "discriminators": ("multi-scale-stft",),
         "discriminator_width": 0.125,

@@ -1,4 +1,4 @@
-"""The demo's unit language model, of all voices, beside a unigram and a trigram."""
+"""The demo's unit language model, of all voices, compared with a unigram and a trigram."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make(data: Path, runs: Path) -> None:
 
 
 def measure(model: UnitLM, k: int, held_out: Sequence[Spoken], training_set: Sequence[Spoken]) -> dict[str, float]:
-    """Measure bits per unit beside n-gram models, and how often a sentence is likelier than its own units shuffled."""
+    """Measure bits per unit against n-gram models, and how often a sentence is likelier than its own units shuffled."""
     tokenizer = UnitTokenizer(k)
     ids = [tokenizer.encode(spoken.units) for spoken in held_out]
     shuffled = []

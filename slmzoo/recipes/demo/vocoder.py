@@ -1,4 +1,4 @@
-"""The demo's unit vocoder, of one voice: units straight to speech, in place of ELLA-V and codec.
+"""The demo's unit vocoder, of one voice: units directly to speech, in place of ELLA-V and codec.
 
 1.3 million parameters, 2.6 MB in half precision.
 """
@@ -24,7 +24,7 @@ SIZE: dict[str, Any] = {
     "dilations": (1, 3, 5),
     "duration_width": 96,
 }
-"""Two cores speak with it at about 50 times real time."""
+"""About 50 times real time on two cores."""
 
 
 def make(data: Path, runs: Path) -> None:

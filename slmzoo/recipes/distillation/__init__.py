@@ -1,1 +1,1 @@
-"""Experiment: whether a codec needs distillation when a diffusion model is to live on its latents."""
+"""Experiment: whether a codec needs distillation for diffusion on its latents."""

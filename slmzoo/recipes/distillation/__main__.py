@@ -1,7 +1,7 @@
-"""Is distillation needed where a diffusion model is to live on a codec's latents?
+"""Is distillation needed for diffusion on a codec's latents?
 
-`python -m slmzoo.recipes.distillation --runs DIR` speaks a synthetic corpus, trains one codec in four arms with several
-seeds, measures all of them on held-out sentences, and writes report.md and figure.png. What was stopped is resumed.
+`python -m slmzoo.recipes.distillation --runs DIR` synthesises a corpus, trains one codec in four arms with several
+seeds, measures all of them on held-out sentences, and writes report.md and figure.png. Interrupted runs resume.
 Arms: A no distillation, B level 1 of one quantiser, C level 1 of a split quantiser (Mimi), D the latents themselves.
 """
 
@@ -73,7 +73,7 @@ class Options:
 
 
 def run(options: Options) -> str:
-    """Run what is missing of the experiment, and return the report."""
+    """Run the missing parts of the experiment, and return the report."""
     said = speech.make(options.runs / "speech", options.training_sentences, options.held_out_sentences, seed=7)
     held_out = options.runs / "speech" / "held-out"
     measured: dict[str, list[dict[str, Values]]] = {}

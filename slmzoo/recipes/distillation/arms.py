@@ -36,13 +36,13 @@ class Size:
 
 
 def trained(arm: str, seed: int, size: Size, audio: Path, validation: Path, runs: Path) -> SoundStream:
-    """Train the codec of an arm, or resume it where it was, and return it.
+    """Train the codec of an arm, or resume its training, and return it.
 
-    All arms have the same sizes but for the quantiser's projections, and the same data, order and steps. Everything
-    but the teacher's loss has the same weight.
+    All arms have the same sizes but for the quantiser's projections, and the same data, order and steps. All losses but
+    the distillation have the same weight.
     """
     run = runs / f"{arm}-{seed}"
-    # A split quantiser needs projections: all arms have them, so that these are not what differs.
+    # A split quantiser needs projections: all arms have them, so that they are no confound.
     sizes = {
         "sample_rate": 16_000,
         "strides": (2, 4, 5, 8),

@@ -32,7 +32,7 @@ _SHORTEST = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """A recording with what is said in it."""
+    """A recording with its transcript."""
 
     file: Path
     text: str
@@ -73,7 +73,7 @@ class Corpus:
 
 
 def make(folder: Path, training: int, held_out: int, seed: int, jobs: int = 2) -> Corpus:
-    """Speak what is missing of `training` sentences and `held_out` others in each of their voices.
+    """Synthesise the missing ones of `training` sentences and `held_out` others in each of their voices.
 
     Raises RuntimeError if flite is not installed or fails.
     """
@@ -85,7 +85,7 @@ def make(folder: Path, training: int, held_out: int, seed: int, jobs: int = 2) -
 
 
 def _spoken(folder: Path, texts: Sequence[str], voices: Sequence[str], jobs: int) -> list[Sentence]:
-    """Speak sentences in turn by one voice after another in training, and by every voice where they are held out."""
+    """Synthesise each training sentence with one voice in turn, and each held-out sentence with every voice."""
     alone = len(texts) > 0 and tuple(voices) == VOICES
     wanted: Mapping[Path, tuple[str, str]] = {
         folder / f"{i:05d}-{voice}.wav": (text, voice)

@@ -16,7 +16,7 @@ _WIDTH, _KERNEL, _FRAMES, _BATCH = 64, 5, 40, 16
 
 
 class _Denoiser(nn.Module):
-    """Convolutions over time that are told the share of noise."""
+    """Convolutions over time, conditioned on the share of noise."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__()

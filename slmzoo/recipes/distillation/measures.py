@@ -1,4 +1,4 @@
-"""Measures of a codec in the experiment, as values of single sentences wherever these can be compared in pairs."""
+"""Measures of a codec in the experiment, by sentence where paired comparisons are possible."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def measure(codec: SoundStream, corpus: Corpus, folder: Path, denoiser_steps: in
 
 
 def _level_1(codec: SoundStream, wav: Tensor) -> Tensor:
-    """Return what level 1 makes of the latents, (dimension, frames)."""
+    """Return the latents quantised by level 1 alone, (dimension, frames)."""
     return codec.dequantize(codec.encode(wav, _RATE)[:, :1])[0].float()
 
 
@@ -90,7 +90,7 @@ def _probe(
     truth: Callable[[Sentence, int], Sequence[str | None]],
     chosen: Callable[[Sentence], bool],
 ) -> Values:
-    """Share of frames whose label a ridge regression to one-hot vectors finds, for each held-out sentence."""
+    """Frame accuracy of a ridge regression to one-hot labels, for each held-out sentence."""
     training = [(view(s.wav()).mT, s) for s in corpus.training if chosen(s)]
     told = [truth(s, len(x)) for x, s in training]
     names = sorted({label for some in told for label in some if label is not None})
@@ -169,7 +169,7 @@ def _words(made: dict[str, Tensor], corpus: Corpus, folder: Path) -> Values:
 
 
 def _fitness(codec: SoundStream, corpus: Corpus, steps: int) -> dict[str, Values]:
-    """Fit for diffusion: divergence from N(0, 1), correlations, and the errors of a small denoiser."""
+    """Suitability for diffusion: divergence from N(0, 1), correlations, and the errors of a small denoiser."""
     training = [codec.latents(s.wav(), _RATE)[0] for s in corpus.training]
     report = codec.measure_latents((s.wav()[0] for s in corpus.training), _RATE)
     held_out = {s.name: codec.latents(s.wav(), _RATE)[0] for s in corpus.held_out}

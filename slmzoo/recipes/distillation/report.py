@@ -1,4 +1,4 @@
-"""Table and figure of the experiment, and what follows from them by the rule that was set beforehand."""
+"""Table and figure of the experiment, and its conclusion by a rule set beforehand."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def table(measured: Measured) -> str:
 
 
 def answer(measured: Measured) -> str:
-    """Return what follows: by the denoiser's errors, and by the copies from codes, of C and D beside A."""
+    """Return the conclusion from the denoiser's errors and the copies from codes of C and D against A."""
     if "A" not in measured:
         return "Without arm A there is nothing to compare with."
     found = []
@@ -94,7 +94,7 @@ def _names(measured: Measured) -> list[str]:
 
 
 def _joined(seeds: Sequence[Mapping[str, Values]], name: str) -> Values:
-    """Values of all seeds; items keep their names, so that those of one item are drawn together."""
+    """Values of all seeds; items keep their names, so that the bootstrap resamples whole items."""
     found = [one[name] for one in seeds if name in one]
     return Values(*([x for one in found for x in getattr(one, part)] for part in ("items", "values", "weights")))
 

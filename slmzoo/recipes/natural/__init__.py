@@ -1,1 +1,1 @@
-"""The next demo: natural voices, and an encoder that hears people."""
+"""The next demo: natural voices, and an encoder for real speech."""

@@ -1,6 +1,6 @@
-"""The demo from nothing: `python -m slmzoo.recipes.natural --data DIR --runs DIR [--only STAGE ...]`; resumable.
+"""The demo from scratch: `python -m slmzoo.recipes.natural --data DIR --runs DIR [--only STAGE ...]`; resumable.
 
-The corpus is spoken by natural synthetic voices, then the models are trained one on another by the functions behind
+The corpus is synthesised with natural voices, then the models are trained one after another by the functions of
 `slmzoo train`, each a row of `RUNS/zoo.json`.
 """
 

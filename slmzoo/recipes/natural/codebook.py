@@ -38,7 +38,7 @@ def units_of(runs: Path) -> Pipeline:
 
 
 def write_units(pipeline: Pipeline, data: Path, folder: Path) -> None:
-    """Write int16 units (frames,) as `folder/<split>/<speaker>/<id>.npy`; those that are there are not made again."""
+    """Write int16 units (frames,) as `folder/<split>/<speaker>/<id>.npy`; existing files are kept."""
     wavs = data / "wavs"
     places = {file: (folder / file.relative_to(wavs)).with_suffix(".npy") for file in audio.find([wavs])}
     left = [(file, place) for file, place in places.items() if not place.exists()]

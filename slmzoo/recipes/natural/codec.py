@@ -16,7 +16,7 @@ _SIZES: dict[str, Any] = {
     "sample_rate": 16_000, "strides": (5, 5, 4, 4), "n_filters": 8, "dimension": 32, "codebook_size": 2048,
     "decoder_dim": 192, "decoder_intermediate": 576, "decoder_layers": 6, "n_fft": 1600,
 }  # fmt: skip
-# Trained through the decoder, so small an encoder does not keep the words: it first predicts spectra.
+# An encoder this small loses the words if trained through the decoder: it is first trained to predict spectra.
 _PHASES: dict[str, Any] = {"encoder_only_until": _TAUGHT, "quantize_from": _TAUGHT, "freeze_from": _TAUGHT}
 _RATE: dict[str, Any] = {"steps": _TAUGHT + 25_000, "batch": 2, "lr": 1.5e-3, "last_lr": 2e-5, "warmup": 200}
 _CODES: dict[str, Any] = {"whitening": 0.5, "start_crops": 6000}

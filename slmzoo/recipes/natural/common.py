@@ -1,4 +1,4 @@
-"""Zoo of the runs, in which each stage finds what earlier ones made."""
+"""Zoo of the runs, with the models of earlier stages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run_options(runs: Path, name: str) -> dict[str, Any]:
 
 
 def made_at(runs: Path) -> dict[str, Any]:
-    """Return the options that say at which operating point units were made: the codebook's.
+    """Return the options of the units' operating point, the codebook's.
 
     Raises ValueError before there is one.
     """

@@ -1,4 +1,4 @@
-"""The demo's corpus: many synthetic speakers, and the voice that the demo speaks with."""
+"""The demo's corpus: many synthetic speakers, and the demo's own voice."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ _JOBS = 2
 
 
 def make(data: Path, runs: Path) -> None:
-    """Make what is missing of the corpus in `data`; `runs` stays as it is."""
+    """Synthesise the missing part of the corpus in `data`; `runs` is not used."""
     natural.make(data, _COUNT, _REFERENCE_COUNT, jobs=_JOBS)

@@ -1,7 +1,7 @@
-"""The demo's encoder: a WavLM of 2.4 M parameters that names the clusters of Whisper's states behind masks.
+"""The demo's encoder: a WavLM of 2.4 M parameters trained to predict clusters of Whisper's states at masked frames.
 
-The teacher hears clean speech; the student hears it behind other talkers, in rooms, through telephones and other
-channels, in noise, louder or softer, faster or slower.
+The teacher's input is clean speech; the student's has other talkers, room responses, telephone and other channels,
+noise, and other levels and rates.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def make(data: Path, runs: Path, features: Features | None = None, **changes: An
 
 
 def write_targets(files: Sequence[Path], folder: Path, features: Features, clusters: int) -> Path:
-    """Write the cluster of each frame of each file into `folder`; those that are there are not made again.
+    """Write the cluster of each frame of each file into `folder`; existing files are kept.
 
     The clusters are those of evenly spread files, kept in `folder/clusters.npy` for files that come later.
     """

@@ -1,8 +1,8 @@
-"""States of Whisper's encoder as features of clean speech: what the demo's encoder learns from.
+"""States of Whisper's encoder as features of clean speech, the targets of the demo's encoder.
 
-The recogniser was trained on 680,000 hours of real speech (arXiv 2212.04356), and its last states say what is spoken
-and hardly by whom. They also say where in the window of 30 s a frame lies; speech is encoded at several places of it,
-and the mean of the states kept.
+The recogniser was trained on 680,000 hours of real speech (arXiv 2212.04356), and its last states encode the
+words and hardly the speaker. They also encode the position of a frame in the window of 30 s: speech is encoded at
+several positions, and the states are averaged.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class SoundStreamSettings(SoundStreamOptions, RVQSettings):
 
 
 class SoundStreamLosses(nn.Module):
-    """Spectral distances of the published recipe, and of log-mel spectra and waveforms where these have a weight."""
+    """Spectral distances of the published recipe, and log-mel and waveform distances with a weight above 0."""
 
     def __init__(self, options: SoundStreamLossOptions, sample_rate: int) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class SoundStreamLosses(nn.Module):
 
     @property
     def shortest(self) -> int:
-        """Fewest samples that they take."""
+        """Fewest samples of a waveform."""
         return max(self.full_band.shortest, self.sub_band.shortest)
 
     def forward(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ class SoundStreamTask(RVQTask):
 def train(settings: SoundStreamSettings) -> dict[str, Any]:
     """Train a SoundStream, add it to the zoo, and return its last validation losses.
 
-    Raises what `segments_of` and `load_teacher` raise for data and teachers that cannot be used, and what `fit` raises.
+    Raises the errors of `segments_of` and `load_teacher` for unusable data and teachers, and those of `fit`.
     """
     training_set = segments_of(settings.audio, settings.sample_rate, settings.column)
     held_out = segments_of(settings.validation, settings.sample_rate, settings.column)

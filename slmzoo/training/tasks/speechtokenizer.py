@@ -41,7 +41,7 @@ class SpeechTokenizerSettings(SpeechTokenizerOptions, RVQSettings):
         return super().weights() | {"waveform": self.waveform} | of_mels
 
     def sizes(self, semantic_dimension: int | None) -> SpeechTokenizerConfig:
-        """Return the codec's config for a teacher of so many features; None for a codec without one."""
+        """Return the codec's config for a teacher with features of this size; None for a codec without one."""
         same = ("sample_rate", "strides", "n_filters", "dimension", "residual_layers", "lstm_layers", "bidirectional")
         same += ("activation", "codebook_size", "num_codebooks")
         given: dict[str, Any] = {name: getattr(self, name) for name in same}
@@ -51,7 +51,7 @@ class SpeechTokenizerSettings(SpeechTokenizerOptions, RVQSettings):
 class SpeechTokenizerTask(RVQTask):
     """A SpeechTokenizer in training, with weight norm on its convolutions.
 
-    The teacher is held against the code vectors of level 1 through the model's own `transform`.
+    Distillation compares the teacher with the code vectors of level 1, projected by the model's own `transform`.
     """
 
     def __init__(
@@ -73,14 +73,14 @@ class SpeechTokenizerTask(RVQTask):
 
 
 def _semantic_dimension(init: str | None) -> int | None:
-    """Return the size of the features that a model to start from was distilled to: it may go on without a teacher."""
+    """Return the feature size that an initial model was distilled to, which training without a teacher keeps."""
     return None if init is None else read(init, "speechtokenizer", published).config["semantic_dimension"]
 
 
 def train(settings: SpeechTokenizerSettings) -> dict[str, Any]:
     """Train a SpeechTokenizer, add it to the zoo, and return its last validation losses.
 
-    Raises what `segments_of` and `load_teacher` raise for data and teachers that cannot be used, and what `fit` raises.
+    Raises the errors of `segments_of` and `load_teacher` for unusable data and teachers, and those of `fit`.
     """
     training_set = segments_of(settings.audio, settings.sample_rate, settings.column)
     held_out = segments_of(settings.validation, settings.sample_rate, settings.column)

@@ -14,13 +14,13 @@ __all__ = ["MEL_WINDOWS", "ReconstructionLosses"]
 MEL_WINDOWS = (1024, 512, 256, 128)
 """Windows of the mel losses, samples."""
 _FIRST_HOP, _BANDS = 240, 80
-"""Hop of the first window, samples; the others have the same share of theirs."""
+"""Hop of the first window, samples; the others' are proportional."""
 
 
 class ReconstructionLosses(nn.Module):
     """Mean absolute differences of waveforms and of log-mel spectra at four scales.
 
-    All spectra have 80 bands, as published, of which the narrowest windows leave 2 and 13 empty and equal.
+    All spectra have 80 bands, as published, 2 and 13 of them empty, hence equal, with the narrowest windows.
     """
 
     def __init__(self, sample_rate: int) -> None:

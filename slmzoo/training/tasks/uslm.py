@@ -1,4 +1,4 @@
-"""Training USLM: phones and the codes of a codec to its autoregressive and its non-autoregressive decoder."""
+"""Training of USLM's autoregressive and non-autoregressive decoder on phones and the codes of a codec."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["UslmSettings", "UslmTask", "ar_nats", "nar_nats", "train"]
 logger = logging.getLogger(__name__)
 _HELD_OUT_AT_ONCE = 8192
 _DRAWN_FROM = 32
-"""A batch is drawn from as many times its utterances of like lengths."""
+"""Size of the pool of utterances of similar length that a batch is drawn from, in batches."""
 
 Batch = tuple[list[Tensor], list[Tensor]]
 """Ids (n_i,) of texts, and codes (levels, T_i)."""
@@ -62,7 +62,7 @@ class UslmSettings(UslmOptions, TrainSettings):
         self.sizes(2, 1)
 
     def sizes(self, levels: int, codes: int) -> USLMConfig:
-        """Return the config for a codec of so many levels and codes."""
+        """Return the config for a codec with this number of levels and codes."""
         return USLMConfig(
             dim=self.dim,
             heads=self.heads,
@@ -78,9 +78,9 @@ class UslmSettings(UslmOptions, TrainSettings):
 
 
 def train(settings: UslmSettings) -> dict[str, Any]:
-    """Train a USLM, and add it and its codec to the registry: what was reached.
+    """Train a USLM, add it and its codec to the registry, and return its last validation losses.
 
-    Raises what `read_manifest`, `fitting` and `coded` raise for utterances that cannot be used, what `fit` raises, and
+    Raises the errors of `read_manifest`, `fitting` and `coded` for utterances that cannot be used, those of `fit`, and
     ValueError for a codec of one codebook.
     """
     Run.check(settings)
@@ -118,10 +118,10 @@ def _espeak(language: str, text: str) -> list[str]:
 
 
 def _codec(settings: UslmSettings) -> tuple[Any, Row, str]:
-    """The codec, its row, and the system that speaks with both; it must be that of the own registry."""
+    """The codec, its row, and the system of both, which must be the registry's own."""
     file = settings.registry_file
     where = hub.Source(zoo=settings.codec, registry=file if file.exists() else None, map_location=settings.torch_device)
-    load: Callable[..., Any] = hub.codec  # from a source, which keeps the row that it finds
+    load: Callable[..., Any] = hub.codec  # from a source, which keeps its row
     codec, system = load(variant=settings.codec_variant, where=where), systems.of(where)
     if codec.num_codebooks < 2:
         raise ValueError(must("codec", "of two or more codebooks", f"{settings.codec}, of {codec.num_codebooks}"))
@@ -201,7 +201,7 @@ class UslmTask(Task):
         return [*self.model.ar.stack.layers, *self.model.nar.stack.layers]
 
     def batch(self, draw: torch.Generator) -> Batch:
-        """Texts and codes of utterances of like lengths, so that little is padding; all are drawn equally often."""
+        """Texts and codes of utterances of similar length, for little padding; all are drawn equally often."""
         drawn = int(torch.randint(len(self._learnt), (), generator=draw))
         alike = self._alike[drawn // len(self._alike[0])]
         chosen = torch.randint(len(alike), (self.settings.batch,), generator=draw)
@@ -221,7 +221,7 @@ class UslmTask(Task):
         return [1, *more]
 
     def validation(self) -> Sequence[Batch]:
-        """Whole utterances of like lengths."""
+        """Whole utterances of similar length."""
         return [self._read([self._held_out[i] for i in group]) for group in self._groups]
 
     def validate(self, batch: Batch) -> Figures:

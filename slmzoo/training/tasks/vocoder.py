@@ -55,7 +55,7 @@ class EpochDecay(Optimization):
 def train(settings: VocoderSettings) -> dict[str, Any]:
     """Train a unit vocoder and add it to the registry: the figures of the last validation.
 
-    Raises what `AlignedSpeech` raises for recordings and units that do not belong together, and what `fit` raises.
+    Raises the errors of `AlignedSpeech` for recordings and units that do not match, and those of `fit`.
     """
     Run.check(settings)
     point, rate = settings.point(), settings.units_per_second()
@@ -84,7 +84,7 @@ def _aligned(
 
 
 def fold_weight_norm(model: UnitVocoder) -> None:
-    """Replace the generator's weight norms by the weights that they give, in place."""
+    """Fold the generator's weight norms into its weights, in place."""
     for module in list(model.generator.modules()):
         if is_parametrized(module):
             remove_parametrizations(module, "weight")
@@ -178,7 +178,7 @@ class VocoderTask(Task):
         return total, {name: value.detach() for name, value in figures.items()}
 
     def _generated(self, batch: dict[str, Tensor]) -> Tensor:
-        """Waveforms (batch, segment) of a batch's frames, as long as they last in the recordings."""
+        """Waveforms (batch, segment) of a batch's frames, in the recordings' durations."""
         embedded = self.model.frames.units(batch["units"])
         frames = self.model.frames(embedded, None, batch["speaker"], torch.zeros_like(batch["speaker"]))
         return self.model.generator(frames)
@@ -188,7 +188,7 @@ class VocoderTask(Task):
         return range(min(self.settings.held_out, len(self._held_out)))
 
     def validate(self, batch: int) -> Figures:
-        """Mel loss of a held-out recording, and by how many frames predicted durations miss those of its units."""
+        """Mel loss of a held-out recording, and the errors of predicted durations in frames."""
         units, wav, generated = self._resynthesis(batch)
         shortest, device = self.mel.n_fft, generated.device
         a, b = (F.pad(each.to(device), (0, max(0, shortest - each.shape[-1]))) for each in (generated, wav))

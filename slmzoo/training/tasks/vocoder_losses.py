@@ -27,7 +27,7 @@ def vocoder_discriminators(width: int) -> nn.ModuleDict:
 def inner_runs(framewise: Tensor) -> tuple[Tensor, Tensor]:
     """Units (n,) and durations (n,) of the runs within a segment of framewise units.
 
-    The first and the last are left out, since the segment cuts them, unless there are no others.
+    The first and the last are left out, since the segment truncates them, unless there are no others.
     """
     units, durations = torch.unique_consecutive(framewise, return_counts=True)
     return (units[1:-1], durations[1:-1]) if len(units) > 2 else (units, durations)

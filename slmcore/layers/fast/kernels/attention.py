@@ -1,9 +1,9 @@
 """Attention within segments as one pass over keys (Dao et al. 2022, arXiv 2205.14135, algorithm 1).
 
-The gated bias is looked up by offset as the scores are made, so that nothing of size (T, T) is ever written.
+The gated bias is looked up by offset as the scores are computed: no tensor of size (T, T) is written.
 """
 
-# The language of kernels has no annotations, and its launches are not what a type checker expects.
+# Triton's language has no annotations, and type checkers do not understand kernel launches.
 # ruff: noqa: ANN001, ANN202, N803
 # pyright: reportCallIssue=false, reportIndexIssue=false
 

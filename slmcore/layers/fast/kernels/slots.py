@@ -22,7 +22,7 @@ _KEYS = 64
 _PROGRAMS = 264
 """Programs that fill a large card twice; with fewer sequences and heads the keys of each are split."""
 _LEAST_CHUNK = 512
-"""Slots below which a program of their own costs more than it saves."""
+"""Fewest slots that are worth a program of their own."""
 
 
 def launch_turn(

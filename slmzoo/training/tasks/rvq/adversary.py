@@ -1,4 +1,4 @@
-"""Discriminators of a codec's training, chosen by name, and what they add to its loss."""
+"""Discriminators of a codec's training, chosen by name, and their losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codebooks of a residual quantiser in training: started level by level, moved once a step, watched for collapse."""
+"""Codebooks of a residual quantiser in training: k-means initialisation, EMA updates, and checks for collapse."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _ALONE = 1.05
 class LevelCodebooks(nn.Module):
     """Running means and usage of every level of a quantiser, equal on all devices.
 
-    `collect` takes in the batches of a step, `update` moves the codebooks at its end: so that neither the number of
-    devices nor the batches a device takes per step changes what they become. Levels that a step did not use stay.
+    `collect` accumulates the batches of a step, and `update` moves the codebooks at its end, so that the result depends
+    neither on the number of devices nor on the batches per device and step. Levels that a step did not use are kept.
     """
 
     usage: Tensor
@@ -51,7 +51,7 @@ class LevelCodebooks(nn.Module):
 
     @torch.no_grad()
     def start(self, quantizer: nn.Module, latents: Tensor, draw: torch.Generator) -> None:
-        """Set each level to the k-means of what the levels before it leave of latents (B, dimension, T)."""
+        """Set each level to the k-means of the residual of the levels before it, for latents (B, dimension, T)."""
         for level, (codebook, means) in enumerate(zip(self._codebooks, self._means, strict=True)):
             residual = quantizer(latents, level + 1).residuals[level]
             means.start_from(codebook.embed, residual.mT.flatten(0, 1), draw)
@@ -59,7 +59,7 @@ class LevelCodebooks(nn.Module):
 
     @torch.no_grad()
     def resume(self) -> None:
-        """Take the codebooks as they are, with a count of one for each code."""
+        """Keep the codebooks of the weights, with a count of one for each code."""
         for codebook, means in zip(self._codebooks, self._means, strict=True):
             means.resume(codebook.embed)
 
@@ -70,7 +70,7 @@ class LevelCodebooks(nn.Module):
 
     @torch.no_grad()
     def update(self, seed: int, step: int, decay: float, revive_below: float) -> None:
-        """Move the codebooks by what was collected, and forget it; dead codes are put on latents of the batch."""
+        """Move the codebooks by the collected sums and reset these; dead codes are replaced by latents of the batch."""
         if not self._seen:
             return
         residuals, codes = (torch.cat(parts, 1) for parts in zip(*self._seen, strict=True))

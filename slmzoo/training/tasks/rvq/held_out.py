@@ -1,4 +1,4 @@
-"""Held-out recordings of a codec's training and what the codec makes of them."""
+"""Held-out recordings of a codec's training, and their reconstructions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slmzoo.training.tasks.rvq.settings import RVQSettings
 __all__ = ["HeldOut"]
 
 _LONGEST = 10.0
-"""Seconds that are used of a recording."""
+"""Longest excerpt of a recording, seconds."""
 
 
 class HeldOut:
@@ -37,7 +37,7 @@ class HeldOut:
 
     @torch.no_grad()
     def copy(self, wav: Tensor, levels: int | None = None) -> tuple[Tensor, Tensor]:
-        """Return the codes (levels, frames) of wav (1, samples) and the copy (1, samples) from them, on the CPU."""
+        """Return the codes (levels, frames) of wav (1, samples) and the reconstruction (1, samples), on the CPU."""
         device = next(self._codec.parameters()).device
         filled = F.pad(wav, (0, -wav.shape[1] % self._codec.hop)).to(device)
         with torch.autocast(device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""Terms of a codec's loss that count the frames of speech alone, and what its decoder is given."""
+"""Terms of a codec's loss over the frames of speech alone, and the input of its decoder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def known_frames(lengths: Tensor, hop: int, frames: int) -> Tensor:
 
 
 def commitment_loss(quantized: Quantized, known: Tensor) -> Tensor:
-    """Mean squared distance of what each level gets to its code vectors, over the known frames (B, T) and the levels.
+    """Mean squared distance of each level's input to its code vectors, over the known frames (B, T) and the levels.
 
     Its gradient reaches the encoder from every level.
     """
     vectors = quantized.parts.detach()
-    # `parts` are straight-through: their gradient is that of what the level got.
+    # `parts` are straight-through: their gradient is that of the level's input.
     got = quantized.residuals + (quantized.parts - vectors)
     return (got - vectors).square().mT[:, known].mean()
 
@@ -30,8 +30,8 @@ def commitment_loss(quantized: Quantized, known: Tensor) -> Tensor:
 def distillation_loss(axis: str, student: Tensor, teacher: Tensor, known: Tensor) -> Tensor:
     """Distillation loss of an axis for (B, T, D) of both, over the known frames.
 
-    Of unequal lengths the common frames count. Where a frame is judged by itself all known frames are taken together,
-    and on axis D those behind the end are left at zero, which no cosine over time counts.
+    Unequal lengths are cut to the shorter one. Losses of single frames are over all known frames; on axis D the frames
+    behind the end are zero, without effect on a cosine over time.
     """
     frames = min(student.shape[1], teacher.shape[1])
     student, teacher, known = student[:, :frames].float(), teacher[:, :frames].float(), known[:, :frames]

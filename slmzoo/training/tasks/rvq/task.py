@@ -28,11 +28,11 @@ __all__ = ["RVQCodec", "RVQTask", "folded"]
 _LEVELS_STREAM, _START_STREAM = (1 << 19) + 1, (1 << 19) + 2
 """Streams of a step's random numbers that all of its batches and devices share."""
 _SHARED = "made"
-"""Key of a batch under which the codec's output waits for the discriminators."""
+"""Key of a batch for the codec's output, the input of the discriminators."""
 
 
 class RVQCodec(Protocol):
-    """A codec as the task needs it, a module."""
+    """Interface of a codec for the task, a module."""
 
     quantizer: Any
     """Module from latents and a number of levels to `Quantized`."""
@@ -69,7 +69,7 @@ class RVQCodec(Protocol):
 class RVQTask(Task):
     """A codec with its codebooks, its losses and, optionally, discriminators and a teacher.
 
-    The codec moves first, in one pass; the discriminators then learn from what it made in that pass.
+    The codec is updated first; the discriminators are then trained on its output of the same pass.
     """
 
     freezes = True
@@ -86,8 +86,8 @@ class RVQTask(Task):
     ) -> None:
         """`codec`: an `RVQCodec`. `losses`: from waveforms (made, real), (B, samples), to losses by name.
 
-        `project`: map of (B, T, width) of what is taught to the teacher's width; a linear layer of the task's if left
-        out.
+        `project`: map of the student's vectors (B, T, width) to the teacher's width; a linear layer of the task's if
+        left out.
         """
         super().__init__()
         self.codec: Any = codec
@@ -111,7 +111,7 @@ class RVQTask(Task):
         return identity(self.codec) | dict(self._training_set.identity())
 
     def parts(self) -> Mapping[str, ParameterGroup]:
-        """The codec's parameters, with the projection that is taught, then the discriminators'."""
+        """The codec's parameters, with the projection of the distillation, then the discriminators'."""
         own = [*self.codec.parameters(), *(self.project.parameters() if self.project else ())]
         codec = {"codec": ParameterGroup(own, self.settings)}
         if self.adversary is None:
@@ -130,7 +130,7 @@ class RVQTask(Task):
         return found | {"wav": found["wav"] * self.settings.gain}
 
     def loss(self, part: str, batch: dict[str, Tensor], context: StepContext) -> tuple[Tensor, Figures] | None:
-        """Loss of the codec, or of the discriminators on what it made of the batch; None where these rest."""
+        """Loss of the codec, or of the discriminators on its output; None for discriminators not in use at the step."""
         adversary = self.adversary if context.step >= self.settings.discriminator_from else None
         if part == "codec":
             return self._codec_loss(batch, context, adversary)
@@ -176,7 +176,7 @@ class RVQTask(Task):
             return self.codec.quantizer(latents.float(), levels)
 
     def levels_at(self, step: int) -> int:
-        """Return how many levels a step uses, the same on all devices."""
+        """Return the number of levels of a step, the same on all devices."""
         most, rules = self.codec.num_codebooks, self.settings
         draw = generator(rules.seed, step, _LEVELS_STREAM)
         if float(torch.rand((), generator=draw)) >= rules.quantizer_dropout:
@@ -239,5 +239,5 @@ class RVQTask(Task):
 
 
 def folded(checkpoint: Checkpoint) -> Checkpoint:
-    """Return a trained codec's checkpoint with the weights themselves in place of their weight norm."""
+    """Return a trained codec's checkpoint, with its weight norm folded into the weights."""
     return replace(checkpoint, state=fold_weight_norm(checkpoint.state))
