@@ -1,11 +1,11 @@
-"""Codecs: encoding and decoding beside their published packages, and batches beside one utterance at a time.
+"""Codecs: encoding and decoding compared with their published packages, and batches with single utterances.
 
 pip install --no-deps --target FOLDER speechtokenizer einops
 python benchmarks/codecs.py [CODEC ...] [--published FOLDER] [--quick]
 
-All codecs without names; rows of others stay as they are if the machine is the same. Sizes are the published ones and
-weights random, the same on both sides; what both make must agree before it is timed. The packages are read from FOLDER,
-as their names may be those of ours. --quick rehearses on little audio and writes no results.
+Without names all codecs are measured; rows of others are kept if the machine is the same. Models have the published
+sizes and equal random weights on both sides, and their outputs must agree before they are timed. The packages are read
+from FOLDER, since their names may equal ours. --quick rehearses on little audio and writes no results.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class Codec:
     sample_rate: int
     ours: Sides
     published: Sides | None
-    """The published package's, if it is there."""
+    """The published package's, if available."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How much work the rows are measured on."""
+    """Amounts of audio and repetitions."""
 
     seconds: float = 10.0
     batch: int = 16
@@ -128,7 +128,7 @@ def whole(codec: Codec, load: Load) -> dict[str, Any]:
 
 
 def batched(codec: Codec, load: Load) -> dict[str, Any]:
-    """Encoding and decoding of a batch beside its items one at a time."""
+    """Encoding and decoding of a batch, and of its items one at a time."""
     wavs = noise(load.batch, load.batch_seconds, codec.sample_rate)
     codes = codec.ours.encode(wavs)
     ours, items = codec.ours, range(load.batch)

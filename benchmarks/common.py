@@ -21,9 +21,9 @@ def interleaved(
     warm_up: int = 1,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Median seconds of each case. The cases take turns, so that a drift of the machine's speed meets all of them.
+    """Median seconds of each case. Cases are interleaved, so that a drift of the machine's speed affects all of them.
 
-    `clock`: `time.process_time` counts the processor's time alone, for one thread on a machine that others use too.
+    `clock`: `time.process_time` counts CPU time only, for one thread on a shared machine.
     """
     taken: dict[str, list[float]] = {name: [] for name in cases}
     for turn in range(warm_up + runs):
@@ -44,7 +44,7 @@ def timed(case: Callable[[], object], clock: Callable[[], float] = time.perf_cou
 
 
 def wait() -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device is idle."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

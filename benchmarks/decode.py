@@ -35,7 +35,7 @@ TINY = {"dim": 32, "n_layers": 2, "head_dim": 8, "hidden_dim": 48, "n_heads": 4,
 
 
 def ellav(dtype: torch.dtype, device: str, **sizes: int) -> EllaV:
-    """The published size. A bias on EOP makes units last as long as the codec's 40 tokens a second want."""
+    """The published size. A bias on EOP makes units last as long as the codec's 40 tokens per second require."""
     torch.manual_seed(0)
     tokenizer = EllaVTokenizer.for_units(500, 4096, 50, 40)
     config = TransformerConfig(vocab_size=tokenizer.vocab_size, output_bias=True, **(PUBLISHED | sizes))
@@ -51,7 +51,7 @@ def ellav(dtype: torch.dtype, device: str, **sizes: int) -> EllaV:
 
 
 def prompt(seconds: float, seed: int = 0) -> list[str]:
-    """Units without repeats, 12 a second."""
+    """Units without repeats, 12 per second."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(0, 499, (round(seconds * UNITS_A_SECOND),), generator=generator).tolist()
     return [f"u{unit + (i % 2)}" for i, unit in enumerate(drawn)]
@@ -71,13 +71,13 @@ def forward_of_a_token(model: EllaV, at: int = 300) -> Callable[[], None]:
 
 
 def tokens_of(model: EllaV, prompts: list[list[str]], steps: int) -> int:
-    """How many tokens `steps` steps of the project's loop take in, forced ones included."""
+    """Number of tokens in `steps` steps of the project's loop, forced ones included."""
     codes, _ = model.generate(prompts, steps, CAP, top_p=0.0)
     return sum(map(len, codes))
 
 
 def variants() -> dict[str, EllaV]:
-    """One model at every precision that a CPU decodes with."""
+    """One model at every precision for CPUs."""
     made = {"float32": ellav(torch.float32, "cpu"), "bfloat16": ellav(torch.bfloat16, "cpu")}
     schemes: tuple[Scheme, ...] = ("int8", "int8-weight-only")
     for scheme in schemes:

@@ -1,4 +1,4 @@
-"""DPDP against finding the nearest code, its oracle and the published algorithm: `python benchmarks/dpdp.py`.
+"""DPDP compared with nearest codes, its oracle and the published algorithm: `python benchmarks/dpdp.py`.
 
 On a machine with a GPU the same command measures the GPU. `--published FILE` adds the `dpdp.py` of the published
 repository (github.com/nicolvisser/dpdp, kept outside of this one); `--quick` is a rehearsal that writes nothing.
@@ -33,7 +33,7 @@ Cases = dict[str, Callable[[], object]]
 
 
 def features_and_codes(frames: int, k: int, batch: int | None = None) -> tuple[Tensor, Tensor]:
-    """Frames that hold on to a code for about 4 frames, as features of speech do."""
+    """Frames that stay near a code for about 4 frames, like features of speech."""
     generator = torch.Generator().manual_seed(0)
     codebook = torch.randn(k, WIDTH, generator=generator)
     total = frames * (batch or 1)
@@ -156,9 +156,9 @@ def curve(sizes: list[tuple[int, int]], runs: int, reference: Callable | None) -
 
 
 def waiting(delays: tuple[int, ...]) -> dict[str, Any]:
-    """How long a stream waits for its units, and what a bound on that costs, on the demo zoo's view of the sample.
+    """Delay of a stream's units, and the cost of a bound on it, on the demo zoo's features of the sample.
 
-    `excess`: how far the objective rises above the optimum, relative to the sum of the distances plus lambda x repeats.
+    `excess`: the objective above the optimum, relative to the sum of the distances plus lambda x repeats.
     """
     from slmcore import audio
     from slmzoo.systems import dp_slm

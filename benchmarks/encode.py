@@ -1,10 +1,10 @@
-"""Corpora to units: WavLM alone, half precision, a batch job and Ray beside the models alone, and each stage's cost.
+"""Corpora to units: WavLM alone, half precision, a batch job and Ray against the models alone, and the cost of stages.
 
 python benchmarks/encode.py [wavlm] [half] [batch] [batch-large] [ray] [ray-large] [cost] [--zoo demo] [--quick]
 python benchmarks/encode.py half --zoo dp-slm --speech FOLDER      # with the published weights
 
-All rows without names; others stay as they are if zoo and machine are the same. --quick rehearses on little speech and
-writes no results. On CUDA the models run there.
+Without names all rows are measured; others are kept if zoo and machine are the same. --quick rehearses on little speech
+and writes no results. Models run on CUDA where available.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LARGE_K = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How much work the rows are measured on."""
+    """Amounts of speech and repetitions."""
 
     utterances: int = 200
     shortest: float = 2.0
@@ -59,14 +59,14 @@ class Load:
     runs: int = 5
     shard_seconds: float = 600.0
     times: int = 6
-    """How often the utterances come where engines are compared, which takes many shards."""
+    """Repetitions of the utterances where engines are compared, which takes many shards."""
 
 
 QUICK = Load(utterances=16, longest=6.0, lengths=(2.0, 5.0), runs=1, shard_seconds=10.0, times=1)
 
 
 def speech(seconds: float, start: float = 0.0) -> Tensor:
-    """Speech (1, samples) at 16 kHz: the sample, over and over."""
+    """Speech (1, samples) at 16 kHz: the sample, repeated."""
     wav, sr = audio.load(SPEECH)
     wav = audio.resample(wav, sr, RATE)
     first, length = round(start * RATE) % wav.shape[1], round(seconds * RATE)
@@ -87,10 +87,10 @@ def corpus(folder: Path, load: Load) -> list[Path]:
 
 
 def batch_job(models: Models, load: Load) -> dict[str, Any]:
-    """Frames a second of a whole job in one process, beside those of the models alone.
+    """Frames per second of a whole job in one process, and of the models alone.
 
-    The best single length has the fewest frames that attention must look at, or the fewest calls; the same utterances
-    without a job say what decoding, batches and writing cost.
+    The best single length has the fewest frames in attention, or the fewest calls; the same utterances without a job
+    give the cost of decoding, batching and writing.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "in"
@@ -122,7 +122,7 @@ def batch_job(models: Models, load: Load) -> dict[str, Any]:
 
 @contextmanager
 def large(models: Models) -> Iterator[Models]:
-    """WavLM large with random weights, to layer 11, and 500 codes, as a zoo on the disk that any process can load."""
+    """WavLM large with random weights, to layer 11, and 500 codes, as a zoo on disk for all processes."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         encoder = wavlm.ours(torch.float32, "cpu")
@@ -137,7 +137,7 @@ def large(models: Models) -> Iterator[Models]:
 
 
 def batch_job_large(models: Models, load: Load) -> dict[str, Any]:
-    """The same by WavLM large, beside which files cost next to nothing: on fewer of the utterances, once."""
+    """The same by WavLM large, compared with which files cost next to nothing: on fewer utterances, once."""
     with large(models) as others:
         return batch_job(others, replace(load, runs=1, utterances=load.utterances * 3 // 20))
 
@@ -145,7 +145,7 @@ def batch_job_large(models: Models, load: Load) -> dict[str, Any]:
 def half_precision(models: Models, load: Load) -> dict[str, Any]:
     """Share of frames that keep their nearest code, and their unit under DPDP, with the encoder in half precision.
 
-    `--speech` says on which files; without it, the sample.
+    On the files of `--speech`; without it, on the sample.
     """
     wavs = [audio.resample(*audio.load(file), RATE) for file in audio.find(load.speech)]
     kept: dict[str, Any] = {"seconds_of_speech": round(sum(wav.shape[1] for wav in wavs) / RATE, 1)}
@@ -169,7 +169,7 @@ def _codes(models: Models, wavs: Sequence[Tensor]) -> dict[str, list[Tensor]]:
 
 
 def wavlm_large(models: Models, load: Load) -> dict[str, Any]:
-    """WavLM large beside other implementations; nothing of the zoo."""
+    """WavLM large compared with other implementations, without the zoo."""
     if models.settings.device_type == "cuda":
         return wavlm.on_gpu(2.0 if load is QUICK else 15.0, load.runs)
     return wavlm.on_cpu(2.0 if load is QUICK else 30.0, load.runs)
@@ -182,9 +182,9 @@ def job(out: Path, folder: Path, models: Models, load: Load, workers: int, engin
 
 
 def ray_engine(models: Models, load: Load) -> dict[str, Any]:
-    """Times real time of both engines with 1 and 2 workers on this machine, once all workers are at it.
+    """Real-time factors of both engines with 1 and 2 workers on this machine, once all workers are running.
 
-    Starting processes and loading models, which a long job does once, is told apart.
+    The time to start processes and load models, once per job, is reported separately.
     """
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -217,7 +217,7 @@ class Watch:
         self.heard: list[float] = []
 
     def engine(self, work: Job, models: Models, planned: Sequence[Any]) -> Iterator[Report]:
-        """Pass reports on."""
+        """Forward reports."""
         began = time.perf_counter()
         for report in self.wrapped(work, models, planned):
             self.times.append(time.perf_counter() - began)
@@ -225,9 +225,9 @@ class Watch:
             yield report
 
     def speed(self) -> float:
-        """Seconds of speech a second over the middle half of the shards.
+        """Seconds of speech per second over the middle half of the shards.
 
-        Workers start one after the other, and at the end some have nothing left.
+        Workers start one after another, and some run out of work at the end.
         """
         first, last = len(self.times) // 4, len(self.times) * 3 // 4
         return sum(self.heard[first + 1 : last + 1]) / (self.times[last] - self.times[first])
@@ -241,7 +241,7 @@ def ray_engine_large(models: Models, load: Load) -> dict[str, Any]:
 
 
 def cost_model(models: Models, load: Load) -> dict[str, Any]:
-    """Seconds of each stage for a second of speech, on one core or GPU, and the fit a + b T of encoding T seconds."""
+    """Seconds of each stage per second of speech, on one core or GPU, and the fit a + b T of encoding T seconds."""
     with plain.one_thread(models.settings), tempfile.TemporaryDirectory() as name:
         encode = interleaved({f"{s:g}": partial(models.features, [speech(s)]) for s in load.lengths}, load.runs)
         lengths = torch.tensor([float(s) for s in encode], dtype=torch.float64)

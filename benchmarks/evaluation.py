@@ -1,4 +1,4 @@
-"""Overhead of evaluation over the models alone: `python benchmarks/evaluation.py [--quick]`.
+"""Overhead of evaluation relative to the models alone: `python benchmarks/evaluation.py [--quick]`.
 
 Pairs: 10,000 pairs of 40 units with the demo's language model, from units in memory to the accuracy with its interval,
 against the bare forward passes in batches of the same sizes (of ids that are on the device already, with no softmax).
@@ -37,7 +37,7 @@ ITEMS, QUICK_ITEMS = 120, 40
 
 
 def sequences(count: int, k: int) -> list[torch.Tensor]:
-    """So many sequences of units without repeats."""
+    """`count` sequences of `UNITS` units without repeats."""
     draw = random.Random(0)
     found = []
     for _ in range(count):
@@ -50,7 +50,7 @@ def sequences(count: int, k: int) -> list[torch.Tensor]:
 
 @torch.inference_mode()
 def bare(ulm: UnitLM, stacks: Sequence[torch.Tensor]) -> None:
-    """Logits of every batch, and nothing else."""
+    """Logits of every batch alone."""
     for ids in stacks:
         ulm.transformer(ids)
 
@@ -107,7 +107,7 @@ def abx_against_definition(count: int, runs: int, distance: str) -> dict[str, An
         return [abx_slow.abx(items, plain, distance, across, False)[0] for across in (False, True)]
 
     if ours() != theirs():
-        raise RuntimeError("ABX is not what its definition gives: no time is worth reporting.")
+        raise RuntimeError("ABX differs from its definition: no time is reported.")
     fast, slow = interleaved({"ours": ours}, runs=runs)["ours"], interleaved({"slow": theirs}, 1, 0)["slow"]
     return {"items": count, "seconds": {"ours": fast, "definition": slow}, "times_faster": slow / fast}
 

@@ -1,8 +1,8 @@
 """All rows of the GPU table: `python benchmarks/gpu.py`, in at most six minutes on a machine with one card.
 
 Each row runs in a process of its own with a time limit of its own, and is written to `results/<subject>-gpu.json` as
-soon as it ends: a slow or a broken one does not take the others with it. `--only WORDS` measures the rows whose names
-contain them; `--quick` rehearses all on a CPU with small sizes and writes nothing.
+soon as it ends: a slow or broken one does not affect the others. `--only WORDS` measures the rows whose names contain
+them; `--quick` rehearses all on a CPU with small sizes and writes nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(name: str, quick: bool, seconds: float) -> dict[str, Any]:
-    """What a row finds in a process of its own, or the error that it ends with."""
+    """Result of a row in a process of its own, or its error."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "row.json"

@@ -1,6 +1,6 @@
-"""The rows of `gpu.py`: each measures the plain computation and the fast one in one process, beside what others do.
+"""The rows of `gpu.py`: each measures the plain and the fast computation in one process, and other implementations.
 
-With `quick`, sizes are small and the device is a CPU, on which the fast path is rehearsed: its times mean nothing.
+With `quick`, sizes are small and the device is a CPU, on which the fast path is rehearsed: its times are meaningless.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ def decoding(batch: int) -> Callable[[bool], dict[str, Any]]:
 
 
 def call(quick: bool) -> dict[str, Any]:
-    """One `generate` for 1 s of speech with a model that has spoken before."""
+    """One `generate` for 1 s of speech with a warm model."""
     model = decode.ellav(dtype(quick), device(quick), **(decode.TINY if quick else {}))
     prompts = iter(range(10**6))
     return both(lambda: model.generate([decode.prompt(1, next(prompts))], 80, 10, top_p=0.8), quick)
 
 
 def published_loop(quick: bool) -> dict[str, Any]:
-    """The published way of decoding, batch 1, for so few tokens that it ends."""
+    """The published decoding loop, batch 1, for few tokens."""
     model = decode.ellav(dtype(quick), device(quick), **(decode.TINY if quick else {}))
     steps = 10 if quick else 100
     tokens: list[int] = []
@@ -111,7 +111,7 @@ def published_loop(quick: bool) -> dict[str, Any]:
 
 def units(batch: int, frames: int) -> Callable[[bool], dict[str, Any]]:
     def measure(quick: bool) -> dict[str, Any]:
-        """DPDP with 500 codes, and with 25 neighbours, beside the nearest code."""
+        """DPDP with 500 codes, and with 25 neighbours, compared with the nearest code."""
         n, t, k = (2, 50, 50) if quick else (batch, frames, 500)
         x, codes = dpdp.features_and_codes(t, k, n)
         found = both(lambda: dpdp.quantise(codes)(x), quick, nearest=lambda: dpdp.nearest(x, codes))
@@ -164,7 +164,7 @@ def training(compiled: bool) -> Callable[[bool], dict[str, Any]]:
 
 
 def pipeline(quick: bool) -> dict[str, Any]:
-    """Units to speech of 64 utterances of 10 s with models of the published sizes, by the part that takes the time."""
+    """Units to speech of 64 utterances of 10 s with models of the published sizes, by their slowest part."""
     from slmzoo.ellav_synthesizer import EllaVSynthesizer
     from wavtokenizer import CONFIGS, WavTokenizer
 

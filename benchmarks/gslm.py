@@ -1,10 +1,10 @@
-"""GSLM's models beside others': encoders, language model, Tacotron 2, WaveGlow. Random weights of the published sizes.
+"""GSLM's models and others': encoders, language model, Tacotron 2, WaveGlow. Random weights of the published sizes.
 
 python benchmarks/gslm.py [hubert] [w2v2] [ulm] [tacotron] [waveglow] [--published CHECKOUT] [--one-core] [--quick]
 
-All rows without names; others stay as they are if the machine is the same. `--published`: a checkout of textlesslib,
-whose Tacotron 2 and WaveGlow are then timed too. --one-core counts the processor's time of one thread, for machines
-that are busy otherwise. --quick rehearses on little speech and writes no results.
+Without names all rows are measured; others are kept if the machine is the same. `--published`: a checkout of
+textlesslib, whose Tacotron 2 and WaveGlow are then timed too. --one-core counts CPU time of one thread, for busy
+machines. --quick rehearses on little speech and writes no results.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ W2V2 = PlainConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How much work the rows are measured on."""
+    """Amounts of audio and repetitions."""
 
     seconds: float = 30.0
-    """Audio that the encoders read."""
+    """Seconds of audio for the encoders."""
     sequences: int = 16
     frames: int = 172
     """Frames of spectrogram, 86 per second, that are made and spoken."""
@@ -66,7 +66,7 @@ class Load:
 
 
 def encoder(load: Load, kind: type[PlainEncoder], config: PlainConfig, theirs: nn.Module) -> dict[str, Any]:
-    """Features of the wanted layer by ours in two precisions, and by transformers' model cut to that layer."""
+    """Features of a layer by ours in two precisions, and by transformers' model cut to that layer."""
     wav = goldens.noise(round(16_000 * load.seconds), 0)
     exact, half = (kind(config).eval().to(dtype) for dtype in (torch.float32, torch.bfloat16))
     with torch.inference_mode():
@@ -97,7 +97,7 @@ def w2v2(load: Load) -> dict[str, Any]:
 
 
 def ulm(load: Load) -> dict[str, Any]:
-    """Scoring of utterances of 20 to 300 units, beside the matrix products that it consists of."""
+    """Scoring of utterances of 20 to 300 units, compared with its matrix products alone."""
     symbols = [*map(str, range(K)), *(f"madeupword{i:04d}" for i in range(4))]
     torch.manual_seed(0)
     config = ULMConfig(vocab_size=K + 8)
@@ -157,7 +157,7 @@ def waveglow_row(load: Load) -> dict[str, Any]:
 
 
 def speech_row(load: Load, cases: dict[str, Callable[[], object]]) -> dict[str, Any]:
-    """Seconds and real-time factors of ways to make speech."""
+    """Seconds and real-time factors of synthesis."""
     with torch.inference_mode():
         taken = load.timed(cases)
     audio = load.frames * 256 / 22050
@@ -166,7 +166,7 @@ def speech_row(load: Load, cases: dict[str, Callable[[], object]]) -> dict[str, 
 
 
 def compared(taken: dict[str, float]) -> dict[str, Any]:
-    """Seconds of all cases, and how often each fits into those of our float32."""
+    """Seconds of all cases, and the speed of each relative to our float32."""
     return {"seconds": taken, "times as fast as float32": {name: taken["float32"] / s for name, s in taken.items()}}
 
 

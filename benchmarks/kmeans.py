@@ -1,8 +1,8 @@
-"""k-means beside scikit-learn's: time to equal inertia. `python benchmarks/kmeans.py [--quick]`.
+"""k-means compared with scikit-learn's: time to equal inertia. `python benchmarks/kmeans.py [--quick]`.
 
 1,000,000 vectors of 256 values, k = 500: a mixture of 2,000 clusters of unequal weight whose values fall off like
 those of speech features. The project's own is measured from memory and from a memory-mapped file, scikit-learn's
-`KMeans` with its defaults (one k-means++ start, Lloyd, tol 1e-4) from memory. Both have as many threads as there are.
+`KMeans` with its defaults (one k-means++ start, Lloyd, tol 1e-4) from memory. Both use all threads.
 About a quarter of an hour on two cores and 4 GB of memory; --quick takes half a minute.
 """
 
@@ -40,7 +40,7 @@ def vectors(n: int, dim: int, clusters: int) -> Tensor:
 
 
 def inertia(x: Tensor, codes: Tensor) -> float:
-    """Mean squared distance to the nearest code, by neither of the two."""
+    """Mean squared distance to the nearest code, computed independently of both."""
     return sum(float(torch.cdist(rows, codes).min(1).values.double().square().sum()) for rows in x.split(8192)) / len(x)
 
 

@@ -1,6 +1,6 @@
-"""Long audio: what the encoder's windows cost in accuracy, and how much of long speech resynthesis keeps.
+"""Long audio: accuracy of the encoder's windows, and intelligibility of long resynthesis.
 
-python benchmarks/long_audio.py windows AUDIO [AUDIO ...]      files that are joined to 120 s of speech
+python benchmarks/long_audio.py windows AUDIO [AUDIO ...]      files, joined to 120 s of speech
 python benchmarks/long_audio.py resynthesis [--seconds 600]    everyday sentences spoken by flite, one by one and joined
 """
 
@@ -33,9 +33,9 @@ from slmzoo.segments import segments_of
 SECONDS = 120
 RATE = 16000
 STRETCHES = (1.0, 1.15, 0.9)
-"""Lengths of the sentences relative to the voice's own rate, for the first, second and third time that all are said."""
+"""Lengths of the sentences relative to the voice's own rate, in the first, second and third pass."""
 HEARD_AT_ONCE = 15.0
-"""Seconds that the recogniser hears at once."""
+"""Longest segment of the recogniser, seconds."""
 
 
 def joined(paths: list[str]) -> Tensor:
@@ -85,7 +85,7 @@ def spoken(seconds: float, folder: Path) -> list[tuple[str, Tensor]]:
 
 
 def word_error_rate(sentences: list[str], wav: Tensor) -> float:
-    """Word errors of speech (1, samples) at 16 kHz that is heard part by part, over all words of the sentences."""
+    """Word errors of speech (1, samples) at 16 kHz, recognised in segments, over all words of the sentences."""
     listen = recogniser()
     edges = [0, *pauses(wav, RATE, HEARD_AT_ONCE), wav.shape[1]]
     heard = " ".join(listen(wav[:, a:b], RATE) for a, b in pairwise(edges))
@@ -94,12 +94,12 @@ def word_error_rate(sentences: list[str], wav: Tensor) -> float:
 
 
 def greedy(pipeline: Pipeline, wavs: list[Tensor]) -> list[Speech]:
-    """Resynthesis of each of the wavs (1, samples) at 16 kHz by the likeliest tokens."""
+    """Greedy resynthesis of each of the wavs (1, samples) at 16 kHz."""
     return [pipeline.resynthesize(wav, RATE, top_p=0)[0] for wav in wavs]
 
 
 def resynthesis(seconds: float, zoo: str) -> dict[str, Any]:
-    """Length and word error rate of long speech beside those of its sentences one by one, all greedy."""
+    """Length and word error rate of long speech, and of its sentences one by one, all greedy."""
     pipeline = hub.pipeline(zoo=zoo, with_ulm=False)
     with tempfile.TemporaryDirectory() as folder:
         said = spoken(seconds, Path(folder))

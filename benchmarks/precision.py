@@ -1,7 +1,7 @@
 """Effect of bfloat16 and int8 weights on the demo: `python benchmarks/precision.py [AUDIO ...]`.
 
-The language model's bits a unit, and how often ELLA-V's likeliest next token is that of float32, given the true tokens
-before it. Speech of the demo's voice; without arguments the sample.
+The language model's bits per unit, and how often ELLA-V's likeliest next token is that of float32, teacher-forced.
+Speech of the demo's voice; without arguments the sample.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def materials(pipeline: Pipeline, files: list[Path]) -> tuple[list[Tensor], list
 
 @torch.inference_mode()
 def likeliest(pipeline: Pipeline, sequences: list[Tensor]) -> Tensor:
-    """ELLA-V's likeliest token at each place where it has a choice."""
+    """ELLA-V's likeliest token at each unconstrained position."""
     ellav = pipeline.synthesizer.ellav  # pyright: ignore[reportOptionalMemberAccess]
     best = [ellav(ids[None])[0, :-1].argmax(-1)[ellav.tokenizer.loss_mask(ids)[1:]] for ids in sequences]
     return torch.cat(best)

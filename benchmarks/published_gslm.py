@@ -1,4 +1,4 @@
-"""The published Tacotron 2 and WaveGlow, from a checkout of textlesslib that is at hand; nothing of it is kept here."""
+"""The published Tacotron 2 and WaveGlow, from a local checkout of textlesslib; this repository has none of its code."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 _UNUSED = ("librosa", "librosa.filters", "librosa.util", "{0}.utils", "{0}.stft", "{0}.audio_processing")
-"""Modules that the classes' files import, and that what is timed does not use."""
+"""Imports of the published files that the timed code does not use."""
 _NAME = "published_tacotron2"
 
 
 class _Unused(ModuleType):
-    """A module whose names are all there, and None."""
+    """A module whose every name is None."""
 
     def __getattr__(self, name: str) -> None:
         if name.startswith("__"):

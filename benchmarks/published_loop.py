@@ -1,7 +1,7 @@
-"""The baseline: ELLA-V's published way of decoding, re-implemented plainly on torch's attention.
+"""The baseline: ELLA-V's published decoding loop, re-implemented with torch's attention.
 
-Each step builds its mask from Python lists, asks the device for every token, walks over the batch to apply the rule and
-forwards one token of each sequence, forced or not.
+Each step builds its mask from Python lists, synchronises for every token, applies the rule sequence by sequence and
+computes one token of each sequence, forced or not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ellav.tokenizer import EOP, EOS
 
 @torch.inference_mode()
 def generate(model: EllaV, prompts: list[list[str]], max_tokens: int, cap: int, top_p: float = 0.0) -> list[list[int]]:
-    """Codec tokens of each prompt; the same rule and order of steps as the specification's."""
+    """Codec tokens of each prompt; with the rule and order of steps of the specification."""
     device = model.device
     ids = [model.tokenizer.encode_infer(prompt) for prompt in prompts]
     phones = [prompt[:-2].tolist() for prompt in ids]

@@ -1,7 +1,7 @@
 """Scoring speed: log-likelihoods of many unit sequences. `python benchmarks/score.py [--device cuda]`.
 
-The full-size language model with random weights, beside one sequence at a time, transformers' Mistral of the same size
-with padding (where transformers is installed), and the time of the matrix products alone.
+The full-size language model with random weights, compared with one sequence at a time, transformers' Mistral of the
+same size with padding (where transformers is installed), and the matrix products alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TINY = TransformerConfig(
 
 
 def sequences(count: int, shortest: int, longest: int, device: str) -> list[Tensor]:
-    """Ids of so many units, BOS first."""
+    """Ids of units, BOS first."""
     torch.manual_seed(1)
     lengths = torch.randint(shortest, longest + 1, (count,)).tolist()
     return [torch.cat([torch.zeros(1, dtype=torch.int64), torch.randint(1, K + 1, (n,))]).to(device) for n in lengths]
@@ -46,7 +46,7 @@ def sequences(count: int, shortest: int, longest: int, device: str) -> list[Tens
 def mistral(
     device: str, dtype: torch.dtype, c: TransformerConfig = CONFIG
 ) -> Callable[[Sequence[Tensor], int], None] | None:
-    """Padded scoring by transformers, in batches of so many sequences in the order given."""
+    """Padded scoring by transformers, in batches in the given order."""
     if importlib.util.find_spec("transformers") is None:
         return None
     from transformers import MistralConfig, MistralForCausalLM
@@ -101,7 +101,7 @@ def run(device: str) -> dict[str, Any]:
     theirs = mistral(device, dtype)
     if theirs is not None:
         cases["transformers_padded"] = lambda: theirs(ids, 64 if cuda else 8)
-    # On a CPU a case takes minutes, beside which a first call's extra is nothing.
+    # On a CPU a case takes minutes: the overhead of a first call is negligible.
     turns = {"runs": 3, "warm_up": 1} if cuda else {"runs": 1, "warm_up": 0}
     seconds = interleaved(cases, **turns)
     single = interleaved({"single": lambda: [ulm.loglikelihood(s) for s in few]}, **turns)["single"]

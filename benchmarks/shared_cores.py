@@ -1,7 +1,8 @@
-"""Commands beside a busy program on the same two cores, against the same commands alone.
+"""Commands next to a busy program on the same two cores, against the same commands alone.
 
-`python benchmarks/shared_cores.py`. Whole processes with the demo zoo, from their start to their exit. Both situations
-take turns, so that a drift of the machine's speed meets both. Also the CPU time before a command begins to compute.
+`python benchmarks/shared_cores.py`. Whole processes with the demo zoo, from their start to their exit. Both
+conditions are interleaved, so that a drift of the machine's speed affects both. Also the CPU time before a command
+begins to compute.
 `--quick` is a rehearsal of one run each that writes nothing. Linux only; the machine must otherwise be idle.
 """
 
@@ -28,14 +29,14 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.wav"
 CORES = 2
 MOST = 2.2
-"""Times its quiet time that a command may take."""
+"""Limit on a command's time, relative to its time alone."""
 COMMANDS = {
     "units": ["units", str(SAMPLE)],
     "score": ["score", str(SAMPLE)],
     "resynth": ["resynth", str(SAMPLE), "--out", "out"],
     "continue": ["continue", str(SAMPLE), "--out", "out"],
 }
-# Run in a process of its own: CPU time of the imports alone, and of what follows until the encoder is first called.
+# Run in a process of its own: CPU time of the imports alone, and from there to the first call of the encoder.
 START = """
 import time
 import torch, torchaudio
@@ -58,14 +59,14 @@ except Begun:
 
 
 def environment() -> dict[str, str]:
-    """The caller's, without settings of threads: what a user has who has set nothing."""
+    """The caller's environment without settings of threads, as by default."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
 def busy(wanted: bool) -> Iterator[None]:
-    """Inside, one program that never waits runs on the same cores, if wanted."""
+    """Run a program that never waits on the same cores within the context, if `wanted`."""
     if not wanted:
         yield
         return
@@ -99,7 +100,7 @@ def compare(arguments: list[str], runs: int) -> dict[str, Any]:
 
 
 def start_up(runs: int) -> dict[str, float]:
-    """Median CPU seconds of `import torch, torchaudio`, and of what follows before `units` begins to compute."""
+    """Median CPU seconds of `import torch, torchaudio`, and from there until `units` begins to compute."""
     code = START.format(sample=str(SAMPLE))
     told: list[tuple[float, float]] = []
     for _ in range(runs):

@@ -1,13 +1,13 @@
-"""SoundStream on a CPU: real-time factors whole and streamed, PyPI encodec's SEANet beside it, and a training step.
+"""SoundStream on a CPU: real-time factors whole and streamed, against PyPI encodec's SEANet, and a training step.
 
     python benchmarks/soundstream.py            # writes results/soundstream.json
     python benchmarks/soundstream.py --quick    # little speech, writes nothing
 
 Published size (24 kHz, 32 filters, two LSTMs), the same causal, and the demo's (16 kHz); weights are random, which does
-not change the time. Streams get chunks of 80 ms, encoded and decoded one by one. The plain loop is a training step as
-one would write it by hand around the same model and losses, without the loop's checks and figures.
+not affect speed. Streams have chunks of 80 ms, encoded and decoded one by one. The plain loop is a hand-written
+training step of the same model and losses, without the project's checks and figures.
 
-All on one thread, and in the processor's time alone, so that other work on the machine counts little.
+All on one thread and in CPU time, so that other load has little effect.
 """
 
 from __future__ import annotations

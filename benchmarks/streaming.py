@@ -1,6 +1,6 @@
-"""Streaming: how many frames get another unit than offline, against delay and context; real-time factors.
+"""Streaming: frames whose unit differs from offline, against delay and context; real-time factors.
 
-python benchmarks/streaming.py agreement [--zoo demo] [AUDIO ...]    without audio, sentences that flite speaks
+python benchmarks/streaming.py agreement [--zoo demo] [AUDIO ...]    without audio, sentences by flite
 python benchmarks/streaming.py speed [--zoo demo] [AUDIO ...]
 python benchmarks/streaming.py web                                   the page in Chromium: ready, live units, lambda
 """
@@ -57,7 +57,7 @@ def features(pipeline: Pipeline, wav: Tensor, timing: Timing) -> Tensor:
 
 
 def units(pipeline: Pipeline, heard: Tensor, wait: float | None) -> Tensor:
-    """Framewise units of features (frames, dim) in a search that waits so many seconds."""
+    """Framewise units of features (frames, dim) in a search with a bounded delay in seconds."""
     search = pipeline.quantizer.stream(None if wait is None else round(wait * pipeline.frame_rate))
     return torch.cat([search.push(heard), search.flush()])
 
@@ -78,7 +78,7 @@ def agreement(pipeline: Pipeline, wavs: list[Tensor]) -> list[dict[str, Any]]:
 
 
 def real_time(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float]:
-    """Real-time factor of streaming, chunk by chunk of 20 ms, and the longest time that a chunk took, in seconds."""
+    """Real-time factor of streaming, chunk by chunk of 20 ms, and the longest time of a chunk, in seconds."""
     wav = torch.cat(wavs, 1)[:, : 30 * RATE]
     stream = pipeline.stream(RATE)
     stream.push(wav[:, : 4 * RATE])
@@ -141,7 +141,7 @@ def figure(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def about(zoo: str, wavs: list[Tensor]) -> dict[str, Any]:
-    """What was measured on what."""
+    """Description of the measurement."""
     timing = {name: getattr(USUAL, name) for name in ("step", "ahead", "context", "wait")}
     seconds = sum(wav.shape[1] for wav in wavs) / RATE
     return {"zoo": zoo, "utterances": len(wavs), "seconds": seconds, "timing": timing}

@@ -55,7 +55,7 @@ def opened(browser: Browser, address: str) -> Page:
 
 
 def ready(browser: Browser, address: str) -> dict[str, float]:
-    """Seconds from asking for the page until it can be used."""
+    """Seconds from the request of the page until it can be used."""
     spent = []
     for _ in range(5):
         began = time.perf_counter()
@@ -66,7 +66,7 @@ def ready(browser: Browser, address: str) -> dict[str, float]:
 
 
 def at_lambdas(browser: Browser, address: str) -> dict[str, float]:
-    """Milliseconds from a move of the slider until 30 s of speech are drawn anew."""
+    """Milliseconds from a move of the slider until 30 s of speech are redrawn."""
     page, spent = opened(browser, address), []
     for place in PLACES * 3:
         page.js("delete document.body.dataset.redrawn")
@@ -80,7 +80,7 @@ def at_lambdas(browser: Browser, address: str) -> dict[str, float]:
 
 
 def live(browser: Browser, address: str) -> dict[str, float]:
-    """Milliseconds that the units on the page are behind what the microphone has heard, over some seconds of speech."""
+    """Delay in ms of the units on the page behind the microphone, over some seconds of speech."""
     page, behind = opened(browser, address), []
     page.click("#record")
     page.wait("document.body.dataset.behind")

@@ -1,11 +1,11 @@
-"""Tokens a second of training the unit language model, beside a plain loop and the device's bfloat16 matrix rate.
+"""Tokens per second of training the unit language model, against a plain loop and the device's bfloat16 matrix rate.
 
     python benchmarks/train.py            # full size, on a GPU
     python benchmarks/train.py --quick    # tiny, on a CPU: only shows that it runs
 
-The published size and settings: 12 layers of 1024, chunks of 1024 ids, 12 in a batch, 8 batches a step. The plain loop
-is the same model under autocast as one would write it by hand: AdamW as it comes, the loss read at every batch. FLOPs
-of a token: 6 for each weight of a matrix, and 6 x layers x width x chunk for causal attention.
+The published size and settings: 12 layers of 1024, chunks of 1024 ids, 12 in a batch, 8 batches per step. The plain
+loop is hand-written around the same model under autocast: default AdamW, the loss read at every batch. FLOPs of a token:
+6 for each weight of a matrix, and 6 x layers x width x chunk for causal attention.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def task(chosen: UlmSettings) -> UlmTask:
 
 
 def framework(chosen: UlmSettings, warm: int) -> float:
-    """Tokens a second between the first row of the log, when all is warm, and the last."""
+    """Tokens per second between the first row of the log, after warm-up, and the last."""
     fit(task(chosen), chosen, Run.open(chosen))
     with (chosen.run / "train.csv").open() as file:
         rows = [(int(row["step"]), float(row["seconds"])) for row in csv.DictReader(file)]
@@ -133,7 +133,7 @@ def flops_a_token(chosen: UlmSettings) -> float:
 
 
 def matrix_rate(size: int) -> float:
-    """FLOPs a second of a product of two square bfloat16 matrices: the best of several, after a warm-up."""
+    """FLOPs per second of a product of two square bfloat16 matrices: the best of several, after a warm-up."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     seconds = [common.timed(lambda: [a @ b for _ in range(10)]) / 10 for _ in range(8)]

@@ -1,9 +1,9 @@
-"""TWIST's parts on a CPU at their published sizes, with random weights, beside other implementations of them.
+"""TWIST's parts on a CPU at their published sizes, with random weights, compared with other implementations.
 
     python benchmarks/twist.py [--parts mhubert vocoder lm] [--threads 2] [--runs 3]
 
-mHuBERT on 30 s beside `transformers`; the unit vocoder beside a plain module of the same structure, in float32 and in
-bfloat16, one utterance of 10 s and eight of 2 s; 200 new units by the 350M language model beside the `generate` of
+mHuBERT on 30 s against `transformers`; the unit vocoder against a plain module of the same structure, in float32 and in
+bfloat16, one utterance of 10 s and eight of 2 s; 200 new units by the 350M language model against the `generate` of
 `transformers`.
 """
 
@@ -37,7 +37,7 @@ OPT_350M = {
 
 
 def of_mhubert(runs: int) -> dict[str, float]:
-    """Seconds for 30 s of audio, and how far the features are apart."""
+    """Seconds for 30 s of audio, and the distance of the features."""
     from transformers import HubertConfig, HubertModel
 
     torch.manual_seed(0)
@@ -60,7 +60,7 @@ def of_mhubert(runs: int) -> dict[str, float]:
 
 
 class Plain(nn.Module):
-    """A generator as it stands in the paper, layer by layer, with the weights of ours."""
+    """A generator as in the paper, layer by layer, with our weights."""
 
     def __init__(self, ours: Any) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ PARTS = {"mhubert": of_mhubert, "vocoder": of_vocoder, "lm": of_language_model}
 
 
 def main() -> None:
-    """Run the parts and write benchmarks/results/twist-cpu.json, other parts of which are kept."""
+    """Run the parts and write benchmarks/results/twist-cpu.json, keeping other parts of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--threads", type=int, default=2)

@@ -1,4 +1,4 @@
-"""USLM: codes of the first level per second with the cache, beside a plain loop that computes all positions anew.
+"""USLM: codes of the first level per second with the cache, against a plain loop without one.
 
     python benchmarks/uslm.py [--layers 12] [--dim 1024]
 
@@ -26,7 +26,7 @@ PROMPT_FRAMES = 207
 
 
 def model_of(dim: int, layers: int) -> USLM:
-    """A model that never ends by itself: the end's logit is always 0."""
+    """A model that never ends by itself: the logit of the end is always 0."""
     torch.manual_seed(0)
     heads = dim // 64
     config = USLMConfig(dim=dim, heads=heads, layers=layers, nar_dim=dim, nar_heads=heads, nar_layers=layers)
@@ -38,7 +38,7 @@ def model_of(dim: int, layers: int) -> USLM:
 
 @torch.inference_mode()
 def plain(model: USLM, prompt: Codes) -> Tensor:
-    """Greedy codes (levels, frames), each step from a whole pass over text, prompt and all codes so far."""
+    """Greedy codes (levels, frames), each step from a full pass over text, prompt and all previous codes."""
     first = prompt.codes[0]
     for _ in range(model.longest(TEXT)):
         ids = model.ar.ids(TEXT, first)[None]

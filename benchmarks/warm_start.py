@@ -1,13 +1,13 @@
-"""Whether a body that has learnt text learns units in fewer steps: minutes on one core.
+"""Steps of training on units with and without a warm start from text: minutes on one core.
 
     python benchmarks/warm_start.py [--train UNITS --validation UNITS --k K] [--quick]
 
-A small Llama learns the letters of English prose (Python's own manual, which comes with it). Its body then starts a
-unit language model, beside one that starts from nothing with the same settings, and one from the same Llama as it was
-drawn, which shows what is owed to the text and what to the scale of the weights. Units are a folder as of
-`slmzoo train ulm`; without, they are made from the demo's sentences: each letter becomes one or two of its own three
-units, drawn at random, so that words have many spellings, as they have in units of speech. Writes the curves and the
-number of steps that the warm start needs for what the cold start reaches in all of its own.
+A small Llama is trained on the letters of English prose (Python's own manual). Its body then initialises a unit
+language model, compared with one trained from scratch with the same settings, and with one initialised from the
+untrained Llama, which separates the effect of the text from that of the scale of the weights. Units are a folder as for
+`slmzoo train ulm`; without one, they are made from the demo's sentences: each letter becomes one or two of its own
+three units, drawn at random, so that words have many spellings, as in units of speech. Writes the curves and the number
+of steps in which the warm start reaches the final loss of the cold start.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def settings(run: Path, options: argparse.Namespace, steps: int, init: Path | No
 
 
 def learn_text(folder: Path, steps: int) -> float:
-    """Teach a small Llama letters, and write it as transformers does; its last loss in nats."""
+    """Train a small Llama on letters, and write it as transformers does; return its last loss in nats."""
     from pydoc_data import topics
 
     from transformers import LlamaConfig, LlamaForCausalLM

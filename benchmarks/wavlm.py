@@ -1,7 +1,7 @@
-"""WavLM large to layer 11: ours beside transformers' and torchaudio's, and its matrix products alone.
+"""WavLM large to layer 11: ours against transformers' and torchaudio's, and its matrix products alone.
 
 Random weights of the full size. `python benchmarks/encode.py wavlm` measures them: on a CPU 30 s of audio; on a GPU
-batches of 64 x 15 s, beside one at a time and transformers' batch.
+batches of 64 x 15 s, against one at a time and transformers' batch.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ours(dtype: torch.dtype, device: str, config: WavLMConfig = LARGE) -> WavLM:
 
 
 def transformers_model(dtype: torch.dtype, device: str, sizes: WavLMConfig = LARGE) -> nn.Module:
-    """Theirs, cut to the same layer."""
+    """Return their model, cut to the same layer."""
     from transformers import WavLMConfig as Config
     from transformers import WavLMModel
 
@@ -59,7 +59,7 @@ def transformers_model(dtype: torch.dtype, device: str, sizes: WavLMConfig = LAR
 
 
 def torchaudio_model() -> nn.Module:
-    """Theirs, cut to the same layer."""
+    """Return their model, cut to the same layer."""
     from torchaudio.models import wavlm_model
 
     conv_layers = [(512, 10, 5), *[(512, 3, 2)] * 4, *[(512, 2, 2)] * 2]
@@ -85,7 +85,7 @@ def operations(model: WavLM, wav: Tensor) -> int:
     """Floating-point operations of all matrix products and convolutions, those of attention included."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         frames = model(wav, layer=LAYER).shape[1]
-    # The counter does not see into the attention kernel of CPUs.
+    # The counter does not include the attention kernel of CPUs.
     return counter.get_total_flops() + LAYER * 4 * frames**2 * model.dim
 
 
