@@ -4,7 +4,7 @@
     python benchmarks/train.py --quick    # tiny, on a CPU: only shows that it runs
 
 The published size and settings: 12 layers of 1024, chunks of 1024 ids, 12 in a batch, 8 batches per step. The plain
-loop is hand-written around the same model under autocast: default AdamW, the loss read at every batch. FLOPs of a token:
+loop is hand-written around the same model under autocast: default AdamW, the loss read at every batch. FLOPs per token:
 6 for each weight of a matrix, and 6 x layers x width x chunk for causal attention.
 """
 
