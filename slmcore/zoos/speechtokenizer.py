@@ -27,7 +27,7 @@ def published_rows() -> tuple[Row, ...]:
     librispeech = origin.format(data="LibriSpeech, from fnlp/SpeechTokenizer")
     both = origin.format(data="LibriSpeech and Common Voice, from fnlp/AnyGPT-speech-modules")
     return (
-        Row(variant="hubert_avg", url=_HUBERT_AVG, claimed=_CLAIMED, origin=librispeech, **shared),
+        Row(variant="hubert_avg", url=_HUBERT_AVG, size=480_000_000, claimed=_CLAIMED, origin=librispeech, **shared),
         Row(variant="snake", url=_SNAKE, origin=both, **shared),
         # The variant is that of the codec whose codes it writes.
         Row(kind="uslm", url=_USLM + "USLM.pt", sample_rate=16000, frame_rate=50.0, **uslm),

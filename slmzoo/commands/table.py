@@ -68,6 +68,7 @@ COMMANDS = {
     "web": Command(_SPEECH, "a page to speak, see and hear units", "web:WebOptions", "speech.web:Web"),
     "list": Command(_MODELS, "all models, and which are on this machine", "models:ListOptions", "files.listing:List"),
     "info": Command(_MODELS, "a model in detail", "models:InfoOptions", "files.info:Info"),
+    "cite": Command(_MODELS, "papers of models, as BibTeX", "models:CiteOptions", "files.cite:Cite"),
     "fetch": Command(_MODELS, "download the models of an operating point", "models:FetchOptions", "files.fetch:Fetch"),
     "verify": Command(_MODELS, "check the files on this machine", "models:VerifyOptions", "files.verify:Verify"),
     "convert": Command(

@@ -157,7 +157,9 @@ def test_only_options_that_a_command_can_use():
     assert not names["eval speech"] & {"zoo", "k", "lmbda", "dtype", "weights", "seed"}
     assert not names["eval text-information"] & {"zoo", "k", "lmbda", "dtype", "weights"}
     assert not names["units"] & {"weights", "seed"}
-    assert all("json" in of and "jsonl" in of for words, of in names.items() if words not in ("completion", "web"))
+    assert all(
+        "json" in of and "jsonl" in of for words, of in names.items() if words not in ("cite", "completion", "web")
+    )
 
 
 def test_what_eval_speech_offers_is_what_it_measures():

@@ -1,4 +1,4 @@
-"""Options of `slmzoo list`, `info`, `fetch`, `verify`, `convert` and `convert-units`."""
+"""Options of `slmzoo list`, `info`, `cite`, `fetch`, `verify`, `convert` and `convert-units`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from simple_parsing import field
 from slmzoo.arguments import flag
 from slmzoo.commands.options.common import ResultsOptions, ZooOptions
 
-__all__ = ["ConvertOptions", "ConvertUnitsOptions", "FetchOptions", "InfoOptions", "ListOptions", "VerifyOptions"]
+__all__ = [
+    "CiteOptions",
+    "ConvertOptions",
+    "ConvertUnitsOptions",
+    "FetchOptions",
+    "InfoOptions",
+    "ListOptions",
+    "VerifyOptions",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +29,7 @@ class ListOptions(ZooOptions):
     States: verified (equals the published digest), recorded (no digest is published; equals the first download),
     unknown (here, but not verified since it last changed), shipped (part of the package), own (a file of yours without
     a digest), absent (not here; `slmzoo fetch` downloads it). The size of what is absent is about that of its
-    parameters in float32.
+    parameters in float32, or "-" where its authors state neither.
 
     A JSON line holds: zoo, kind, variant, k, lmbda, state, size (bytes), file, sha256, licence, origin, url.
     """
@@ -45,6 +53,19 @@ class InfoOptions(ZooOptions):
     examples: ClassVar[tuple[str, ...]] = ("slmzoo info wavlm", "slmzoo info dp-slm ulm 500 4500")
 
     names: list[str] = field(positional=True, nargs="+", metavar="NAME")
+    """Words that must all apply to a model: zoo, kind, variant, k, lambda, or file."""
+    zoo: str = "all"
+    """Zoo of the models, or all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CiteOptions(ZooOptions):
+    """Print the papers of models, and of those that they belong with, as BibTeX; without names that of slmzoo alone."""
+
+    title: ClassVar[str] = "models"
+    examples: ClassVar[tuple[str, ...]] = ("slmzoo cite 500 4500", "slmzoo cite gslm hubert > references.bib")
+
+    names: list[str] = field(positional=True, nargs="*", metavar="NAME", default_factory=list)
     """Words that must all apply to a model: zoo, kind, variant, k, lambda, or file."""
     zoo: str = "all"
     """Zoo of the models, or all."""
