@@ -11,7 +11,17 @@ from typing import Any, Literal
 
 __all__ = ["KINDS", "Kind", "Role"]
 
-Role = Literal["encoder", "codebook", "quantizer", "language model", "acoustic model", "codec", "tokenizer", "settings"]
+Role = Literal[
+    "encoder",
+    "codebook",
+    "quantizer",
+    "language model",
+    "acoustic model",
+    "codec",
+    "tokenizer",
+    "settings",
+    "evaluation data",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +130,7 @@ KINDS = {
             translator="gslm.waveglow:published",
             keys=frozenset({"model_dict/upsample.weight"}),
         ),
+        Kind(name="gslm_evaluation", role="evaluation data", loader="pathlib:Path", point=("variant",)),
         Kind(
             name="gslm_codebook",
             role="codebook",

@@ -128,6 +128,15 @@ _CLAIMED = {
     ("w2v2", 200): "MD5 777d343e963c4d64f04d78eef032f4e8",
 }
 
+# Prompts of LibriSpeech, their true continuations, and the lexicon of GSLM's recogniser.
+_EVALUATION = {
+    "dev_prompts": "dev_prompts.tgz",
+    "test_prompts": "test_prompts.tgz",
+    "dev_continuations": "ground_truth_continuation_dev.json",
+    "test_continuations": "ground_truth_continuation_test.json",
+    "lexicon": "lexicon_ltr.lst",
+}
+
 
 def published_rows() -> tuple[Row, ...]:
     """Return all rows of the zoo "gslm"; a variant is the name of the features."""
@@ -144,13 +153,18 @@ def published_rows() -> tuple[Row, ...]:
         table.append(_row("gslm_codes", folder + "code_dict", codes, features, k))
     about: dict[str, Any] = {"sample_rate": 22050, "origin": "WaveGlow, NVIDIA (arXiv 1811.00002), from GSLM"}
     waveglow = Row(zoo="gslm", system="gslm", kind="waveglow", url=_WAVEGLOW, sha256=_WAVEGLOW_DIGITS, **about)
-    return (*table, waveglow)
+    return (*table, waveglow, *(_evaluation(variant, file) for variant, file in _EVALUATION.items()))
 
 
 def _encoder(features: str, kind: str, url: str, digits: str, origin: str) -> Row:
     known = _FEATURES[features]
     about: dict[str, Any] = {"encoder": known["encoder"], "frame_rate": known["frame_rate"], "sample_rate": 16000}
     return Row(zoo="gslm", system="gslm", kind=kind, variant=features, url=url, sha256=digits, origin=origin, **about)
+
+
+def _evaluation(variant: str, file: str) -> Row:
+    url = f"{_BASE}/eval_data/{file}"
+    return Row(zoo="gslm", system="gslm", kind="gslm_evaluation", variant=variant, url=url, origin=_ORIGIN)
 
 
 def _codebook(features: str, k: int, url: str, digits: str, **layer: int) -> Row:

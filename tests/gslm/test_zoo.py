@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,16 @@ def test_hubert_with_100_units_is_meant_where_nothing_is_named():
     assert (other.variant, other.k) == ("cpc", 50)
     with pytest.raises(ValueError, match=r"`variant` must be features .*hubert.*logmel"):
         systems.of(where).choice(where, Choice(variant="wavlm"), True)
+
+
+def test_the_files_of_the_evaluation_are_known():
+    known = {row.variant: row for row in rows("gslm_evaluation")}
+    assert set(known) == {"dev_prompts", "test_prompts", "dev_continuations", "test_continuations", "lexicon"}
+    ends = {"test_continuations": "ground_truth_continuation_test.json", "dev_prompts": "dev_prompts.tgz"}
+    for variant, end in ends.items():
+        base = "https://dl.fbaipublicfiles.com/textless_nlp/gslm/eval_data/"
+        assert (known[variant].url, known[variant].sha256) == (base + end, "")
+    assert KINDS["gslm_evaluation"].load("some.json") == Path("some.json")
 
 
 def test_files_of_one_name_are_known_as_such():

@@ -1,7 +1,7 @@
 """Diversity of generated texts: auto-BLEU, self-BLEU and VERT.
 
-As GSLM uses them (Lakhotia et al., arXiv 2102.01192): modified n-gram precision for n up to `order`, geometric mean,
-no penalty for length. Self-BLEU is that of Zhu et al. (arXiv 1802.01886).
+As GSLM uses them (Lakhotia et al., arXiv 2102.01192): modified n-gram precision for n up to `order`, geometric mean
+(its code also has the arithmetic one), no penalty for length. Self-BLEU is that of Zhu et al. (arXiv 1802.01886).
 """
 
 from __future__ import annotations
@@ -9,24 +9,28 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
-__all__ = ["auto_bleu", "self_bleus", "vert"]
+__all__ = ["Mean", "auto_bleu", "self_bleus", "vert"]
 
 Words = Sequence[str]
 
+Mean = Literal["geometric", "arithmetic"]
+"""Mean over the orders of n-grams."""
 
-def auto_bleu(words: Words, order: int = 2) -> float:
+
+def auto_bleu(words: Words, order: int = 2, mean: Mean = "geometric") -> float:
     """Auto-BLEU of a text, 0..1: for each n the share of n-grams that recur elsewhere in it.
 
     Overlapping n-grams do not count. 0 for fewer than two words.
     """
-    return _geometric([_repeated(words, n) for n in range(1, order + 1)]) if len(words) > 1 else 0.0
+    return _mean([_repeated(words, n) for n in range(1, order + 1)], mean) if len(words) > 1 else 0.0
 
 
-def self_bleus(texts: Sequence[Words], order: int = 2) -> list[float]:
+def self_bleus(texts: Sequence[Words], order: int = 2, mean: Mean = "geometric") -> list[float]:
     """Self-BLEU: BLEU of each text against all others as references, 0..1."""
     precisions = [_precisions(texts, n) for n in range(1, order + 1)]
-    return [_geometric([of[i] for of in precisions]) for i in range(len(texts))]
+    return [_mean([of[i] for of in precisions], mean) for i in range(len(texts))]
 
 
 def vert(self_bleu: float, auto_bleu: float) -> float:
@@ -57,5 +61,7 @@ def _precisions(texts: Sequence[Words], n: int) -> list[float]:
     return [hits / max(1, of.total()) for hits, of in zip(clipped, counts, strict=True)]
 
 
-def _geometric(values: Sequence[float]) -> float:
+def _mean(values: Sequence[float], mean: Mean) -> float:
+    if mean == "arithmetic":
+        return sum(values) / len(values)
     return math.prod(values) ** (1 / len(values))

@@ -27,6 +27,7 @@ ORIGINAL = "original"
 """Label in place of a temperature: speech that was not generated."""
 
 _ITEMS = {"log_perplexity": "nats/token", "auto_bleu": "", "self_bleu": "", "heard": "share"}
+_OF_GSLM = {"auto_bleu_arithmetic": "", "self_bleu_arithmetic": ""}
 _DERIVED = {"perplexity": "a token", "vert": ""}
 _QUANTILES = {"perplexity_median": 0.5, "perplexity_p10": 0.1, "perplexity_p90": 0.9}
 _Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -63,17 +64,19 @@ def evaluate(
     `vert_at_original_perplexity`, as `tradeoff` defines them.
 
     `convention` "gslm": `log_perplexity` and `perplexity` are means over texts instead of tokens, with quantiles of the
-    perplexity, and utterances without a word count in the BLEUs, as 0. Raises ValueError for another convention.
+    perplexity; BLEUs are also computed with the arithmetic mean over n, and utterances without a word count in them, as
+    0. Raises ValueError for another convention.
     """
     as_gslm = is_gslm(convention)
     bootstrap = bootstrap or Bootstrap()
+    items = _ITEMS | _OF_GSLM if as_gslm else _ITEMS
     scores: list[Score] = []
-    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in _ITEMS}
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in items}
     found_at: dict[str, _Rows] = {}
     for temperature in dict.fromkeys(u.temperature for u in utterances):
         chosen = [u for u in utterances if u.temperature == temperature]
         rows = found_at[temperature] = _rows(chosen, model, order, as_gslm)
-        for name, unit in _ITEMS.items():
+        for name, unit in items.items():
             tables[name] += rows[name]
             found = score_items(name, rows[name], ["temperature"], unit, bootstrap)
             scores += [score for score in found if score.subset]
@@ -94,7 +97,10 @@ def _rows(
         "auto_bleu": _valued(compared, [auto_bleu(each, order) for each in words]),
         "self_bleu": _valued(compared, self_bleus(words, order)),
     }
-    if not as_gslm:
+    if as_gslm:
+        rows["auto_bleu_arithmetic"] = _valued(compared, [auto_bleu(each, order, "arithmetic") for each in words])
+        rows["self_bleu_arithmetic"] = _valued(compared, self_bleus(words, order, "arithmetic"))
+    else:
         for row, (_, tokens) in zip(rows["log_perplexity"], like, strict=True):
             row["weight"] = tokens
     rows["heard"] = [{**_named(u), "value": float(bool(u.text.split()))} for u in utterances]

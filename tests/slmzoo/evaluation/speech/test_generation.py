@@ -33,7 +33,11 @@ def grams(words: list[str], n: int) -> list[tuple[str, ...]]:
     return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
 
 
-def auto_bleu_by_definition(words: list[str], order: int) -> float:
+def averaged(shares: list[float], mean: str) -> float:
+    return math.prod(shares) ** (1 / len(shares)) if mean == "geometric" else sum(shares) / len(shares)
+
+
+def auto_bleu_by_definition(words: list[str], order: int, mean: str = "geometric") -> float:
     """Cut each n-gram out and look for it in what is left on either side."""
     if len(words) < 2:
         return 0.0
@@ -41,29 +45,29 @@ def auto_bleu_by_definition(words: list[str], order: int) -> float:
     for n in range(1, order + 1):
         hits = [gram in grams(words[:i], n) + grams(words[i + n :], n) for i, gram in enumerate(grams(words, n))]
         shares.append(sum(hits) / max(1, len(hits)))
-    return math.prod(shares) ** (1 / order)
+    return averaged(shares, mean)
 
 
-def bleu_by_definition(words: list[str], others: list[list[str]], order: int) -> float:
+def bleu_by_definition(words: list[str], others: list[list[str]], order: int, mean: str = "geometric") -> float:
     shares = []
     for n in range(1, order + 1):
         own = grams(words, n)
         kept = [min(own.count(g), max((grams(other, n).count(g) for other in others), default=0)) for g in set(own)]
         shares.append(sum(kept) / max(1, len(own)))
-    return math.prod(shares) ** (1 / order)
+    return averaged(shares, mean)
 
 
 @settings(deadline=None, max_examples=60)
-@given(WORDS, st.integers(1, 3))
-def test_auto_bleu_is_its_definition(words, order):
-    assert auto_bleu(words, order) == pytest.approx(auto_bleu_by_definition(words, order))
+@given(WORDS, st.integers(1, 3), st.sampled_from(["geometric", "arithmetic"]))
+def test_auto_bleu_is_its_definition(words, order, mean):
+    assert auto_bleu(words, order, mean) == pytest.approx(auto_bleu_by_definition(words, order, mean))
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(WORDS, max_size=6), st.integers(1, 3))
-def test_self_bleu_is_its_definition(texts, order):
-    expected = [bleu_by_definition(t, texts[:i] + texts[i + 1 :], order) for i, t in enumerate(texts)]
-    assert self_bleus(texts, order) == pytest.approx(expected)
+@given(st.lists(WORDS, max_size=6), st.integers(1, 3), st.sampled_from(["geometric", "arithmetic"]))
+def test_self_bleu_is_its_definition(texts, order, mean):
+    expected = [bleu_by_definition(t, texts[:i] + texts[i + 1 :], order, mean) for i, t in enumerate(texts)]
+    assert self_bleus(texts, order, mean) == pytest.approx(expected)
 
 
 def test_known_cases():
@@ -71,6 +75,9 @@ def test_known_cases():
     assert auto_bleu(["one", "two", "three"]) == 0
     assert self_bleus([["a", "b", "c"]] * 3) == pytest.approx([1, 1, 1])
     assert self_bleus([["a", "b"], ["c", "d"]]) == [0, 0]
+    halved = [["a", "b"], ["b", "a"]]  # all words, no pair
+    assert (self_bleus(halved), self_bleus(halved, 2, "arithmetic")) == ([0, 0], [0.5, 0.5])
+    assert auto_bleu(["a", "b", "a"], 2, "arithmetic") == pytest.approx((2 / 3 + 0) / 2)
     assert vert(0.25, 0.16) == pytest.approx(0.2)
 
 
@@ -160,6 +167,11 @@ def test_the_convention_of_gslm_averages_over_texts():
     assert theirs["log_perplexity", "1"].value == pytest.approx((3 + 1 + 0.5) / 3)
     for name in ("auto_bleu", "self_bleu", "vert"):
         assert theirs[name, "1"].value == pytest.approx(ours[name, "1"].value * 3 / 4)
+    shares = [0, auto_bleu(["a", "c", "a", "b", "d"], 2, "arithmetic"), 0, 0]
+    assert theirs["auto_bleu_arithmetic", "1"].value == pytest.approx(sum(shares) / 4)
+    others = self_bleus([text.split() for text in said], 2, "arithmetic")
+    assert theirs["self_bleu_arithmetic", "0.5"].value == pytest.approx(sum(others) / 4) != 0
+    assert ("self_bleu_arithmetic", "1") not in ours
     assert theirs["heard", "1"] == ours["heard", "1"]
     assert ("perplexity_median", "1") not in ours
     assert theirs["perplexity_vert_auc", None].value == 0
