@@ -102,9 +102,14 @@ def _target(path: Path) -> Path:
     return path.resolve() if _is_replaceable(path) else path
 
 
-def sync(path: Path) -> None:
-    """Wait until the disk holds a file, or the entries of a folder."""
-    handle = os.open(path, os.O_RDONLY)
+def sync(path: Path, *, windows: bool = os.name == "nt") -> None:
+    """Wait until the disk holds a file, or the entries of a folder.
+
+    Windows flushes only what is open for writing, and cannot open a folder.
+    """
+    if windows and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

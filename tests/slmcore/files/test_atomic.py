@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import subprocess
@@ -199,3 +200,14 @@ def test_a_locked_folder_is_named(tmp_path):
             atomic.write_bytes(tmp_path / "a.bin", b"x")
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize(("windows", "modes"), [(False, [os.O_RDONLY] * 2), (True, [os.O_RDWR])])
+def test_windows_flushes_files_open_for_writing_and_no_folders(windows, modes, tmp_path, monkeypatch):
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE))
+    (tmp_path / "a.bin").write_bytes(b"kept")
+    for path in (tmp_path / "a.bin", tmp_path):
+        atomic.sync(path, windows=windows)
+    assert flushed == modes
+    assert (tmp_path / "a.bin").read_bytes() == b"kept"
