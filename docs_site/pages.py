@@ -20,8 +20,10 @@ SYSTEMS = ("operating_points.md", "dpdp.md", "gslm.md", "twist.md", "speechtoken
 """Pages on systems in docs/, of which some may not be written yet."""
 PACKAGES = ("wavlm_codebooks", "dpdp", "mistral_ulm", "ellav", "wavtokenizer", "gslm", "twist", "speechtokenizer",
             "soundstream", "slmcore", "slmzoo")  # fmt: skip
-INNER = ("slmzoo.commands", "slmzoo.training", "slmzoo.recipes", "slmzoo.web")
-"""Packages behind the command line, whose reference is its help."""
+INNER = ("slmzoo.commands", "slmzoo.training", "slmzoo.recipes", "slmzoo.web", "slmzoo.entry_points")
+"""Packages behind the command line, whose reference is its help, and those with a page of their own."""
+ENTRIES = ("dp_slm", "gslm", "twist", "codecs", "pipeline")
+"""Modules of `slmzoo.entry_points`, in the order of their page."""
 VERBS = ("units", "score", "continue", "resynth")
 
 
@@ -46,7 +48,7 @@ def navigation(written: Sequence[str]) -> list[Any]:
 
 def generated() -> dict[str, str]:
     """Return the text of each generated page by its place in the site."""
-    pages = {"matrix.md": _matrix(), "reference/hubconf.md": "# Entry points\n\n::: hubconf\n"}
+    pages = {"matrix.md": _matrix(), "reference/hubconf.md": _entry_points()}
     pages |= {_card_place(zoo): _cards(zoo) for zoo in registry.zoos()}
     return pages | {f"reference/{name}.md": _reference(name) for name in PACKAGES}
 
@@ -67,6 +69,10 @@ def _matrix() -> str:
     rows = [[f"`{name}`", *("yes" if verb in verbs_of(name) else "" for verb in VERBS)] for name in systems.names()]
     text = "A command works with every system whose roles it needs; a missing role is refused by name."
     return f"# Systems and commands\n\n{text}\n\n{table(['system', *VERBS], rows)}"
+
+
+def _entry_points() -> str:
+    return "# Entry points\n\n" + "\n".join(f"::: slmzoo.entry_points.{name}\n" for name in ENTRIES)
 
 
 def _card_place(zoo: str) -> str:

@@ -31,8 +31,8 @@ _HOP = 160
 _EPS = 1e-5
 _CHUNK = 64_000
 """Samples of the chunks in which longer audio is encoded."""
-_WINDOW, _CONTEXT = 3000, 8
-"""Frames that are convolved at once, and frames on each side that the ends of a window may disturb."""
+_CONTEXT = 8
+"""Frames on each side that the ends of a block may disturb."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,8 @@ class CPC(Saved):
     sample_rate = 16_000
     frame_rate = 100.0
     usual_layer = 2
+    block = 3000
+    """Frames that are convolved at once behind the full chunks."""
 
     def __init__(self, config: CPCConfig, operating_point: OperatingPoint | None = None) -> None:
         super().__init__()
@@ -178,7 +180,7 @@ class CPC(Saved):
         first, total = len(wav) // _CHUNK * (_CHUNK // _HOP), self.num_frames(len(wav))
         kept: list[Tensor] = []
         states: dict[int, tuple[Tensor, Tensor]] = {}
-        for cut in cuts(total, _WINDOW, _CONTEXT) if 0 < first < total else ():
+        for cut in cuts(total, self.block, _CONTEXT) if 0 < first < total else ():
             end = len(wav) if cut.last == total else cut.last * _HOP
             frames = self.convolved(wav[None, cut.first * _HOP : end])
             frames = frames[:, cut.start - cut.first : cut.end - cut.first]

@@ -36,7 +36,7 @@ def test_imports_point_down(path):
 
 
 FLOORS = (
-    ("cli", "commands"),
+    ("cli", "commands", "entry_points"),
     ("recipes",),
     ("web",),
     ("evaluation",),

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import pytest
 
+import hubconf
 from slmcore.files import registry
 from slmzoo.pipeline import Pipeline
 
@@ -122,6 +123,8 @@ def test_the_site_is_built_complete_and_loads_nothing_from_elsewhere(tmp_path):
     built = {path.relative_to(tmp_path / "site"): Found(path.read_text("utf-8")) for path in
              (tmp_path / "site").rglob("*.html")}  # fmt: skip
     assert {Path("index.html"), Path("gslm.html"), Path("reference/hubconf.html")} <= set(built)
+    entries = built[Path("reference/hubconf.html")].anchors
+    assert {f"{getattr(hubconf, name).__module__}.{name}" for name in hubconf.__all__} <= entries
     reference = (tmp_path / "site" / "reference" / "slmzoo.html").read_text("utf-8")
     shown = html.unescape(re.sub(r"<[^>]+>", "", reference))
     for method in (Pipeline.loglikelihood, Pipeline.resynthesize):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -111,9 +111,12 @@ def variant_of(kind: str, wanted: str | None, *, zoo: str, registry: Registries 
     return own.pop() if len(own) == 1 else wanted
 
 
-def operating_points(zoo: str = "dp-slm", registry: Registries = None) -> tuple[OperatingPoint, ...]:
-    """Return the points of `zoo` that a language or acoustic model was trained at, in the table's order."""
-    points = (row.operating_point for row in rows(zoo, None, registry) if row.kind != "codebook")
+def operating_points(
+    zoo: str = "dp-slm", registry: Registries = None, kinds: Collection[str] | None = None
+) -> tuple[OperatingPoint, ...]:
+    """Return the points with k and lambda of the rows of `zoo`, or of those of some `kinds`, in the table's order."""
+    found = (row for row in rows(zoo, None, registry) if kinds is None or row.kind in kinds)
+    points = (row.operating_point for row in found)
     known = (point for point in points if point is not None and None not in (point.k, point.lmbda))
     return tuple(dict.fromkeys(known))
 

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from slmcore.layers.cache import KVCache
 from slmcore.layers.fast import switch
 
-__all__ = ["Kept", "KeptRule", "captured_step", "kept_for", "slots_needed"]
+__all__ = ["MOST_BYTES", "Kept", "KeptRule", "captured_step", "kept_for", "slots_needed"]
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES = 4 << 30
+MOST_BYTES = 4 << 30
 """Largest cache that is kept."""
 _SLOTS, _TOKENS, _COLUMNS = 256, 256, 64
 """Steps in which caches, rows of tokens and ragged tensors of rules grow, so that like calls share them."""
@@ -100,7 +100,7 @@ class Kept:
             self._steps, self._pool, self._rows, self._slots = {}, None, 0, 0
             self.__dict__.pop("cache", None)
             one = model.cache(1, 1)
-            if sum(x.numel() * x.itemsize for x in (*one.keys, *one.values)) * rows * slots > _MOST_BYTES:
+            if sum(x.numel() * x.itemsize for x in (*one.keys, *one.values)) * rows * slots > MOST_BYTES:
                 return False
             self.cache = model.cache(rows, slots)
             self._model, self._weights = weakref.proxy(model), _addresses(model)

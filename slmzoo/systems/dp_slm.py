@@ -25,6 +25,7 @@ from slmcore.files.rows import Row
 from slmcore.roles import UnitLanguageModel
 from slmcore.units import OperatingPoint
 from slmzoo.ellav_synthesizer import EllaVSynthesizer
+from slmzoo.kinds import KINDS
 from slmzoo.sources import Choice, Source, agreed, check_size, placed
 from slmzoo.systems.system import System
 from wavlm_codebooks import WavLM
@@ -115,7 +116,9 @@ def _frame_rate(row: Row | None) -> float:
 def _point_of_units(book: Codebook, lmbda: float | None, num_neighbors: int | None, where: Source) -> OperatingPoint:
     """Complete lambda and the neighbours: as given, else those of the codebook or of the zoo's only point."""
     known = book.operating_point or OperatingPoint(zoo=where.zoo)  # a codebook is independent of lambda
-    listed = [] if where.checkpoint else [p for p in table.operating_points(where.zoo, where.registry) if p.k == book.k]
+    trained = [name for name, kind in KINDS.items() if kind.role in ("language model", "acoustic model")]
+    points = () if where.checkpoint else table.operating_points(where.zoo, where.registry, trained)
+    listed = [p for p in points if p.k == book.k]
     usual = {p.num_neighbors for p in listed or [known]} - {None}
     if lmbda is None:
         lmbdas = {p.lmbda for p in listed or [known]} - {None}

@@ -216,10 +216,10 @@ def _parts(where: Source, wanted: Choice) -> tuple[str, ...]:
 
 
 def _tell_unknown_digits(what: str, path: Path, row: Row | None) -> None:
-    """Warn of a table of units that nothing but its length tells from another model's."""
+    """Warn of a table of units without a known digest, which only its length tells from another model's."""
     if not is_safetensors(path) and not (row is not None and row.sha256):
         _warn_once(
-            f"No digest is known of the {what} of {path.name}: that it is this model's own was only checked by its "
+            f"No digest is known of the {what} of {path}: that it is this model's own was only checked by its "
             "length. Another model's table gives fluent nonsense."
         )
 

@@ -52,12 +52,13 @@ def test_up_to_a_chunk_it_is_one_pass(samples: int) -> None:
 
 
 @pytest.mark.parametrize("samples", [64_000, 64_001, 64_158, 64_159, 127_999, 128_000, 150_000])
-def test_full_chunks_are_alone_and_the_rest_is_of_the_whole(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpc, "_WINDOW", 77)
+def test_full_chunks_are_alone_and_the_rest_is_of_the_whole(samples: int) -> None:
+    model = small()
+    model.block = 77
     wav = noise(samples, 2)
     chunks = [whole(wav[:, at : at + 64_000], 2) for at in range(0, samples - 63_999, 64_000)]
     expected = torch.cat([*chunks, whole(wav, 2)[400 * len(chunks) :]])
-    found = MODEL.features(wav, 16000)
+    found = model.features(wav, 16000)
     assert len(found) == (samples + 1) // 160
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 

@@ -21,7 +21,6 @@ Besides staying in the cache, buffers of this size are reused by the allocator, 
 anew each time. Together that is a fifth of the time of WavLM large.
 """
 _EPS = 1e-5
-_FRAMES_AT_ONCE = 1 << 18
 
 
 def strided_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -45,10 +44,10 @@ def strided_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     return sum(parts[1:], parts[0])
 
 
-def moments(wav: Tensor, kernel: int, stride: int) -> tuple[Tensor, Tensor]:
+def moments(wav: Tensor, kernel: int, stride: int, block: int = 1 << 18) -> tuple[Tensor, Tensor]:
     """Return mean (kernel,) and covariance (kernel, kernel) of the frames of a waveform (samples,), in float64.
 
-    They determine the mean and variance over time of any convolution of the waveform.
+    They determine mean and variance over time of any convolution of the waveform. `block`: frames summed at once.
     """
     # Metal has no double precision.
     exact = torch.float32 if wav.device.type == "mps" else torch.float64
@@ -56,7 +55,7 @@ def moments(wav: Tensor, kernel: int, stride: int) -> tuple[Tensor, Tensor]:
     frames = wav.unfold(0, kernel, stride)
     total = torch.zeros(kernel, dtype=exact, device=wav.device)
     products = torch.zeros(kernel, kernel, dtype=exact, device=wav.device)
-    for part in frames.split(_FRAMES_AT_ONCE):
+    for part in frames.split(block):
         centred = part.to(exact) - centre
         total = total + centred.sum(0)
         products = products + centred.T @ centred

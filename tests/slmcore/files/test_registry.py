@@ -138,8 +138,17 @@ def test_a_users_zoo_by_argument_and_by_environment(tmp_path, monkeypatch):
     assert registry.zoos()[0] == "dp-slm"
     assert registry.zoos()[-3:] == ("demo", "mine", "other")
     assert len(registry.rows("mine", registry=str(path))) == 3
-    assert [p.lmbda for p in registry.operating_points("other")] == [3.0, 7.5]
+    assert [p.lmbda for p in registry.operating_points("other", kinds={"ulm", "ellav"})] == [3.0, 7.5]
     assert registry.find("codebook", zoo="mine").url == str(tmp_path / "codebook.safetensors")
+
+
+def test_operating_points_may_be_those_of_some_kinds(tmp_path):
+    rows = [*GOOD["rows"], {"kind": "codebook", "k": 60, "lmbda": 1, "url": "https://example.org/60.safetensors"}]
+    path = write(tmp_path, {**GOOD, "rows": rows})
+    assert [p.lmbda for p in registry.operating_points("mine", path)] == [3.0, 7.5, 1.0]
+    assert [p.lmbda for p in registry.operating_points("mine", path, kinds={"ulm", "ellav"})] == [3.0, 7.5]
+    assert [p.lmbda for p in registry.operating_points("mine", path, kinds=["codebook"])] == [1.0]
+    assert registry.operating_points("mine", path, kinds=()) == ()
 
 
 def test_digits_of_a_users_file_are_enforced(tmp_path):

@@ -72,7 +72,7 @@ def test_steps_and_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             continuations(model, BATCHES[0], most=2, temperature=1 + i / 10)
         assert len(steps_of(model)) == 16
         expected = continuations(model, BATCHES[2])
-        monkeypatch.setattr(kept, "_MOST_BYTES", 1000)
+        monkeypatch.setattr(kept, "MOST_BYTES", 1000)
         fresh = tiny()
         assert continuations(fresh, BATCHES[2]) == expected
         assert steps_of(fresh) == []

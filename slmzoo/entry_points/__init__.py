@@ -1,0 +1,1 @@
+"""Entry points for torch.hub, one file a system; `hubconf.py` exports all of them."""
