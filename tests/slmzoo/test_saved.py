@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+import hubconf
 from slmcore.errors import CheckpointError
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline
@@ -76,6 +77,18 @@ def test_the_card_names_models_and_point(pipeline, folder):
     assert f'Pipeline.from_pretrained("{folder.name}")' in text
 
 
+def test_the_entry_point_on_a_card_loads_the_saved_file(pipeline, tmp_path):
+    models = (pipeline.encoder, pipeline.ulm, pipeline.synthesizer.models["ellav"], pipeline.codec)
+    for number, model in enumerate(models):
+        file = model.save_pretrained(tmp_path / str(number))
+        assert f'"{model.entry_point}", checkpoint=' in (file.parent / "README.md").read_text()
+        made = getattr(hubconf, model.entry_point)(checkpoint=file)
+        parts = made if isinstance(made, tuple) else (made,)
+        (loaded,) = (part for part in parts if isinstance(part, type(model)))
+        assert loaded.state_dict().keys() == model.state_dict().keys()
+        assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
 def test_a_card_that_a_person_changed_is_kept(registry, tmp_path):
     bare = hub.pipeline(zoo="tiny", registry=registry, lmbda=9.0, with_ulm=False, with_speech=False)
     bare.save_pretrained(tmp_path)
@@ -92,7 +105,9 @@ def test_parts_that_are_missing_stay_missing(registry, tmp_path, speech):
     bare.save_pretrained(tmp_path)
     again = Pipeline.from_pretrained(tmp_path)
     assert (again.ulm, again.synthesizer, again.codec) == (None, None, None)
-    assert again.operating_point.lmbda == 9.0
+    point = again.operating_point
+    assert point is not None
+    assert point.lmbda == 9.0
     wav, sr = speech[0][:, :16000], speech[1]
     assert again.units(wav, sr).units.tolist() == bare.units(wav, sr).units.tolist()
 
