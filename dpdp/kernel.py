@@ -103,7 +103,7 @@ def _advance(
     resumes,  # whether the first segment continues the previous block
     goes_on,  # whether the last segment continues in the next block
     WIDTH: tl.constexpr,
-    NARROW: tl.constexpr,  # whether reductions are of 32 bits, of which a warp makes one instruction
+    NARROW: tl.constexpr,  # whether reductions are of 32 bits, one instruction of a warp
 ):
     piece, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
     first, last = tl.load(bounds + piece), tl.load(bounds + piece + 1)

@@ -34,7 +34,7 @@ class PhonesInOrder:
 
     @property
     def constants(self) -> tuple[object, ...]:
-        """Return what a step depends on beside the tensors."""
+        """Return the inputs of a step other than tensors."""
         return (self.most,)
 
     def adjust(self, logits: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class PhonesOfLengths(PhonesInOrder):
 
     @property
     def constants(self) -> tuple[object, ...]:
-        """Return what a step depends on beside the tensors."""
+        """Return the inputs of a step other than tensors."""
         return (self.first_codec,)
 
     def adjust(self, logits: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ class EllaV(Saved):
 
         Returns the codec tokens, int64 (n_i,) on the CPU, whether each prompt was completed, and with
         `return_durations` the number of codec tokens of each unit, int64 (units begun,). The same seed gives the same
-        tokens, whatever prompts follow.
+        tokens, independently of later prompts.
         """
         max_tokens = whole("max_tokens", max_tokens, 1)
         if isinstance(prompts, str) or not len(prompts) or isinstance(prompts[0], str):

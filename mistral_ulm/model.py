@@ -150,8 +150,8 @@ class UnitLM(Saved):
         """Continue each prompt `num_samples` times, until the model begins another utterance or `max_new_units`.
 
         A prompt is a sequence of units, which may be empty. `repetition_penalty` > 1 makes units that have occurred
-        less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1). The same seed gives the same units, whatever
-        else is in `prompts` after them.
+        less likely (Keskar et al. 2019, arXiv 1909.05858, section 4.1). The same seed gives the same units
+        regardless of later `prompts`.
         """
         sampler = Sampler(temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
         num_samples = whole("num_samples", num_samples, 1)

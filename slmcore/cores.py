@@ -56,7 +56,7 @@ def _groups(root: Path) -> Iterator[Path]:
             mount = joined if joined.is_dir() else root / "sys/fs/cgroup/cpu"
         else:
             continue
-        # In a container the path may be the host's, of which only the end is visible, mounted at the top.
+        # In a container the path may be the host's, with only its end visible, mounted at the top.
         group = PurePosixPath(path.strip("/"))
         inside = [] if ".." in group.parts else [group, *group.parents]
         yield from dict.fromkeys(mount / folder for folder in [*inside, PurePosixPath()])

@@ -33,7 +33,7 @@ class Extent:
     declared: int
     """Bytes that the header states."""
     present: int
-    """Bytes from `start` to the end of the file, whatever follows the audio included."""
+    """Bytes from `start` to the end of the file, including anything behind the audio."""
     is_open: bool = False
     """Whether the size was never written, as by a stream or a crashed recorder: all that follows is audio."""
 

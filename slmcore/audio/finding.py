@@ -71,7 +71,7 @@ def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
 def search(sources: str | Path | Iterable[str | Path]) -> Found:
     """Search paths, folders (recursively, linked ones too) and glob patterns for audio files.
 
-    A file named explicitly is taken whatever its extension; `-` is standard input. Two links to one file are two
+    A file named explicitly may have any extension; `-` is standard input. Two links to one file are two
     utterances; one path named by two sources is one. A folder that contains itself through a link is entered once.
     Nothing is raised: problems are part of the outcome.
     """

@@ -50,7 +50,7 @@ class _Record:
 def load(path: Path, *, mmap: bool) -> Any:
     """Load a checkpoint with `weights_only=True`, and fairseq's settings in it as plain dicts, lists and values.
 
-    Raises pickle.UnpicklingError if the file names unexpected code, and whatever torch raises if it is damaged.
+    Raises pickle.UnpicklingError if the file names unexpected code, and torch's errors if it is damaged.
     """
     names = list(_NAMES)
     while True:

@@ -50,7 +50,7 @@ def load(path: Path) -> dict[str, Tensor]:
     """Return `{"codebook": centres}`, float32 (k, dim).
 
     Raises pickle.UnpicklingError if the file names unexpected code, CheckpointError for lz4 and for a pickle without
-    centres, and whatever decompression raises if it is damaged.
+    centres, and the errors of decompression if it is damaged.
     """
     stream = _Stream(_decompressed(path))
     model = _Reader(stream).load()

@@ -154,7 +154,7 @@ def _check_texts(row: Row) -> None:
 
 
 def _check_numbers(row: Row) -> None:
-    # Set through object, as the dataclass is frozen, so that k and lmbda compare and print alike whatever their source.
+    # Set through object, as the dataclass is frozen, so that k and lmbda of any source compare and print alike.
     object.__setattr__(row, "k", check_k(row.k))
     object.__setattr__(row, "lmbda", check_lmbda(row.lmbda))
     for name in ("num_neighbors", "layer", "sample_rate", "size"):

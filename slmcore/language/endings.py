@@ -50,7 +50,7 @@ class UntilToken:
 
     @property
     def constants(self) -> tuple[object, ...]:
-        """Return what a step depends on beside the tensors."""
+        """Return the inputs of a step other than tensors."""
         return (self.end, self.least, self.penalty, self.never)
 
     def adjust(self, logits: Tensor) -> Tensor:

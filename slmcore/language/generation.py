@@ -40,7 +40,7 @@ def continued(
 ) -> list[Decoded]:
     """Continue each of `prompts`, ids (n_i,), n_i >= 1, until the token `end` (-1: none).
 
-    `never`: ids that are not sampled. The same seed gives the same tokens, whatever else is in `prompts` after them.
+    `never`: ids that are not sampled. The same seed gives the same tokens regardless of later `prompts`.
     """
     least = whole("min_new_units", min_new_units, 0)
     most = whole("max_new_units", max_new_units, max(1, least))

@@ -51,7 +51,7 @@ class RMSNorm(Float32):
 
 
 class LayerNorm32(Float32, nn.LayerNorm):
-    """Layer norm over the last axis, computed in float32 whatever the dtype of the input."""
+    """Layer norm over the last axis, computed in float32 for inputs of any dtype."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., dim) to the same shape and dtype."""

@@ -109,7 +109,7 @@ def to_zerosyl(record: Record) -> bytes:
 
 
 def from_speechtokenizer(content: bytes) -> Pairs:
-    """Codes (n_q, 1, frames), of which the first codebook's are the units."""
+    """Codes (n_q, 1, frames); those of the first codebook are the units."""
     codes = _tensor(content)
     if codes.ndim != 3 or codes.shape[1] != 1:
         raise ValueError(must("codes", "a tensor (n_q, 1, frames)", f"a tensor {tuple(codes.shape)}"))

@@ -150,7 +150,7 @@ class Corpus:
             yield from self._below_url(match, named=False)
 
     def _below_url(self, url: str, *, named: bool) -> Iterator[File]:
-        """Yield a file, or the audio files below a URL; a `named` one is taken whatever its extension."""
+        """Yield a file, or the audio files below a URL; a `named` one may have any extension."""
         top = places.path_in(url)
         if is_list(url):
             if self._is_new(url, True):

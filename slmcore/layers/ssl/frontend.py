@@ -126,7 +126,7 @@ class GroupNormLayer(nn.Module):
     def norms(self, wav: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
         """Return each item's convolution with its norm folded in: taps (B, kernel, channels) and bias (B, 1, channels).
 
-        `wav` (B, samples) in float32, of which the first `lengths` (B,) are real.
+        `wav` (B, samples) in float32; `lengths` (B,) without padding.
         """
         ends = [wav.shape[1]] * len(wav) if lengths is None else lengths.tolist()
         kernel = self.weight.shape[2]

@@ -66,6 +66,6 @@ class SlmTokBenchOptions(SeedOptions, DecodingOptions, ReportOptions):
     """Recogniser of the resynthesis, as for `slmzoo eval speech`; published: openai/whisper-medium."""
     speaker_model: str = "ltas"
     """Speaker model, as for `slmzoo eval speech`: ltas is a stand-in, the correlation of long-term average spectra;
-    published: WavLM-TDNN, of which microsoft/wavlm-base-plus-sv is the nearest."""
+    published: WavLM-TDNN; the nearest is microsoft/wavlm-base-plus-sv."""
     jobs: int = 1
     """Processes of the recogniser, on a CPU."""

@@ -40,8 +40,8 @@ def evaluate_pairs(
     The metrics are "accuracy" and its subsets by `benchmark.by`; the log-likelihood (nats) of each recording is in
     `tables["loglikelihood"]`. `convention`: by default that of the language model's system. `store`: folder of the
     units, from which an interrupted call resumes. `models`: names and digests of the models for the result, by default
-    those of the pipeline's registry rows. Raises ValueError for a pipeline without a language model, and what `check`
-    raises.
+    those of the pipeline's registry rows. Raises ValueError for a pipeline without a language model, and the errors
+    of `check`.
 
     Example: `evaluate_pairs(pipeline, salmon(folder), PRESETS["twist"]).scores[0].interval.value`
     """
@@ -81,7 +81,7 @@ def evaluate_pairs_of_units(
 
     `convention`: by default that of the model's system. `there`: recordings that exist, with or without units; by
     default those of `units`. `problems`: further problems of the data for `check`. `origin` names the units in errors.
-    Raises ValueError if units and language model are of different operating points, and what `check` raises.
+    Raises ValueError if units and language model are of different operating points, and the errors of `check`.
     """
     point = getattr(ulm, "operating_point", None)
     if point is not None:

@@ -76,7 +76,7 @@ def evaluate_tokens(
     metrics of the resynthesis beside those of the originals. Probes are kept in `folder`, and not trained again; wavs
     are made anew.
     Raises ImportError for a missing package before anything is computed, ValueError for more levels than there are or
-    for code vectors of a tokenizer that has none, and what `check` raises.
+    for code vectors of a tokenizer that has none, and the errors of `check`.
 
     Example: `evaluate_tokens(codec_tokens(codec), Spoken(train=a, test=b, texts=texts), Path("out")).scores`
     """
@@ -185,7 +185,7 @@ def _labelled(found: Findings, label: str) -> Findings:
 
 
 def _together(parts: Sequence[Findings]) -> Findings:
-    """One set of findings of several, of which tables of one metric are joined."""
+    """Merge several sets of findings, joining tables of one metric."""
     scores: list[Score] = [score for part in parts for score in part.scores]
     tables: dict[str, list[Row]] = {}
     problems: dict[str, list[str]] = {}

@@ -68,7 +68,7 @@ def evaluate_speech(
 
     `transcripts`: file or folder of reference texts (`speech_scores.transcripts`); `originals`: folder of the
     recordings they were made of. Recordings that cannot be scored are problems. Raises ImportError for a missing
-    package before anything is read, ValueError if a metric lacks its reference, and what `check` raises.
+    package before anything is read, ValueError if a metric lacks its reference, and the errors of `check`.
 
     Example: `evaluate_speech(Path("resynthesis"), transcripts=Path("text.tsv")).scores[0].interval.value`
     """

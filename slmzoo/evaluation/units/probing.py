@@ -70,7 +70,7 @@ def evaluate_text_information(
     `texts`: symbols (characters or phones) of the recordings in both sets of units, by id. The recogniser is kept in
     `folder`, and reused for the same data and `config`. `against`: texts that each recording is compared with, drawn
     with `config.seed`; None for all. Recordings that cannot be scored are problems. Raises ValueError if both sets
-    have a recording in common, for too few `against`, and what `check` raises.
+    have a recording in common, for too few `against`, and the errors of `check`.
 
     Example: `evaluate_text_information(train, test, texts, Path("probe"), ProbeConfig(steps=20_000)).scores`
     """
@@ -134,7 +134,7 @@ def _check(train_tokens: Tokens, test_tokens: Tokens, against: int | None) -> No
 
 
 def _check_drawn(lost: Sequence[str], against: int | None) -> None:
-    """Raise a ValueError for recordings of which no drawn text is possible."""
+    """Raise a ValueError for recordings too short for every drawn text."""
     if lost:
         wanted = "enough texts that one of those drawn for each recording has no more symbols than it has tokens"
         raise ValueError(must("against", wanted, against, f"Draw more: {', '.join(lost[:5])} has none."))

@@ -37,8 +37,8 @@ def evaluate_units(
 
     With `alignments` (the phones of each recording) also purities, mutual information with phones, and boundaries that
     match within `tolerance` seconds. Recordings without an alignment and alignments without a recording are further
-    problems. `convention`: "gslm" for bit rates as GSLM counts them. Raises ValueError without units, and what `check`
-    raises.
+    problems. `convention`: "gslm" for bit rates as GSLM counts them. Raises ValueError without units, and the errors
+    of `check`.
 
     Example: `evaluate_units({"a": pipeline.units(wav, sr)}).scores[0].interval.value`
     """
@@ -98,8 +98,8 @@ def evaluate_abx(
 
     `items`: the phones to compare, of `read_items`; those of recordings without frames, or shorter than a frame, are
     problems. `frame_rate`: frames per second. `distance`: "angular" for features, "identical" for units. `there`:
-    recordings that exist, with or without frames. Raises ValueError if nothing can be compared, and what `check`
-    raises.
+    recordings that exist, with or without frames. Raises ValueError if nothing can be compared, and the errors
+    of `check`.
 
     Example: `evaluate_abx({"a": encoder.features(wav, sr)}, read_items("phones.item"), encoder.frame_rate)`
     """

@@ -74,7 +74,7 @@ def evaluate_sweep(
     and scores are kept in `folder`, from which an interrupted call resumes. `speaker`: for word errors, needed with
     transcripts, which the recogniser `asr` transcribes. `models`: provenance by name; the names of models of a point
     end as `at_point` says. Recordings that cannot be scored are problems. Raises ValueError for codebooks of several
-    layers or without any readable recording, and what `check` raises.
+    layers or without any readable recording, and the errors of `check`.
     """
     sweep = _Sweep(annotations, speaker, asr, device, seed, models or {}, bootstrap or Bootstrap(), folder)
     data, wrong = sweep.data(encoder, _layer(quantizers), files)

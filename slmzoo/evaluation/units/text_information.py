@@ -1,4 +1,4 @@
-"""Mutual information of tokens and text (or phones), bounded as in SLMTokBench, of which no code was published.
+"""Mutual information of tokens and text (or phones), bounded as in SLMTokBench, whose code is not published.
 
 Zhang et al., "SpeechTokenizer" (arXiv 2308.16692), with vCLUB of Cheng et al. (arXiv 2006.12013): of N recordings with
 tokens x and text y, I(X; Y) is at most mean_i [log q(y_i | x_i) - mean_j log q(y_j | x_i)], where q is a recogniser

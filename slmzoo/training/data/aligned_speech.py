@@ -1,4 +1,4 @@
-"""Recordings with the units of each of their frames, of which segments are drawn to train a vocoder."""
+"""Recordings with framewise units, from which segments are drawn to train a vocoder."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ __all__ = ["FileSegments", "ListedSegments", "SegmentSource", "StreamedSegments"
 
 
 class SegmentSource(Protocol):
-    """Recordings at one sample rate, of which segments are drawn."""
+    """Recordings at one sample rate, from which segments are drawn."""
 
     def __len__(self) -> int:
         """Number of recordings."""
@@ -47,7 +47,7 @@ class SegmentSource(Protocol):
         ...
 
     def facts(self) -> dict[str, float | str]:
-        """Return what a model's provenance says of the data."""
+        """Return the description of the data for a model's provenance."""
         ...
 
 
@@ -84,7 +84,7 @@ def _cut(wav: Tensor, samples: int, draw: torch.Generator) -> Tensor:
 
 
 class FileSegments:
-    """Segments of audio files, which are drawn in proportion to their length and of which no more is read."""
+    """Segments of audio files, drawn in proportion to length; only the segments are read."""
 
     def __init__(self, recordings: Recordings) -> None:
         self._recordings = recordings

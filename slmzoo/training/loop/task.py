@@ -95,7 +95,7 @@ class Task(nn.Module, ABC):
         """Change what is not moved by gradients, on each device after all parts have moved; nothing by default."""
 
     def trouble(self) -> str | None:
-        """Return what is wrong with the model, so that the run stops before it is kept; None if nothing is.
+        """Return the fault of a model that stops the run before it is saved; None for a sound one.
 
         Every device returns the same.
         """

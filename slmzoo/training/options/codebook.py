@@ -38,7 +38,7 @@ class CodebookOptions(RunOptions):
     tolerance: float = 1e-4
     """Relative decrease of the inertia below which k-means stops."""
     trials: int = 4
-    """Initialisations on a sample of the frames, of which the best is taken."""
+    """Initialisations on a sample of the frames; the best is used."""
     lmbda: tuple[float, ...] = ()
     """Weight of the duration penalty for each k, in squared feature units."""
     rate: float | None = None

@@ -85,7 +85,7 @@ class CodecSettings(CodecOptions, TrainSettings):
 def train(settings: CodecSettings) -> dict[str, Any]:
     """Train a codec, add it to the zoo, and return its last validation losses.
 
-    Raises what `Recordings` raises for recordings that cannot be used, and what `fit` raises.
+    Raises the errors of `Recordings` for recordings that cannot be used, and those of `fit`.
     """
     training_set = Recordings(settings.audio, settings.sample_rate, settings.crop)
     held_out = Recordings(settings.validation, settings.sample_rate)

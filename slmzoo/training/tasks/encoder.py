@@ -91,7 +91,7 @@ def _three(text: str) -> tuple[int, int, int]:
 def train(settings: EncoderSettings) -> dict[str, Any]:
     """Train an encoder, add it to the zoo, and return its last validation figures.
 
-    Raises what `Recordings` and `read_targets` raise for unusable data, and what `fit` raises.
+    Raises the errors of `Recordings` and `read_targets` for unusable data, and those of `fit`.
     """
     recordings = Recordings(settings.audio, WavLM.sample_rate, settings.sizes.hop)
     if settings.held_out >= len(recordings):
