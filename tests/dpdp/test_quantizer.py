@@ -42,6 +42,9 @@ def test_reaches_the_optimum_from_features(data: st.DataObject) -> None:
     assert (own <= np.sort(distances, 1)[:, n - 1] + abs(slack)).all()
     repeats = int((units[1:] == units[:-1]).sum())
     bound = 1e-5 * (own.sum() + lmbda * repeats) + frames * abs(slack)
+    # Of two codes equally near, float32 may leave out the one that the neighbouring frames have.
+    nearest = np.sort(distances, 1)
+    bound += 2 * lmbda * int((nearest[:, n] - nearest[:, n - 1] <= abs(slack)).sum()) if n < k else 0
     assert objective(torch.from_numpy(distances), units, lmbda) <= optimum(limited(distances, n), lmbda) + bound
 
 
