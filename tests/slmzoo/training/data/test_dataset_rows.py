@@ -18,6 +18,7 @@ from slmzoo.training.loop.fit import fit
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks.soundstream import SoundStreamSettings, SoundStreamTask, train
+from tests.reference.runs import equal_ends, fit_until_killed, step_of
 
 pytest.importorskip("datasets")
 pa = pytest.importorskip("pyarrow")
@@ -162,21 +163,10 @@ def test_a_killed_run_resumes_bit_for_bit_in_the_stream(tmp_path: Path, killed: 
     named = dataset(tmp_path / "set")
     whole, stopped = (settings(tmp_path / name, named, tmp_path, resume=True) for name in ("whole", "stopped"))
     fit(task(whole), whole, Run.open(whole))
-    dying = task(stopped)
-    reached = dying.batch_at
-
-    def dies(step: int, number: int, draw: torch.Generator) -> dict:
-        if step == killed and number == 1:
-            raise KeyboardInterrupt
-        return reached(step, number, draw)
-
-    dying.batch_at = dies  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(BaseException):  # noqa: B017 (Lightning has its own way to end on an interrupt)
-        fit(dying, stopped, Run.open(stopped))
-    assert torch.load(stopped.run / "last.ckpt", weights_only=True)["step"] == killed
+    fit_until_killed(task(stopped), stopped, "batch_at", lambda step, number, draw: step == killed and number == 1)
+    assert step_of(stopped.run) == killed
     fit(task(stopped), stopped, Run.open(stopped))
-    ends = [torch.load(run / "last.ckpt", weights_only=True) for run in (whole.run, stopped.run)]
-    assert all(torch.equal(value, ends[1]["task"][name]) for name, value in ends[0]["task"].items())
+    equal_ends(whole.run, stopped.run)
 
 
 def test_a_run_is_not_resumed_on_another_dataset(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +17,15 @@ from slmzoo.training.loop.fit import fit
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks.codec import CodecSettings, CodecTask, train
+from tests.reference.runs import equal_ends, figures, fit_until_killed, step_of
+from tests.reference.tones import write_chirps
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tones")
-    for i, pitch in enumerate((150, 300, 700)):
-        time = torch.arange(8000 + 100 * i) / RATE
-        audio.write(folder / f"{i}.wav", torch.sin(2 * torch.pi * pitch * time * (1 + time)) / 4, RATE)
-    return folder
+    return write_chirps(tmp_path_factory.mktemp("tones"), (8000, 8100, 8200), RATE)
 
 
 @pytest.fixture(autouse=True)
@@ -49,11 +46,6 @@ def settings(run: Path, tones: Path, **more: object) -> CodecSettings:
 def task(chosen: CodecSettings) -> CodecTask:
     training_set = Recordings(chosen.audio, chosen.sample_rate, chosen.crop)
     return CodecTask(chosen, training_set, Recordings(chosen.validation, chosen.sample_rate))
-
-
-def figures(run: Path) -> list[dict[str, str]]:
-    with (run / "train.csv").open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def test_a_batch_holds_pieces_of_the_recordings_and_their_places(tmp_path: Path, tones: Path) -> None:
@@ -166,33 +158,19 @@ def test_codes_are_chosen_in_float32_whatever_else_is_rounded(tmp_path: Path, to
     assert not torch.equal(rounded, codes)
 
 
-def test_an_interrupted_adversarial_run_resumes_bit_for_bit(tmp_path: Path, tones: Path, monkeypatch) -> None:
+def test_an_interrupted_adversarial_run_resumes_bit_for_bit(tmp_path: Path, tones: Path) -> None:
     plan = {"encoder_only_until": 2, "discriminator_from": 4, "freeze_from": 7, "accumulate": 2}
     whole = settings(tmp_path / "whole", tones, **plan)
     unbroken = task(whole)
     fit(unbroken, whole, Run.open(whole))
-    stopped, loss = settings(tmp_path / "stopped", tones, resume=True, **plan), CodecTask.loss
-
-    def dies(self: CodecTask, part: str, batch: dict, context: StepContext) -> object:
-        if context.step == 5 and part == "codec":
-            raise KeyboardInterrupt
-        return loss(self, part, batch, context)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CodecTask, "loss", dies)
-        with pytest.raises(BaseException):  # noqa: B017 (Lightning has its own way to end on an interrupt)
-            fit(task(stopped), stopped, Run.open(stopped))
-    assert torch.load(stopped.run / "last.ckpt", weights_only=True)["step"] == 4
+    stopped = settings(tmp_path / "stopped", tones, resume=True, **plan)
+    fit_until_killed(task(stopped), stopped, "loss", lambda part, batch, at: at.step == 5 and part == "codec")
+    assert step_of(stopped.run) == 4
     resumed = task(stopped)
     fit(resumed, stopped, Run.open(stopped))
     assert figures(stopped.run) == figures(whole.run)
     assert len(figures(whole.run)) == 8
-    ends = [torch.load(run / "last.ckpt", weights_only=True) for run in (whole.run, stopped.run)]
-    assert all(torch.equal(value, ends[1]["task"][name]) for name, value in ends[0]["task"].items())
-    for part in ("judges", "codec"):
-        states = [end["optimizers"][part]["state"] for end in ends]
-        assert states[0].keys() == states[1].keys()
-        assert all(torch.equal(states[0][p][name], states[1][p][name]) for p in states[0] for name in states[0][p])
+    equal_ends(whole.run, stopped.run, ("judges", "codec"))
 
 
 def test_from_recordings_to_a_codec_of_ones_own_zoo(tmp_path: Path, tones: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from slmzoo.training.data.pseudo_labels import read_targets
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks.encoder import EncoderSettings, EncoderTask, train
+from tests.reference.runs import equal_ends, figures
 
 
 def tones(seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,11 +58,6 @@ def task(chosen: EncoderSettings) -> EncoderTask:
     return EncoderTask(chosen, recordings, read_targets(recordings.files, chosen.targets, lengths, chosen.clusters))
 
 
-def figures(run: Path) -> list[dict[str, str]]:
-    with (run / "train.csv").open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-
-
 def test_it_learns_what_is_behind_the_mask_and_joins_the_zoo(tmp_path: Path, material: Path) -> None:
     chosen = settings(tmp_path / "run", material, steps=60, validate_every=60, held_out=1, name="small", save_half=True)
     found = train(chosen)
@@ -92,8 +87,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, material: Path, monke
         train(stopped)
     train(stopped)
     assert figures(stopped.run) == figures(whole.run)
-    ends = [torch.load(run / "last.ckpt", weights_only=True)["task"] for run in (whole.run, stopped.run)]
-    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+    equal_ends(whole.run, stopped.run)
 
 
 def test_two_iterations_cluster_cepstra_and_then_features(tmp_path: Path, material: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -24,19 +23,16 @@ from slmzoo.training.tasks.distillation import Teacher
 from slmzoo.training.tasks.rvq.adversary import DISCRIMINATORS
 from slmzoo.training.tasks.soundstream import SoundStreamSettings, SoundStreamTask, measured, train
 from soundstream import SoundStream
+from tests.reference.runs import equal_ends, figures, fit_until_killed, step_of
 from tests.reference.soundstream_losses import ARRAYS, frequency, waves
+from tests.reference.tones import write_chirps
 
 RATE = 8000
 
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tones")
-    for i, pitch in enumerate((150, 300, 700)):
-        time = torch.arange(3000 + 900 * i) / RATE
-        noise = 0.02 * torch.randn(len(time), generator=generator(i, 0))
-        audio.write(folder / f"{i}.wav", torch.sin(2 * torch.pi * pitch * time * (1 + time)) / 4 + noise, RATE)
-    return folder
+    return write_chirps(tmp_path_factory.mktemp("tones"), (3000, 3900, 4800), RATE, noise=0.02)
 
 
 def settings(run: Path, tones: Path, **more: object) -> SoundStreamSettings:
@@ -63,11 +59,6 @@ def step(model: SoundStreamTask, number: int) -> dict[str, tuple[torch.Tensor, d
             found[part] = loss
     model.after_step(number)
     return found
-
-
-def figures(run: Path, name: str = "train.csv") -> list[dict[str, str]]:
-    with (run / name).open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 class Loudness:
@@ -209,26 +200,16 @@ def test_a_run_that_was_killed_at_any_step_resumes_bit_for_bit(tmp_path: Path, t
     fit(task(whole), whole, Run.open(whole))
     stopped = settings(tmp_path / "stopped", tones, resume=True, **plan)
     dying = task(stopped)
-    reached = dying.loss
-
-    def dies(part: str, batch: dict, context: StepContext) -> object:
-        if context.step == killed and part == ("discriminators" if killed > 1 else "codec"):
-            raise KeyboardInterrupt
-        return reached(part, batch, context)
-
-    dying.loss = dies  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(BaseException):  # noqa: B017 (Lightning has its own way to end on an interrupt)
-        fit(dying, stopped, Run.open(stopped))
-    assert torch.load(stopped.run / "last.ckpt", weights_only=True)["step"] == killed
+    fit_until_killed(
+        dying,
+        stopped,
+        "loss",
+        lambda part, batch, at: at.step == killed and part == ("discriminators" if killed > 1 else "codec"),
+    )
+    assert step_of(stopped.run) == killed
     fit(task(stopped), stopped, Run.open(stopped))
     assert figures(stopped.run) == figures(whole.run)
-    ends = [torch.load(run / "last.ckpt", weights_only=True) for run in (whole.run, stopped.run)]
-    assert ends[0]["task"].keys() == ends[1]["task"].keys()
-    assert all(torch.equal(value, ends[1]["task"][name]) for name, value in ends[0]["task"].items())
-    for part in ("discriminators", "codec"):
-        states = [end["optimizers"][part]["state"] for end in ends]
-        assert states[0].keys() == states[1].keys()
-        assert all(torch.equal(states[0][p][name], states[1][p][name]) for p in states[0] for name in states[0][p])
+    equal_ends(whole.run, stopped.run, ("discriminators", "codec"))
 
 
 def test_collapsed_codebooks_stop_the_run_and_the_last_good_checkpoint_stays(tmp_path: Path, tones: Path) -> None:

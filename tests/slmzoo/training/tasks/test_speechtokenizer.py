@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import os
@@ -35,6 +34,8 @@ from slmzoo.training.tasks.rvq.task import folded
 from slmzoo.training.tasks.speechtokenizer import SpeechTokenizerSettings, SpeechTokenizerTask, train
 from speechtokenizer import SpeechTokenizer
 from tests.reference import goldens
+from tests.reference.runs import equal_ends, figures, fit_until_killed, step_of
+from tests.reference.tones import write_chirps
 
 RATE = 8000
 ROOT = Path(__file__).parents[4]
@@ -43,12 +44,7 @@ SMALL = {"discriminator_width": 0.02}
 
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tones")
-    for i, pitch in enumerate((150, 300, 700)):
-        time = torch.arange(4000 + 900 * i) / RATE
-        noise = 0.02 * torch.randn(len(time), generator=generator(i, 0))
-        audio.write(folder / f"{i}.wav", torch.sin(2 * torch.pi * pitch * time * (1 + time)) / 4 + noise, RATE)
-    return folder
+    return write_chirps(tmp_path_factory.mktemp("tones"), (4000, 4900, 5800), RATE, noise=0.02)
 
 
 def settings(run: Path, tones: Path, **more: object) -> SpeechTokenizerSettings:
@@ -64,11 +60,6 @@ def settings(run: Path, tones: Path, **more: object) -> SpeechTokenizerSettings:
 def task(chosen: SpeechTokenizerSettings, teacher: Teacher | None = None) -> SpeechTokenizerTask:
     sets = [segments_of(named, chosen.sample_rate) for named in (chosen.audio, chosen.validation)]
     return SpeechTokenizerTask(chosen, *sets, teacher)
-
-
-def figures(run: Path, name: str = "train.csv") -> list[dict[str, str]]:
-    with (run / name).open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 class Loudness(torch.nn.Module):
@@ -226,28 +217,19 @@ def test_a_run_that_was_killed_at_any_step_resumes_bit_for_bit(tmp_path: Path, t
     whole, of_whole = opened("whole")
     fit(whole, of_whole, Run.open(of_whole))
     dying, stopped = opened("stopped", resume=True)
-    reached = dying.loss
-
-    def dies(part: str, batch: dict, context: StepContext) -> object:
-        if context.step == killed and part == ("codec" if killed == 1 else "discriminators"):
-            raise KeyboardInterrupt
-        return reached(part, batch, context)
-
-    dying.loss = dies  # pyright: ignore[reportAttributeAccessIssue]
-    with pytest.raises(BaseException):  # noqa: B017 (Lightning has its own way to end on an interrupt)
-        fit(dying, stopped, Run.open(stopped))
-    assert torch.load(stopped.run / "last.ckpt", weights_only=True)["step"] == killed
+    fit_until_killed(
+        dying,
+        stopped,
+        "loss",
+        lambda part, batch, at: at.step == killed and part == ("codec" if killed == 1 else "discriminators"),
+    )
+    assert step_of(stopped.run) == killed
     resumed, stopped = opened("stopped", resume=True)
     fit(resumed, stopped, Run.open(stopped))
     assert figures(stopped.run) == figures(of_whole.run)
-    ends = [torch.load(run / "last.ckpt", weights_only=True) for run in (of_whole.run, stopped.run)]
-    assert sum(name.startswith("adversary.") for name in ends[0]["task"]) > 50
-    assert not any("frozen" in name or "teacher" in name for name in ends[0]["task"])
-    assert all(torch.equal(value, ends[1]["task"][name]) for name, value in ends[0]["task"].items())
-    for part in ("discriminators", "codec"):
-        states = [end["optimizers"][part]["state"] for end in ends]
-        assert states[0].keys() == states[1].keys()
-        assert all(torch.equal(states[0][p][name], states[1][p][name]) for p in states[0] for name in states[0][p])
+    end = equal_ends(of_whole.run, stopped.run, ("discriminators", "codec"))
+    assert sum(name.startswith("adversary.") for name in end) > 50
+    assert not any("frozen" in name or "teacher" in name for name in end)
 
 
 def test_levels_start_by_kmeans_and_dead_codes_live_again(tmp_path: Path, tones: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from slmzoo.training.loop.task import StepContext, generator
 from slmzoo.training.tasks.vocoder import VocoderSettings, VocoderTask, fold_weight_norm, train
 from slmzoo.training.tasks.vocoder_losses import duration_loss, inner_runs, vocoder_discriminators
 from tests.reference import goldens
+from tests.reference.runs import equal_ends, figures, fit_until_killed, step_of
 from tests.reference.units_on_disk import K, write_files, write_shards
 from twist import UnitVocoder, VocoderConfig
 from twist.published import published
@@ -76,11 +76,6 @@ def task(chosen: VocoderSettings) -> VocoderTask:
     training_set = speech(chosen)
     speakers = ("c0", "c1") if chosen.speakers else ()
     return VocoderTask(UnitVocoder(chosen.sizes(K, 50.0, speakers)), training_set, speech(chosen, "validation"), chosen)
-
-
-def figures(run: Path) -> list[dict[str, str]]:
-    with (run / "train.csv").open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def test_the_defaults_are_the_published_ones():
@@ -217,27 +212,16 @@ def test_from_units_and_recordings_to_a_vocoder_of_ones_own_zoo(tmp_path: Path, 
     assert found["frames_off"] < 1.5
 
 
-def test_an_interrupted_adversarial_run_resumes_bit_for_bit(tmp_path: Path, folder: Path, monkeypatch):
+def test_an_interrupted_adversarial_run_resumes_bit_for_bit(tmp_path: Path, folder: Path):
     plan = {"discriminator_from": 2, "accumulate": 2, "batch": 2}
     whole = settings(tmp_path / "whole", folder, **plan)
     fit(task(whole), whole, Run.open(whole))
-    stopped, loss = settings(tmp_path / "stopped", folder, resume=True, **plan), VocoderTask.loss
-
-    def dies(self: VocoderTask, part: str, batch: dict, context: StepContext) -> object:
-        if context.step == 5 and part == "vocoder":
-            raise KeyboardInterrupt
-        return loss(self, part, batch, context)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(VocoderTask, "loss", dies)
-        with pytest.raises(BaseException):  # noqa: B017 (Lightning has its own way to end on an interrupt)
-            fit(task(stopped), stopped, Run.open(stopped))
-    assert torch.load(stopped.run / "last.ckpt", weights_only=True)["step"] == 4
+    stopped = settings(tmp_path / "stopped", folder, resume=True, **plan)
+    fit_until_killed(task(stopped), stopped, "loss", lambda part, batch, at: at.step == 5 and part == "vocoder")
+    assert step_of(stopped.run) == 4
     fit(task(stopped), stopped, Run.open(stopped))
     assert figures(stopped.run) == figures(whole.run)
-    ends = [torch.load(run / "last.ckpt", weights_only=True) for run in (whole.run, stopped.run)]
-    assert all(torch.equal(value, ends[1]["task"][name]) for name, value in ends[0]["task"].items())
-    assert any(name.endswith("weight_u") for name in ends[0]["task"])
+    assert any(name.endswith("weight_u") for name in equal_ends(whole.run, stopped.run))
 
 
 def test_many_speakers_by_folder_and_bfloat16_from_shards(tmp_path: Path):
