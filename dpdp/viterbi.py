@@ -23,6 +23,7 @@ from dpdp.blocks import Piece, blocks
 from dpdp.distances import Codes, check_squares
 from dpdp.loops import Loops
 from slmcore.layers.fast import switch
+from slmcore.layers.fast.weights import view_of
 from slmcore.threads import for_products
 
 __all__ = ["CpuSearch", "decode"]
@@ -68,13 +69,8 @@ def end_to_end(frames: Sequence[Tensor]) -> Tensor:
     first = frames[0].detach()
     if len(frames) == 1:
         return first
-    place, storage = first.data_ptr(), first.untyped_storage().data_ptr()
-    for x in frames:
-        alike = x.is_contiguous() and x.dtype == first.dtype and x.untyped_storage().data_ptr() == storage
-        if not switch.on(x.device) or not alike or x.data_ptr() != place:
-            return torch.cat(list(frames))
-        place += x.numel() * x.itemsize
-    return first.as_strided((sum(map(len, frames)), first.shape[1]), first.stride(), first.storage_offset())
+    whole = view_of(frames) if switch.on(first.device) else None
+    return torch.cat(list(frames)) if whole is None else whole
 
 
 class CpuSearch:

@@ -116,6 +116,9 @@ def test_utterances_that_lie_end_to_end_are_not_copied(mode: switch.Mode) -> Non
         assert torch.equal(joined, batch[1:].flatten(0, 1))
         for apart in ([batch[0], batch[2]], [batch[0, :4], batch[1]], [batch[1], batch[0]], list(batch.mT), [batch[0]]):
             assert torch.equal(end_to_end(apart), torch.cat(apart))
+        # A transposed column is a contiguous row whose stride is not its width.
+        rows = torch.arange(6.0).view(2, 3, 1).mT.unbind()
+        assert torch.equal(end_to_end(rows), torch.arange(6.0).view(2, 3))
         wide = torch.randn(2, 5, 8)[..., :4]
         assert torch.equal(end_to_end(list(wide)), wide.flatten(0, 1))
 

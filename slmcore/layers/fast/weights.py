@@ -1,4 +1,4 @@
-"""Linear layers of one input as a single product, with their weights contiguous in memory."""
+"""Matrices end to end in memory as one: the weights of linear layers of one input, the utterances of a batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["joined"]
+__all__ = ["joined", "view_of"]
 
 
 def joined(layers: Sequence[nn.Linear]) -> Tensor:
@@ -17,26 +17,28 @@ def joined(layers: Sequence[nn.Linear]) -> Tensor:
     that have moved since are made contiguous again.
     """
     weights = [layer.weight for layer in layers]
-    if not _end_to_end(weights):
-        _lay(weights)
-    first = weights[0].detach()
-    return first.as_strided((sum(map(len, weights)), first.shape[1]), first.stride(), first.storage_offset())
+    whole = view_of(weights)
+    return _laid(weights) if whole is None else whole
 
 
-def _end_to_end(weights: Sequence[Tensor]) -> bool:
-    place = weights[0].data_ptr()
-    storage = weights[0].untyped_storage().data_ptr()
-    for weight in weights:
-        alike = weight.is_contiguous() and weight.untyped_storage().data_ptr() == storage
-        if not alike or weight.data_ptr() != place:
-            return False
-        place += weight.numel() * weight.itemsize
-    return True
+def view_of(parts: Sequence[Tensor]) -> Tensor | None:
+    """Return (sum of n_i, D) of parts (n_i, D) that lie end to end in memory, without a copy; None if they do not."""
+    first = parts[0].detach()
+    place, storage = first.data_ptr(), first.untyped_storage().data_ptr()
+    for part in parts:
+        alike = part.is_contiguous() and part.dtype == first.dtype and part.untyped_storage().data_ptr() == storage
+        if not alike or part.data_ptr() != place:
+            return None
+        place += part.numel() * part.itemsize
+    # The stride of a single row may be any, also in a contiguous tensor.
+    width = first.shape[1]
+    return first.as_strided((sum(map(len, parts)), width), (width, 1), first.storage_offset())
 
 
-def _lay(weights: Sequence[Tensor]) -> None:
+def _laid(weights: Sequence[Tensor]) -> Tensor:
     # Outside of inference mode, whose tensors cannot be trained.
     with torch.inference_mode(False), torch.no_grad():
         whole = torch.cat([weight.detach() for weight in weights])
         for weight, part in zip(weights, whole.split([len(weight) for weight in weights]), strict=True):
             weight.data = part
+    return whole
