@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dpdp.distances import shown
+from slmcore.checks import described
 from slmcore.errors import must
 
 __all__ = ["is_single", "utterances"]
@@ -26,12 +26,12 @@ def utterances(features: Tensor | Sequence[Tensor], lengths: Tensor | Sequence[i
         if lengths is not None:
             raise ValueError(must("lengths", "None unless features are padded (B, T, D)", lengths))
         if len(features) == 0:
-            raise ValueError(must("features", "at least one utterance of at least one frame", shown(features)))
+            raise ValueError(must("features", "at least one utterance of at least one frame", described(features)))
         return [features] if isinstance(features, Tensor) else list(features)
     if not isinstance(features, Tensor):
         raise TypeError(must("features", "a tensor or a list of tensors", features))
     if features.ndim != 3 or len(features) == 0:
-        raise ValueError(must("features", "a tensor (T, D) or (B, T, D), or a list of (T, D)", shown(features)))
+        raise ValueError(must("features", "a tensor (T, D) or (B, T, D), or a list of (T, D)", described(features)))
     return _unpadded(features, lengths)
 
 

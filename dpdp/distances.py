@@ -10,7 +10,7 @@ from numbers import Real
 import torch
 from torch import Tensor
 
-from slmcore.checks import as_int
+from slmcore.checks import as_int, described
 from slmcore.errors import must
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "check_lmbda",
     "check_num_neighbors",
     "check_squares",
-    "shown",
     "squared_distances",
 ]
 
@@ -96,9 +95,9 @@ def squared_distances(features: Tensor, codebook: Tensor) -> Tensor:
 def check_codebook(codebook: Tensor) -> None:
     """Raise unless `codebook` is a finite, floating (K, D) tensor with at least one code."""
     if not isinstance(codebook, Tensor) or not codebook.is_floating_point():
-        raise TypeError(must("codebook", "a floating point tensor (K, D)", shown(codebook)))
+        raise TypeError(must("codebook", "a floating point tensor (K, D)", described(codebook)))
     if codebook.ndim != 2 or 0 in codebook.shape:
-        raise ValueError(must("codebook", "a tensor (K, D) with K, D >= 1", shown(codebook)))
+        raise ValueError(must("codebook", "a tensor (K, D) with K, D >= 1", described(codebook)))
     if not codebook.is_meta and not codebook.isfinite().all():
         raise ValueError(must("codebook", "finite", "a tensor with NaN or infinity"))
 
@@ -108,11 +107,11 @@ def check_features(features: Tensor, codes: Codes) -> None:
     width = len(codes.centre)
     wanted = f"a floating point tensor (T, {width})"
     if not isinstance(features, Tensor) or not features.is_floating_point():
-        raise TypeError(must("features", wanted, shown(features)))
+        raise TypeError(must("features", wanted, described(features)))
     if features.ndim != 2 or features.shape[1] != width:
-        raise ValueError(must("features", wanted, shown(features), f"The codebook is {width} wide."))
+        raise ValueError(must("features", wanted, described(features), f"The codebook is {width} wide."))
     if len(features) == 0:
-        raise ValueError(must("features", "at least one frame long", shown(features)))
+        raise ValueError(must("features", "at least one frame long", described(features)))
     if features.device != codes.centre.device:
         raise ValueError(
             must("features", f"on the codebook's device ({codes.centre.device})", f"a tensor on {features.device}")
@@ -142,8 +141,3 @@ def check_num_neighbors(num_neighbors: int | None, k: int) -> int:
 
 def _overflow(name: str) -> str:
     return must(name, "small enough that squared distances fit into float32", "a tensor with values too large for it")
-
-
-def shown(value: object) -> object:
-    """Describe a tensor by dtype and shape, for a message; return anything else unchanged."""
-    return f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value

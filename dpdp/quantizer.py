@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from dpdp.batch import is_single, utterances
-from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors, shown
+from dpdp.distances import Codes, check_codebook, check_features, check_lmbda, check_num_neighbors
 from dpdp.lmbda import sweep
 from dpdp.online import OnlineDPDP
 from dpdp.segments import segments
 from dpdp.viterbi import decode
+from slmcore.checks import described
 from slmcore.errors import CheckpointError, must
 from slmcore.files.checkpoint import Checkpoint, read
 from slmcore.files.pretrained import Saved, weights_file
@@ -109,7 +110,9 @@ class DPDPQuantizer(Saved):
         x - (x - c_u).detach(), and the units, int64 (T,).
         """
         if isinstance(features, Tensor) and features.ndim == 3:
-            raise ValueError(must("features", "one utterance (T, D)", shown(features), "Use `segment` for a batch."))
+            raise ValueError(
+                must("features", "one utterance (T, D)", described(features), "Use `segment` for a batch.")
+            )
         units = self._framewise([features])
         x = features.float()
         quantized = x - (x - self.codebook[units]).detach()

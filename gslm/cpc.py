@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -225,4 +225,4 @@ def published(obj: Mapping[str, Any]) -> Checkpoint:
         dim=state["recurrent.0.weight_hh_l0"].shape[1],
         layers=sum(key.endswith(".weight_hh_l0") for key in state),
     )
-    return Checkpoint(kind="cpc", config=asdict(config), state=state)
+    return Checkpoint(kind="cpc", config=config.to_dict(), state=state)

@@ -176,8 +176,8 @@ class UnitLM(Saved):
     def _prompt(self, units: Sequence[int] | Tensor | Units) -> Tensor:
         units = _plain(units)
         if not len(units):
-            return torch.tensor([BOS], device=self.device)
-        return self.tokenizer.encode(units).to(self.device)
+            return torch.tensor([BOS])
+        return self.tokenizer.encode(units)
 
     def _checked(self, sequences: Sequence[Tensor]) -> list[Tensor]:
         """Return the id sequences on the CPU, where looking at each is free."""

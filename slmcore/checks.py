@@ -10,7 +10,7 @@ from torch import Tensor
 
 from slmcore.errors import must
 
-__all__ = ["as_int", "whole"]
+__all__ = ["as_int", "described", "whole"]
 
 
 def as_int(value: Any) -> int | None:
@@ -35,3 +35,8 @@ def whole(name: str, value: Any, least: int, requirement: str = "", remedy: str 
     if found is None or found < least:
         raise ValueError(must(name, requirement or f"a whole number >= {least}", value, remedy))
     return found
+
+
+def described(value: object) -> object:
+    """Describe a tensor by dtype and shape, for a message; return anything else unchanged."""
+    return f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slmcore.checks import whole
+from slmcore.checks import described, whole
 from slmcore.errors import must
 
 __all__ = ["Codes", "OperatingPoint", "Units"]
@@ -84,8 +84,7 @@ class Units:
         for name in ("units", "durations"):
             value: Any = getattr(self, name)
             if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.ndim != 1:
-                shown = f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value
-                raise ValueError(must(name, "an int64 tensor (n,)", shown))
+                raise ValueError(must(name, "an int64 tensor (n,)", described(value)))
         if self.units.shape != self.durations.shape:
             raise ValueError(must("durations", f"as long as units ({len(self.units)})", len(self.durations)))
         # Values on a GPU are not checked: that would wait for the device, once per utterance.
@@ -134,8 +133,7 @@ class Codes:
     def __post_init__(self) -> None:
         value: Any = self.codes
         if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.ndim != 2 or not len(value):
-            shown = f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value
-            raise ValueError(must("codes", "an int64 tensor (codebooks, frames)", shown))
+            raise ValueError(must("codes", "an int64 tensor (codebooks, frames)", described(value)))
         object.__setattr__(self, "codebook_size", whole("codebook_size", self.codebook_size, 1))
         if not self.frame_rate > 0:
             raise ValueError(must("frame_rate", "a number of frames per second > 0", self.frame_rate))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from slmcore import audio
 from slmcore.batching import by_length
-from slmcore.checks import whole
+from slmcore.checks import described, whole
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
@@ -296,8 +296,7 @@ class SoundStream(Saved):
 
 def _checked(wav: Tensor) -> Tensor:
     if not isinstance(wav, Tensor) or not wav.is_floating_point() or wav.ndim != 2 or not wav.shape[1]:
-        found = f"a {wav.dtype} tensor of {tuple(wav.shape)}" if isinstance(wav, Tensor) else wav
-        raise ValueError(must("wav", "a float tensor (B, samples), samples >= 1", found))
+        raise ValueError(must("wav", "a float tensor (B, samples), samples >= 1", described(wav)))
     return wav
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from slmcore.errors import CheckpointError
-from slmcore.files.checkpoint import Checkpoint
+from slmcore.files.checkpoint import Checkpoint, renamed
 from slmcore.files.encodec import translated
 from slmcore.layers.seanet import SEANetConfig
 from soundstream.config import SoundStreamConfig, TransformerConfig
@@ -56,7 +56,8 @@ def published(obj: Mapping[str, Any], **facts: Any) -> Checkpoint:
     state = _without_wrapper(state) if isinstance(state, Mapping) else {}
     if not any(key.startswith(_FIRST) for key in state):
         raise CheckpointError(f"This is no published SoundStream: it has no {_FIRST}")
-    ours = _renamed(translated({key: value for key, value in state.items() if isinstance(value, Tensor)}), _MOSHI)
+    found = translated({key: value for key, value in state.items() if isinstance(value, Tensor)})
+    ours = {renamed(key, _MOSHI.items()): value for key, value in found.items()}
     config = _with_facts(_read_off(ours), facts)
     return Checkpoint(kind="soundstream", config=config.to_dict(), state=ours)
 
@@ -72,7 +73,8 @@ def transformer_state(state: Mapping[str, Tensor], heads: int) -> dict[str, Tens
 
     That library rotates the halves of a head with each other, this one neighbours: the rows of q and k are reordered.
     """
-    ours = _renamed({key: value.float() for key, value in state.items() if ".self_attn.q" not in key}, _TRANSFORMERS)
+    kept = {key: value.float() for key, value in state.items() if ".self_attn.q" not in key}
+    ours = {renamed(key, _TRANSFORMERS.items()): value for key, value in kept.items()}
     for key in [key for key in ours if key.endswith(("k_proj.weight", "v_proj.weight"))]:
         ours.pop(key)
     for key in state:
@@ -87,15 +89,6 @@ def transformer_state(state: Mapping[str, Tensor], heads: int) -> dict[str, Tens
 def _neighbours(weight: Tensor, heads: int) -> Tensor:
     halves = weight.unflatten(0, (heads, 2, -1))
     return halves.transpose(1, 2).flatten(0, 2)
-
-
-def _renamed(state: Mapping[str, Tensor], patterns: Mapping[str, str]) -> dict[str, Tensor]:
-    def name(key: str) -> str:
-        for pattern, ours in patterns.items():
-            key = re.sub(pattern, ours, key)
-        return key
-
-    return {name(key): value for key, value in state.items()}
 
 
 def _read_off(state: Mapping[str, Tensor]) -> SoundStreamConfig:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from slmcore.checks import described
 from slmcore.errors import must
 from slmcore.layers.streaming import State
 
@@ -76,8 +77,7 @@ class Stream:
     def _check(self, chunk: Tensor) -> None:
         batch = "B" if self._waiting is None else len(self._waiting)
         if not isinstance(chunk, Tensor) or not chunk.is_floating_point() or chunk.ndim != 2 or not len(chunk):
-            found = f"a {chunk.dtype} tensor of {tuple(chunk.shape)}" if isinstance(chunk, Tensor) else chunk
-            raise ValueError(must("chunk", f"a float tensor ({batch}, samples)", found))
+            raise ValueError(must("chunk", f"a float tensor ({batch}, samples)", described(chunk)))
         if self._waiting is not None and len(chunk) != len(self._waiting):
             remedy = "Use one stream for each batch."
             raise ValueError(must("chunk", f"of {batch} sounds, as before", f"a chunk of {len(chunk)}", remedy))

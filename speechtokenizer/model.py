@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from slmcore import audio
 from slmcore.batching import by_length
+from slmcore.checks import described
 from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
@@ -247,8 +248,7 @@ class SpeechTokenizer(Saved):
     def _checked(self, x: Tensor) -> Tensor:
         """Return waveforms (B, samples) for the encoder, of waveforms (B, 1, samples)."""
         if not isinstance(x, Tensor) or not x.is_floating_point() or x.ndim != 3 or x.shape[1] != 1 or not x.shape[2]:
-            found = f"a {x.dtype} tensor of {tuple(x.shape)}" if isinstance(x, Tensor) else x
-            raise ValueError(must("x", "a float tensor (B, 1, samples), samples >= 1", found))
+            raise ValueError(must("x", "a float tensor (B, 1, samples), samples >= 1", described(x)))
         return x.squeeze(1).to(self.device, self._dtype)
 
     def _levels(self, n_q: int | None, st: int | None) -> tuple[int, int]:

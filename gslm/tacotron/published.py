@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gslm.tacotron.config import TacotronConfig
 from slmcore.errors import CheckpointError, must
-from slmcore.files.checkpoint import Checkpoint
+from slmcore.files.checkpoint import Checkpoint, renamed
 
 __all__ = ["published"]
 
@@ -41,7 +41,7 @@ def published(obj: Any) -> Checkpoint:
     if not isinstance(state, Mapping) or "decoder.attention_rnn.weight_ih" not in state:
         raise CheckpointError("This is no Tacotron 2: it has no `model_dict` with decoder.attention_rnn.weight_ih.")
     hparams = _settings(obj.get("hparams"))
-    ours = {_ours(key): tensor for key, tensor in state.items() if not key.startswith("lat_encoder.")}
+    ours = {renamed(key, _NAMES): tensor for key, tensor in state.items() if not key.startswith("lat_encoder.")}
     try:
         config = _config(ours, hparams)
     except KeyError as error:
@@ -57,12 +57,6 @@ def _settings(hparams: Any) -> dict[str, Any]:
     if found.get("n_frames_per_step", 1) != 1:
         raise CheckpointError(must("n_frames_per_step", "1", found["n_frames_per_step"]))
     return found
-
-
-def _ours(key: str) -> str:
-    for pattern, name in _NAMES:
-        key = re.sub(pattern, name, key)
-    return key
 
 
 def _config(ours: Mapping[str, Tensor], hparams: Mapping[str, Any]) -> TacotronConfig:

@@ -157,7 +157,7 @@ class GSLMUnitLM(Saved):
         if longest > self.config.longest:
             remedy = "Score long speech in segments."
             raise ValueError(must("units", f"of at most {self.config.longest - 1} units", longest, remedy))
-        return sequence_logprobs(self.transformer, [each.to(self.device) for each in ids], progress)
+        return sequence_logprobs(self.transformer, ids, progress)
 
 
 def load(path: str | Path, k: int | None = None) -> GSLMUnitLM:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gslm.ulm.config import ACTIVATIONS, ULMConfig
 from slmcore.errors import CheckpointError, must
-from slmcore.files.checkpoint import Checkpoint
+from slmcore.files.checkpoint import Checkpoint, renamed
 
 __all__ = ["published"]
 
@@ -101,12 +101,7 @@ def _without_fused(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _translated(state: Mapping[str, Tensor], final_norm: bool) -> dict[str, Tensor]:
-    ours: dict[str, Tensor] = {}
-    for key, tensor in state.items():
-        name = key
-        for pattern, replacement in _NAMES:
-            name = re.sub(pattern, replacement, name)
-        ours[name] = tensor
+    ours = {renamed(key, _NAMES): tensor for key, tensor in state.items()}
     dropped = () if final_norm else ("norm.weight", "norm.bias")
     return {k: v for k, v in ours.items() if k not in (*dropped, _DIM_IN, _DIM_OUT) and not _IGNORED.fullmatch(k)}
 

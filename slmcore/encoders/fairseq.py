@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from slmcore.encoders.config import ConvLayers
 from slmcore.errors import CheckpointError, must
-from slmcore.files.checkpoint import fold_weight_norm
+from slmcore.files.checkpoint import fold_weight_norm, renamed
 
 __all__ = ["settings", "sizes", "translated"]
 
@@ -54,13 +53,7 @@ def sizes(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def translated(state: Mapping[str, Tensor], own: Iterable[tuple[str, str]] = ()) -> dict[str, Tensor]:
     """Return the weights by our names, weight norm folded; `own`: patterns of a model, matched first, and our names."""
-    return {_rename(key, own): value for key, value in fold_weight_norm(state).items()}
-
-
-def _rename(key: str, own: Iterable[tuple[str, str]]) -> str:
-    for pattern, name in (*own, *_RENAMED):
-        key = re.sub(pattern, name, key)
-    return key
+    return {renamed(key, (*own, *_RENAMED)): value for key, value in fold_weight_norm(state).items()}
 
 
 def _conv_layers(text: Any) -> ConvLayers:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slmcore.errors import CheckpointError, must
+from slmcore.files.checkpoint import renamed
 from slmcore.files.huggingface import read_config, read_weights
 
 __all__ = ["as_fairseq"]
@@ -55,7 +55,10 @@ def as_fairseq(folder: Path) -> dict[str, Any]:
         "conv_pos_batch_norm": batch_norm,
     }
     weights = read_weights(folder)
-    return {"cfg": {"model": settings}, "model": {_renamed(key, batch_norm): value for key, value in weights.items()}}
+    return {
+        "cfg": {"model": settings},
+        "model": {_published_name(key, batch_norm): value for key, value in weights.items()},
+    }
 
 
 def _conv_layers(config: Mapping[str, Any], folder: Path) -> str:
@@ -71,9 +74,8 @@ def _needed(config: Mapping[str, Any], key: str, folder: Path) -> Any:
     return config[key]
 
 
-def _renamed(key: str, batch_norm: bool) -> str:
-    for pattern, name in _RENAMED:
-        key = re.sub(pattern, name, key)
+def _published_name(key: str, batch_norm: bool) -> str:
+    key = renamed(key, _RENAMED)
     conv = "encoder.pos_conv.1." if batch_norm else "encoder.pos_conv.0."
     key = key.replace(f"{_POSITIONS}batch_norm.", "encoder.pos_conv.0.")
     return key.replace(f"{_POSITIONS}conv.", conv)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,17 @@ from slmcore.files import atomic, fairseq_pickle, kmeans_pickle
 from slmcore.files.content import is_safetensors, unlike_a_checkpoint
 from slmcore.units import OperatingPoint
 
-__all__ = ["BARE_WEIGHTS", "Checkpoint", "build", "fold_weight_norm", "is_state_dict", "read", "read_plain", "save"]
+__all__ = [
+    "BARE_WEIGHTS",
+    "Checkpoint",
+    "build",
+    "fold_weight_norm",
+    "is_state_dict",
+    "read",
+    "read_plain",
+    "renamed",
+    "save",
+]
 
 FORMAT, VERSION = "slmzoo", "1"
 BARE_WEIGHTS = (
@@ -143,6 +154,13 @@ def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 axes = [axis for axis in range(v.ndim) if g.shape[axis] == 1]
                 folded[base + ".weight"] = g * v / torch.linalg.vector_norm(v, dim=axes, keepdim=True)
     return folded
+
+
+def renamed(key: str, patterns: Iterable[tuple[str, str]]) -> str:
+    """Return the key after all substitutions (pattern, replacement), in their order."""
+    for pattern, replacement in patterns:
+        key = re.sub(pattern, replacement, key)
+    return key
 
 
 def _at(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

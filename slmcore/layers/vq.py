@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slmcore.checks import described
 from slmcore.errors import must
 from slmcore.layers.precision import Float32, widened
 
@@ -126,14 +127,10 @@ class ResidualVQ(nn.Module):
 def check_codes(codes: Tensor, size: int, shape: str, axes: int) -> None:
     """Raise a ValueError unless `codes` is an integer tensor of `axes` axes, named by `shape`, within 0..size - 1."""
     if not isinstance(codes, Tensor) or codes.ndim != axes:
-        raise ValueError(must("codes", f"an integer tensor {shape}", _described(codes)))
+        raise ValueError(must("codes", f"an integer tensor {shape}", described(codes)))
     if codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
-        raise ValueError(must("codes", f"an integer tensor {shape}", _described(codes), "Use `codes.long()`."))
+        raise ValueError(must("codes", f"an integer tensor {shape}", described(codes), "Use `codes.long()`."))
     wide = codes.long()  # torch has no minimum of all unsigned types
     if codes.numel() and (int(wide.min()) < 0 or int(wide.max()) >= size):
         found = f"a tensor with values from {int(wide.min())} to {int(wide.max())}"
         raise ValueError(must("codes", f"from 0 to {size - 1}", found, "Were they made by another codec?"))
-
-
-def _described(value: object) -> object:
-    return f"a {value.dtype} tensor of {tuple(value.shape)}" if isinstance(value, Tensor) else value

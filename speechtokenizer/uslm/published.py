@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from slmcore.errors import CheckpointError
-from slmcore.files.checkpoint import Checkpoint
+from slmcore.files.checkpoint import Checkpoint, renamed
 from speechtokenizer.uslm.config import USLMConfig
 
 __all__ = ["published"]
@@ -44,7 +43,11 @@ def published(obj: Mapping[str, Any], heads: int = 16, prefix_mode: int = 0) -> 
         raise CheckpointError("This is no published USLM: it has no `model` with NAR layers.")
     levels = _count(state, _LEVEL)
     config = _config(state, levels, heads, prefix_mode)
-    ours = {_ours(key): value.float() for key, value in state.items() if not key.startswith("nar_stage_embeddings.")}
+    ours = {
+        renamed(key, _NAMES): value.float()
+        for key, value in state.items()
+        if not key.startswith("nar_stage_embeddings.")
+    }
     ours["nar.levels"] = torch.cat([state[_LEVEL.format(level)].float() for level in range(levels)])
     if config.share_embedding:
         for level in range(2, config.num_codebooks):
@@ -72,12 +75,6 @@ def _config(state: Mapping[str, Tensor], levels: int, heads: int, prefix_mode: i
         codebook_size=size,
         text_size=text_size,
     )
-
-
-def _ours(key: str) -> str:
-    for pattern, name in _NAMES:
-        key = re.sub(pattern, name, key)
-    return key
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:

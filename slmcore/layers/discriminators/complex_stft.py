@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from slmcore.layers.discriminators.normed import WeightNormed
 from slmcore.layers.discriminators.outputs import ScaleOutput, through
 
-__all__ = ["STFTDiscriminator"]
+__all__ = ["STFTDiscriminator", "complex_spectrum"]
 
 _SLOPE = 0.1
 
@@ -18,7 +18,6 @@ class STFTDiscriminator(nn.Module):
 
     def __init__(self, n_fft: int, width: int) -> None:
         super().__init__()
-        self.n_fft = n_fft
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         # Time first: a layer sees ever more of it, at every second frequency of the layer before.
         first = nn.Conv2d(2, width, (3, 9), padding=(1, 4))
@@ -31,8 +30,16 @@ class STFTDiscriminator(nn.Module):
         return through(self.convs, self.conv_post, self.spectrum(wav), _SLOPE)
 
     def spectrum(self, wav: Tensor) -> Tensor:
-        """Return the STFT of (B, samples) as (B, 2, T, n_fft / 2 + 1); white noise of power one has power one."""
-        window = self.get_buffer("window")
-        with torch.autocast(wav.device.type, enabled=False):
-            stft = torch.stft(wav.float(), self.n_fft, self.n_fft // 4, window=window, return_complex=True)
-            return torch.view_as_real(stft / window.norm()).permute(0, 3, 2, 1)
+        """Return the STFT of (B, samples) as (B, 2, T, n_fft / 2 + 1), the windows around every hop."""
+        return complex_spectrum(wav, self.get_buffer("window"))
+
+
+def complex_spectrum(wav: Tensor, window: Tensor, center: bool = True) -> Tensor:
+    """Return the STFT of (B, samples) as (B, 2, T, n_fft / 2 + 1); white noise of power one has power one.
+
+    The hop is a quarter of the window; without `center` the windows lie within the waveform.
+    """
+    size = len(window)
+    with torch.autocast(wav.device.type, enabled=False):
+        stft = torch.stft(wav.float(), size, size // 4, window=window, center=center, return_complex=True)
+        return torch.view_as_real(stft / window.norm()).permute(0, 3, 2, 1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from slmcore.errors import must
+from slmcore.layers.discriminators.complex_stft import complex_spectrum
 from slmcore.layers.discriminators.normed import WeightNormed
 from slmcore.layers.discriminators.outputs import ScaleOutput, through
 
@@ -66,10 +67,7 @@ class _Spectrum(nn.Module):
 
     def forward(self, wav: Tensor) -> Tensor:
         """(B, samples) to (B, 2, frames, n_fft / 2 + 1); white noise of power one has power one."""
-        size, window = len(self.window), self.window
-        with torch.autocast(wav.device.type, enabled=False):
-            stft = torch.stft(wav.float(), size, size // 4, window=window, center=False, return_complex=True)
-            return torch.view_as_real(stft / window.norm()).permute(0, 3, 2, 1)
+        return complex_spectrum(wav, self.window, center=False)
 
 
 class _Named(nn.Module):
