@@ -42,6 +42,11 @@ def demo_point() -> OperatingPoint:
     return point
 
 
+def made_at(point: OperatingPoint) -> dict[str, Any]:
+    """Return the options that say at which operating point units were made."""
+    return {name: getattr(point, name) for name in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
+
+
 def ship(run: Path, name: str, **figures: float | str) -> None:
     """Copy the final model of a run of `slmzoo train` to the demo, in half precision, with its provenance.
 

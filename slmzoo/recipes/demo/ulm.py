@@ -10,7 +10,7 @@ import torch
 
 from mistral_ulm import UnitLM, UnitTokenizer, load
 from slmzoo.evaluation.likelihood.ngrams import KneserNey
-from slmzoo.recipes.demo.common import DEMO, demo_point, ship, write_report
+from slmzoo.recipes.demo.common import DEMO, demo_point, made_at, ship, write_report
 from slmzoo.training.data.unit_files import Spoken, UnitSource
 from slmzoo.training.loop.task import generator
 from slmzoo.training.tasks.ulm import UlmSettings, train
@@ -21,12 +21,11 @@ __all__ = ["make", "measure"]
 def make(data: Path, runs: Path) -> None:
     """Train, measure on held-out sentences, and write the demo's weights."""
     point, units, run = demo_point(), data / "units", runs / "ulm"
-    made_at = {n: getattr(point, n) for n in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
     size = {"dim": 192, "n_layers": 4, "head_dim": 32, "hidden_dim": 512, "n_heads": 6, "n_kv_heads": 6, "dropout": 0.1}
     rate = {"steps": 14_000, "batch": 10, "accumulate": 1, "lr": 2e-3, "warmup": 60, "betas": (0.9, 0.99)}
     more = {"chunk": 128, "precision": "bf16"}
     where = {"train": units / "train", "validation": units / "test"}
-    train(UlmSettings(run=run, resume=True, **where, **made_at, **size, **rate, **more))
+    train(UlmSettings(run=run, resume=True, **where, **made_at(point), **size, **rate, **more))
     ship(run, "ulm.safetensors", steps=rate["steps"])
     k = point.k or 100
     held_out = [spoken for spoken in UnitSource(units / "test").read(k) if "@" not in spoken.chapter]

@@ -10,7 +10,7 @@ from typing import Any
 
 from slmcore.files.zoofile import add_row
 from slmcore.units import OperatingPoint
-from slmzoo.recipes.demo.common import DEMO, demo_point, ship
+from slmzoo.recipes.demo.common import DEMO, demo_point, made_at, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
 from slmzoo.training.tasks.vocoder import VocoderSettings, train
 
@@ -33,12 +33,11 @@ def make(data: Path, runs: Path) -> None:
     for name, split in (("train", "train"), ("validation", "test")):
         where[name] = data / "units" / split / REFERENCE
         where[f"{name}_speech"] = data / "wavs" / split / REFERENCE
-    made_at = {n: getattr(point, n) for n in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
     rate: dict[str, Any] = {"steps": 30_000, "batch": 8, "lr": 5e-4, "schedule": "cosine", "warmup": 200}
     # On two cores a step takes 0.4 s without discriminators, 1.1 s with those of an eighth of the published width.
     losses: dict[str, Any] = {"discriminator_from": 10_000, "discriminator_width": 4, "duration_dropout": 0.1}
     more: dict[str, Any] = {"held_out": 20, "validate_every": 2500, "save_every": 500}
-    train(VocoderSettings(run=run, resume=True, **where, **made_at, **SIZE, **rate, **losses, **more))
+    train(VocoderSettings(run=run, resume=True, **where, **made_at(point), **SIZE, **rate, **losses, **more))
     ship(run, "unit_hifigan.safetensors", steps=rate["steps"], voice=REFERENCE)
     _list(point)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,19 +79,20 @@ def _abx(name: str, view: Callable[[Tensor], Tensor], corpus: Corpus, rate: floa
 
 def _probes(name: str, view: Callable[[Tensor], Tensor], corpus: Corpus, rate: float) -> dict[str, Values]:
     """Linear probes of phones, trained on other voices, and of the voice."""
-    phone = _probe(corpus, view, lambda s, n: labels(s.intervals(), n, rate), lambda s: s.voice not in HELD_OUT_VOICES)
-    voice = _probe(corpus, view, lambda s, n: [s.voice] * n, lambda s: True)
+    seen = {s: view(s.wav()).mT for s in (*corpus.training, *corpus.held_out)}
+    phone = _probe(corpus, seen, lambda s, n: labels(s.intervals(), n, rate), lambda s: s.voice not in HELD_OUT_VOICES)
+    voice = _probe(corpus, seen, lambda s, n: [s.voice] * n, lambda s: True)
     return {f"phones by a linear probe, {name}": phone, f"voice by a linear probe, {name}": voice}
 
 
 def _probe(
     corpus: Corpus,
-    view: Callable[[Tensor], Tensor],
+    seen: Mapping[Sentence, Tensor],
     truth: Callable[[Sentence, int], Sequence[str | None]],
     chosen: Callable[[Sentence], bool],
 ) -> Values:
-    """Frame accuracy of a ridge regression to one-hot labels, for each held-out sentence."""
-    training = [(view(s.wav()).mT, s) for s in corpus.training if chosen(s)]
+    """Frame accuracy of a ridge regression to one-hot labels, for each held-out sentence; `seen` are the features."""
+    training = [(seen[s], s) for s in corpus.training if chosen(s)]
     told = [truth(s, len(x)) for x, s in training]
     names = sorted({label for some in told for label in some if label is not None})
     number = {label: i for i, label in enumerate(names)}
@@ -100,7 +101,7 @@ def _probe(
     weights = _ridge(x, torch.nn.functional.one_hot(y, len(names)).double())
     rows = []
     for sentence in corpus.held_out:
-        features = view(sentence.wav()).mT
+        features = seen[sentence]
         inputs, targets = _known(features, truth(sentence, len(features)), number)
         hit = (_with_one(inputs) @ weights).argmax(1) == targets
         rows.append((sentence.name, float(hit.double().mean()), float(len(hit))))
@@ -134,12 +135,14 @@ def _quality(codec: SoundStream, corpus: Corpus, folder: Path, with_wer: bool) -
         scale = codec.latent_scale.deviation[:, None] * sigma
         copies[f"latents, noise {sigma}"] = lambda z, noise, scale=scale: z + scale * noise
     spectral, found = SpectralLoss(_RATE), {}
+    wavs = {s.name: s.wav() for s in corpus.held_out}
+    latents = {name: codec.encode_latents(wav, _RATE) for name, wav in wavs.items()}
     for name, change in copies.items():
-        made = {s.name: _copy(codec, s, change, i) for i, s in enumerate(corpus.held_out)}
-        mel = [(s.name, float(spectral(made[s.name], s.wav())[0]), 1.0) for s in corpus.held_out]
+        made = {n: _copy(codec, z, change, i)[:, : wavs[n].shape[1]] for i, (n, z) in enumerate(latents.items())}
+        mel = [(n, float(spectral(made[n], wav)[0]), 1.0) for n, wav in wavs.items()]
         found[f"mel distance, {name}"] = Values.of(mel)
         if not name.startswith("latents, noise"):
-            rows = [(s.name, stoi(s.wav(), made[s.name], _RATE), 1.0) for s in corpus.held_out]
+            rows = [(n, stoi(wav, made[n], _RATE), 1.0) for n, wav in wavs.items()]
             found[f"STOI, {name}"] = Values.of(rows)
         if with_wer:
             found[f"WER, {name}"] = _words(made, corpus, folder / name.replace(" ", "-").replace(",", ""))
@@ -150,11 +153,9 @@ def _coded(codec: SoundStream, latents: Tensor, levels: int) -> Tensor:
     return codec.dequantize(codec.quantize(latents)[:, :levels])
 
 
-def _copy(codec: SoundStream, sentence: Sentence, change: Callable[[Tensor, Tensor], Tensor], number: int) -> Tensor:
-    wav = sentence.wav()
-    latents = codec.encode_latents(wav, _RATE)
+def _copy(codec: SoundStream, latents: Tensor, change: Callable[[Tensor, Tensor], Tensor], number: int) -> Tensor:
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(number))
-    return codec.decode_latents(change(latents, noise), wav.shape[1])
+    return codec.decode_latents(change(latents, noise))
 
 
 def _words(made: dict[str, Tensor], corpus: Corpus, folder: Path) -> Values:

@@ -7,6 +7,8 @@ from typing import Any
 
 from slmcore.clustering import codebook
 from slmcore.files import registry
+from slmcore.units import OperatingPoint
+from slmzoo.recipes.demo import common
 
 __all__ = ["ZOO", "made_at", "run_options"]
 
@@ -25,4 +27,4 @@ def made_at(runs: Path) -> dict[str, Any]:
     """
     row = registry.find("codebook", zoo=ZOO, registry=runs / "zoo.json")
     point = codebook.load(row.url).operating_point
-    return {name: getattr(point, name) for name in ("k", "lmbda", "num_neighbors", "encoder", "layer")}
+    return common.made_at(point or OperatingPoint(zoo=ZOO))

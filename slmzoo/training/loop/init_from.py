@@ -13,7 +13,7 @@ from slmcore.errors import must
 from slmcore.files.checkpoint import Checkpoint, read
 from slmzoo.convert import published
 
-__all__ = ["identity", "initialise_from"]
+__all__ = ["identity", "initialise_from", "load_weights"]
 
 _OF_TRAINING = frozenset({"dropout"})
 
@@ -34,8 +34,12 @@ def initialise_from(file: str | None, model: Trainable) -> None:
     """
     if file is None:
         return
+    load_weights(read(file, model.checkpoint().kind, published), model)
+
+
+def load_weights(found: Checkpoint, model: Trainable) -> None:
+    """Load the weights of a checkpoint into `model`. Raises ValueError for other sizes or ids."""
     wanted = model.checkpoint()
-    found = read(file, wanted.kind, published)
     for what in ("config", "tokenizer"):
         ours, theirs = (_compared(getattr(each, what)) for each in (wanted, found))
         other = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slmcore import audio
 from slmcore.errors import must
 from slmcore.layers.discriminators import (
     WINDOWS,
@@ -22,7 +21,6 @@ from slmcore.layers.discriminators import (
 )
 from slmcore.layers.spectral import SpectralLoss
 from slmcore.units import Units
-from slmzoo.figures import units_figure
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import identity, initialise_from
@@ -32,6 +30,7 @@ from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
 from slmzoo.training.options.codec import CodecOptions
 from slmzoo.training.tasks.ema_codebook import EMACodebook
 from slmzoo.training.tasks.log_mel_teacher import LogMelTeacher
+from slmzoo.training.tasks.samples import write_sample
 from wavtokenizer import WavTokenizer, WavTokenizerConfig
 
 __all__ = ["CodecSettings", "CodecTask", "train"]
@@ -261,16 +260,11 @@ class CodecTask(Task):
     def show(self, step: int, folder: Path) -> None:
         """Write held-out recordings, their reconstructions, and figures of both with the codes."""
         codec, place = self.codec.eval(), folder / "samples"
-        samples = place / f"step-{step:07d}"
-        samples.mkdir(parents=True, exist_ok=True)
         for index in range(min(self.settings.samples, len(self._held_out))):
             wav, name = self._held_out_wav(index), f"{index:02d}-{self._held_out.files[index].stem}"
             codes, made = self._reconstruct(wav)
             units = Units.from_framewise(codes, codec.frame_rate)
-            if not (place / f"{name}.wav").exists():
-                audio.write(place / f"{name}.wav", wav, codec.sample_rate)
-            audio.write(samples / f"{name}.wav", made, codec.sample_rate)
-            units_figure(wav, codec.sample_rate, units, (made, codec.sample_rate), samples / f"{name}.png")
+            write_sample(place, step, name, wav, made, codec.sample_rate, units)
 
     def _held_out_wav(self, index: int) -> Tensor:
         longest = int(_LONGEST_HELD_OUT * self.codec.sample_rate)

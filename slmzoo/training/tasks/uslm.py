@@ -29,7 +29,7 @@ from slmzoo.training.data.transcribed import (
 )
 from slmzoo.training.loop.copy_model import check_copyable, copy_model
 from slmzoo.training.loop.fit import fit, provenance, publish
-from slmzoo.training.loop.init_from import identity
+from slmzoo.training.loop.init_from import identity, load_weights
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
@@ -140,15 +140,10 @@ def _begun(settings: UslmSettings, config: USLMConfig, phones: Sequence[list[str
         tokenizer = PhoneTokenizer({each for some in phones for each in some}, settings.language)
         return USLM(config, tokenizer), tokenizer
     found = uslm.load(settings.init)
-    theirs, ours = replace(found.config, dropout=config.dropout).to_dict(), config.to_dict()
-    other = [name for name, value in ours.items() if theirs[name] != value]
-    if other:
-        wanted, there = ({name: sizes[name] for name in other} for sizes in (ours, theirs))
-        raise ValueError(must("init", f"a model with {wanted}", there, "Give the options that the file has."))
     if found.tokenizer is None:
         raise ValueError(must("init", f"a model with its phones, {uslm.SYMBOLS} beside it", settings.init))
     model = USLM(config, found.tokenizer)
-    model.load_state_dict(found.state_dict())
+    load_weights(found.checkpoint(), model)
     return model, found.tokenizer
 
 

@@ -10,15 +10,13 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 from torch.nn.utils.rnn import pad_sequence
 
-from slmcore import audio
 from slmcore.layers.discriminators import ScaleOutput, discriminator_loss, feature_matching_loss, generator_loss
 from slmcore.layers.spectral import LogMel
+from slmcore.layers.weight_norm import add_weight_norm
 from slmcore.units import Units
-from slmzoo.figures import units_figure
 from slmzoo.training.data.aligned_codes import partners
 from slmzoo.training.data.aligned_speech import AlignedSpeech, speakers_of
 from slmzoo.training.data.unit_files import UnitSource
@@ -27,6 +25,7 @@ from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import identity, initialise_from
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import Figures, Optimization, ParameterGroup, StepContext, Task
+from slmzoo.training.tasks.samples import write_sample
 from slmzoo.training.tasks.vocoder_losses import duration_loss, inner_runs, vocoder_discriminators
 from twist import UnitVocoder
 
@@ -100,9 +99,7 @@ class VocoderTask(Task):
     ) -> None:
         super().__init__()
         self.model, self.settings = model, settings
-        for module in list(model.generator.modules()):
-            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-                weight_norm(module)
+        add_weight_norm(model.generator)
         if model.durations is not None:
             model.durations.dropout = settings.duration_dropout
         adversarial = settings.discriminator_from < settings.steps
@@ -206,17 +203,11 @@ class VocoderTask(Task):
 
     def show(self, step: int, folder: Path) -> None:
         """Write held-out recordings, their resynthesis, and figures of both with the units."""
-        place, rate = folder / "samples", self.settings.sample_rate
-        made = place / f"step-{step:07d}"
-        made.mkdir(parents=True, exist_ok=True)
         self.model.eval()
         for index in range(min(self.settings.samples, len(self._held_out))):
             units, wav, generated = self._resynthesis(index)
             name = f"{index:02d}-{Path(self._held_out.name(index)).name}"
-            if not (place / f"{name}.wav").exists():
-                audio.write(place / f"{name}.wav", wav, rate)
-            audio.write(made / f"{name}.wav", generated.cpu(), rate)
-            units_figure(wav, rate, units, (generated.cpu(), rate), made / f"{name}.png")
+            write_sample(folder / "samples", step, name, wav, generated.cpu(), self.settings.sample_rate, units)
 
     def _resynthesis(self, index: int) -> tuple[Units, Tensor, Tensor]:
         """Units of a held-out recording, its wav (1, samples), and that of its units in their own durations."""

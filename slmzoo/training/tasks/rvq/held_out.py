@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from slmcore import audio
 from slmcore.units import Units
-from slmzoo.figures import units_figure
 from slmzoo.training.data.segments import SegmentSource
 from slmzoo.training.tasks.rvq.settings import RVQSettings
+from slmzoo.training.tasks.samples import write_sample
 
 __all__ = ["HeldOut"]
 
@@ -47,14 +46,8 @@ class HeldOut:
 
     def show(self, step: int, place: Path) -> None:
         """Write some recordings, their copies, and figures of both with the codes of level 1."""
-        made = place / f"step-{step:07d}"
-        made.mkdir(parents=True, exist_ok=True)
-        rate = self._codec.sample_rate
         for index in range(min(self._settings.samples, len(self))):
             wav, name = self.wav(index), f"{index:02d}-{self._source.name(index)}"
             codes, copy = self.copy(wav)
             units = Units.from_framewise(codes[0], self._codec.frame_rate)
-            if not (place / f"{name}.wav").exists():
-                audio.write(place / f"{name}.wav", wav, rate)
-            audio.write(made / f"{name}.wav", copy, rate)
-            units_figure(wav, rate, units, (copy, rate), made / f"{name}.png")
+            write_sample(place, step, name, wav, copy, self._codec.sample_rate, units)

@@ -10,10 +10,10 @@ from slmcore.errors import must
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Optimization
 from slmzoo.training.options.rvq import RVQOptions
+from slmzoo.training.tasks.rvq.adversary import DISCRIMINATORS
 
 __all__ = ["RVQSettings"]
 
-_NAMES = ("multi-frequency", "multi-scale-stft", "multi-period", "multi-scale")
 _SHARES = ("decay", "revive_below", "collapse_below", "quantizer_dropout", "unquantised_share")
 _WEIGHTS = ("commitment", "adversarial", "feature_matching", "distillation", "latent_noise")
 
@@ -51,9 +51,11 @@ class RVQSettings(RVQOptions, TrainSettings):
             raise ValueError(must("latent_noise", "0 without unquantised_share", self.latent_noise, remedy))
 
     def _check_discriminators(self) -> None:
-        unknown = [name for name in self.discriminators if name not in _NAMES]
+        unknown = [name for name in self.discriminators if name not in DISCRIMINATORS]
         if unknown or len(set(self.discriminators)) < len(self.discriminators):
-            raise ValueError(must("discriminators", f"different ones of {', '.join(_NAMES)}", self.discriminators))
+            raise ValueError(
+                must("discriminators", f"different ones of {', '.join(DISCRIMINATORS)}", self.discriminators)
+            )
         if not (math.isfinite(self.discriminator_width) and self.discriminator_width > 0):
             raise ValueError(must("discriminator_width", "a finite number > 0", self.discriminator_width))
         if self.discriminator_lr is not None and not self.discriminator_lr > 0:
