@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from slmcore.errors import must
-from slmcore.files import registry as table
 from slmcore.layers.int8 import Scheme
 from slmcore.roles import Codec, Encoder, Quantizer, Synthesizer, TextToSpeech, UnitLanguageModel, point_of
 from slmzoo import synthesizers, systems
@@ -165,8 +164,7 @@ def _loader(system: System, role: str, where: Source) -> Any:
 
 def _has_language_model(where: Source) -> bool:
     known = systems.kinds()
-    rows = table.rows(where.zoo, None, where.registry)
-    return any(row.kind in known and known[row.kind].role == "language model" for row in rows)
+    return any(row.kind in known and known[row.kind].role == "language model" for row in where.rows())
 
 
 def _in_bytes(parts: Sequence[Any], weights: Scheme | None) -> None:

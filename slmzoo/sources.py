@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 
+from slmcore.clustering.codebook import Codebook
 from slmcore.errors import must
 from slmcore.files import registry as table
 from slmcore.files.fetch import resolve
 from slmcore.files.registry import Registries, Row
 from slmcore.units import OperatingPoint
 
-__all__ = ["Choice", "Source", "agreed", "check_size", "placed"]
+__all__ = ["Choice", "Source", "agreed", "check_size", "placed", "placed_codebook", "placed_encoder", "warn_once"]
 
 _ALIASES = {"device": "map_location", "source": "zoo", "path": "checkpoint", "file": "checkpoint"}
 logger = logging.getLogger(__name__)
@@ -82,6 +83,14 @@ class Source:
             return wanted
         return table.variant_of(kind, wanted, zoo=self.zoo, registry=self.registry)
 
+    def rows(self) -> tuple[Row, ...]:
+        """Return all rows of the zoo."""
+        return table.rows(self.zoo, None, self.registry)
+
+    def variants(self, kind: str) -> list[str | None]:
+        """Return the variants of a kind in the zoo."""
+        return [row.variant for row in self.rows() if row.kind == kind]
+
     def once(self, kind: str, variant: str | None, load: Callable[[], Any]) -> Any:
         """Return the model of a kind and variant, loaded when first requested from this source."""
         name = f"{kind} {variant}"
@@ -101,6 +110,21 @@ def placed(model: Any, row: Row | None, where: Source, **given: Any) -> Any:
     return model.to(where.map_location)
 
 
+def placed_encoder(model: Any, row: Row | None, where: Source) -> Any:
+    """Load an encoder on its device, with the name that its row gives it."""
+    model = model.to(where.map_location)
+    if row is not None:
+        model.operating_point = OperatingPoint(zoo=where.zoo, encoder=row.encoder)
+    return model
+
+
+def placed_codebook(loaded: Codebook, row: Row | None, where: Source, k: int | None, layer: int | None) -> Codebook:
+    """Load a codebook on its device, with its operating point. Raises ValueError for another number of codes."""
+    check_size("k", k if row is None else row.k, loaded.k, "the codebook's number of codes")
+    point = agreed(loaded.operating_point, row, where, k=loaded.k, layer=layer)
+    return Codebook(loaded.codes.to(where.map_location), point)
+
+
 def agreed(held: OperatingPoint | None, row: Row | None, where: Source, **given: Any) -> OperatingPoint:
     """Join the operating points of file, table and caller.
 
@@ -117,7 +141,7 @@ def agreed(held: OperatingPoint | None, row: Row | None, where: Source, **given:
     fields = ("encoder", "layer", "k", "lmbda", "num_neighbors")
     joined = {f: next((getattr(p, f) for p in known if getattr(p, f) is not None), None) for f in fields}
     if joined["lmbda"] is None and "lmbda" in given:
-        _warn_once(f"The lambda of {Path(str(where.checkpoint)).name} is not known: give lmbda= to have it checked.")
+        warn_once(f"The lambda of {Path(str(where.checkpoint)).name} is not known: give lmbda= to have it checked.")
     return OperatingPoint(zoo=known[0].zoo, **joined)
 
 
@@ -128,5 +152,6 @@ def check_size(name: str, asked: int | None, found: int, what: str) -> None:
 
 
 @lru_cache(maxsize=256)
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
+    """Log a warning the first time that it is given."""
     logger.warning(message)

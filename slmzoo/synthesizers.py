@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from slmcore.errors import must
-from slmcore.files import registry as table
 from slmcore.files.rows import Row, shown
 from slmcore.roles import Synthesizer
 from slmcore.units import OperatingPoint
@@ -86,10 +85,11 @@ def _kind(asked: str) -> tuple[Kind, str | None]:
 
 
 def _rows(where: Source, kind: Kind) -> list[Row]:
-    rows = [row for row in table.rows(where.zoo, None, where.registry) if row.kind == kind.name]
+    there = where.rows()
+    rows = [row for row in there if row.kind == kind.name]
     if not rows:
-        here = {row.kind for row in table.rows(where.zoo, None, where.registry)}
-        others = _listed([name for name in names() if _by_name()[name].name in here]) or "no synthesiser"
+        here, known = {row.kind for row in there}, _by_name()
+        others = _listed([name for name in names() if known[name].name in here]) or "no synthesiser"
         raise ValueError(
             f"The zoo {where.zoo!r} has no {kind.synthesizer}; it has {others}. "
             "`slmzoo train vocoder` makes a hifigan for any units."

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from slmcore import audio
 from slmcore.checks import whole
 from slmcore.errors import must
-from slmcore.files import registry as table
 from slmcore.files.content import is_safetensors
 from slmcore.roles import Codec, Speech
 from slmcore.units import Codes
@@ -104,5 +103,5 @@ def load(
     if row is not None and not is_safetensors(path):
         symbols = where.path(where.find("uslm_symbols", variant=row.variant))
     model = uslm_package.load(path, symbols=symbols).to(where.map_location)
-    variants = [each.variant for each in table.rows(where.zoo, None, where.registry) if each.kind == kind]
+    variants = where.variants(kind)
     return USLMSpeech(model, codec(row.variant if row is not None and row.variant in variants else None))

@@ -48,6 +48,7 @@ __all__ = [
     "complain",
     "describe",
     "describe_codes",
+    "device_of",
     "parse_point",
     "point_of",
 ]
@@ -58,16 +59,21 @@ Made = TypeVar("Made")
 Finish = Callable[[list[Made]], list[dict[str, Any]]]
 
 
+def device_of(asked: str) -> Literal["cpu", "cuda"]:
+    """Return the requested device, or the fastest available. Raises ValueError for CUDA where there is none."""
+    cuda = torch.cuda.is_available()
+    if asked == "cuda" and not cuda:
+        raise ValueError("There is no CUDA device here. Use --device cpu.")
+    return "cuda" if asked != "cpu" and cuda else "cpu"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeviceCommand(DeviceOptions, ResultsCommand):
     """Command with a device."""
 
     def chosen_device(self) -> Literal["cpu", "cuda"]:
         """Return the requested device, or the fastest available."""
-        cuda = torch.cuda.is_available()
-        if self.device == "cuda" and not cuda:
-            raise ValueError("There is no CUDA device here. Use --device cpu.")
-        return "cuda" if self.device != "cpu" and cuda else "cpu"
+        return device_of(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)

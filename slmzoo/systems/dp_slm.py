@@ -26,7 +26,7 @@ from slmcore.roles import UnitLanguageModel
 from slmcore.units import OperatingPoint
 from slmzoo.ellav_synthesizer import EllaVSynthesizer
 from slmzoo.kinds import KINDS
-from slmzoo.sources import Choice, Source, agreed, check_size, placed
+from slmzoo.sources import Choice, Source, check_size, placed, placed_codebook, placed_encoder
 from slmzoo.systems.system import System
 from wavlm_codebooks import WavLM
 from wavlm_codebooks import wavlm as wavlm_file
@@ -54,10 +54,7 @@ def wavlm(**source: Any) -> tuple[WavLM, ExtractFeatures]:
     """Return the encoder, and the published closure around `WavLM.features`."""
     where = Source.of(**source)
     row = where.find("wavlm")
-    model = wavlm_file.load(where.path(row)).to(where.map_location)
-    if row is not None:
-        model.operating_point = OperatingPoint(zoo=where.zoo, encoder=row.encoder)
-    return model, _extract_features
+    return placed_encoder(wavlm_file.load(where.path(row)), row, where), _extract_features
 
 
 def _extract_features(model: WavLM, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
@@ -69,10 +66,7 @@ def load_codebook(layer: int | None = None, k: int | None = None, **source: Any)
     """Load the codebook of a layer with k codes, by default the zoo's default size."""
     where = Source.of(**source)
     row = where.find("codebook", k=_usual_k(k, where), layer=layer)
-    loaded = codebook_file.load(where.path(row))
-    check_size("k", k if row is None else row.k, loaded.k, "the codebook's number of codes")
-    point = agreed(loaded.operating_point, row, where, k=loaded.k, layer=layer)
-    return Codebook(loaded.codes.to(where.map_location), point)
+    return placed_codebook(codebook_file.load(where.path(row)), row, where, k, layer)
 
 
 def empty_quantizer(codebook_size: int, codebook_dim: int, lmbda: float, num_neighbors: int | None) -> DPDPQuantizer:
@@ -218,7 +212,7 @@ def language_model(where: Source, wanted: Choice) -> UnitLanguageModel:
 
 
 def _language_kind(where: Source) -> str:
-    there = {row.kind for row in table.rows(where.zoo, None, where.registry)}
+    there = {row.kind for row in where.rows()}
     return "twist_ulm" if "twist_ulm" in there and "ulm" not in there else "ulm"
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +21,12 @@ from gslm.waveglow import WaveGlow
 from slmcore.clustering import codebook as codebook_file
 from slmcore.clustering.codebook import Codebook
 from slmcore.errors import must
-from slmcore.files import registry as table
 from slmcore.files.content import is_safetensors
 from slmcore.files.rows import Row
 from slmcore.roles import Encoder
 from slmcore.units import OperatingPoint
 from slmzoo.kinds import KINDS, Role
-from slmzoo.sources import Choice, Source, agreed, check_size, placed
+from slmzoo.sources import Choice, Source, check_size, placed, placed_codebook, placed_encoder, warn_once
 from slmzoo.systems.system import System
 
 __all__ = [
@@ -48,7 +45,6 @@ __all__ = [
 
 ExtractFeatures = Callable[..., Tensor]
 
-logger = logging.getLogger(__name__)
 _FRAME_RATES = {"hubert": 50.0, "w2v2": 50.0, "cpc": 100.0, "logmel": 100.0}
 """Frames per second of GSLM's features, for files without a row."""
 _ENCODERS = {"hubert": "hubert", "w2v2": "wav2vec2", "cpc": "cpc", "logmel": "log_mel"}
@@ -106,9 +102,7 @@ def waveglow(**source: Any) -> WaveGlow:
 def encoder(where: Source, wanted: Choice) -> Encoder:
     """The encoder of the wanted features."""
     row = _row_of(where, wanted, "encoder")
-    model = KINDS[row.kind].load(where.path(row)).to(where.map_location)
-    model.operating_point = OperatingPoint(zoo=where.zoo, encoder=row.encoder)
-    return model
+    return placed_encoder(KINDS[row.kind].load(where.path(row)), row, where)
 
 
 def encoder_with_verb(features: str, **source: Any) -> tuple[Any, ExtractFeatures]:
@@ -116,10 +110,7 @@ def encoder_with_verb(features: str, **source: Any) -> tuple[Any, ExtractFeature
     where = Source.of(**{"zoo": "gslm", **source})
     kind = _ENCODERS[features]
     row = where.find(kind)
-    model = KINDS[kind].load(where.path(row)).to(where.map_location)
-    if row is not None:
-        model.operating_point = OperatingPoint(zoo=where.zoo, encoder=row.encoder)
-    return model, _extract_features
+    return placed_encoder(KINDS[kind].load(where.path(row)), row, where), _extract_features
 
 
 def log_mel(**source: Any) -> tuple[LogMel, ExtractFeatures]:
@@ -142,19 +133,13 @@ def load_codebook(
     wanted = _choice(where, Choice(variant=features, k=k, layer=layer), False)
     if where.checkpoint is None:
         return codebook(where, wanted)[0]
-    loaded = codebook_file.load(where.path(None))
-    check_size("k", k, loaded.k, "the codebook's number of codes")
-    point = agreed(loaded.operating_point, None, where, k=loaded.k, layer=layer)
-    return Codebook(loaded.codes.to(where.map_location), point)
+    return placed_codebook(codebook_file.load(where.path(None)), None, where, k, layer)
 
 
 def codebook(where: Source, wanted: Choice) -> tuple[Codebook, Row]:
     """The codebook of the wanted features and k, and its row."""
     row = _row_of(where, wanted, "codebook")
-    loaded: Codebook = KINDS[row.kind].load(where.path(row))
-    check_size("k", row.k, loaded.k, "the codebook's number of codes")
-    point = agreed(loaded.operating_point, row, where, k=loaded.k, layer=row.layer)
-    return Codebook(loaded.codes.to(where.map_location), point), row
+    return placed_codebook(KINDS[row.kind].load(where.path(row)), row, where, row.k, row.layer), row
 
 
 def quantizer(where: Source, wanted: Choice) -> DPDPQuantizer:
@@ -176,7 +161,7 @@ def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
     """Fill in the features and k that the zoo marks as default, or its only ones, their usual layer, and lambda 0."""
     if where.checkpoint is not None:
         return wanted
-    rows = table.rows(where.zoo, None, where.registry)
+    rows = where.rows()
     default = next((row for row in rows if row.default), None)
     variants = list(dict.fromkeys(row.variant for row in rows if row.variant is not None and row.k is not None))
     variant = wanted.variant or (default.variant if default else next(iter(variants), None))
@@ -204,7 +189,7 @@ def _row_of(where: Source, wanted: Choice, role: Role) -> Row:
 
 
 def _kind_of(where: Source, wanted: Choice, role: Role) -> str | None:
-    rows = table.rows(where.zoo, None, where.registry)
+    rows = where.rows()
     alike = [row for row in rows if row.variant in (None, wanted.variant) and KINDS[row.kind].role == role]
     return alike[0].kind if alike else None
 
@@ -218,15 +203,10 @@ def _parts(where: Source, wanted: Choice) -> tuple[str, ...]:
 def _tell_unknown_digits(what: str, path: Path, row: Row | None) -> None:
     """Warn of a table of units without a known digest, which only its length tells from another model's."""
     if not is_safetensors(path) and not (row is not None and row.sha256):
-        _warn_once(
+        warn_once(
             f"No digest is known of the {what} of {path}: that it is this model's own was only checked by its "
             "length. Another model's table gives fluent nonsense."
         )
-
-
-@lru_cache(maxsize=256)
-def _warn_once(message: str) -> None:
-    logger.warning(message)
 
 
 SYSTEM = System(

@@ -16,7 +16,7 @@ from slmcore.files import registry as table
 from slmcore.files.content import is_safetensors
 from slmcore.files.rows import Row
 from slmcore.units import OperatingPoint
-from slmzoo.sources import Choice, Source, agreed, check_size, placed
+from slmzoo.sources import Choice, Source, check_size, placed, placed_codebook, placed_encoder
 from slmzoo.systems.system import System
 from twist import lm, mhubert
 from twist import vocoder as unit_vocoder
@@ -40,10 +40,7 @@ def encoder(**source: Any) -> tuple[MHuBERT, ExtractFeatures]:
     """The encoder, and the closure around `MHuBERT.features`."""
     where = _where(source)
     row = where.find("mhubert")
-    model = mhubert.load(_place(where, row)).to(where.map_location)
-    if row is not None:
-        model.operating_point = OperatingPoint(zoo=where.zoo, encoder=row.encoder)
-    return model, _extract_features
+    return placed_encoder(mhubert.load(_place(where, row)), row, where), _extract_features
 
 
 def _extract_features(model: MHuBERT, wav: Tensor, sr: int, layer: int | None = None) -> Tensor:
@@ -55,10 +52,7 @@ def codebook(k: int | None = None, layer: int | None = None, **source: Any) -> C
     """The codebook of k units."""
     where = _where(source)
     row = where.find("codebook", k=k, layer=layer)
-    loaded = codebook_file.load(where.path(row))
-    check_size("k", k if row is None else row.k, loaded.k, "the codebook's number of codes")
-    point = agreed(loaded.operating_point, row, where, k=loaded.k, layer=layer)
-    return Codebook(loaded.codes.to(where.map_location), point)
+    return placed_codebook(codebook_file.load(where.path(row)), row, where, k, layer)
 
 
 def quantizer(where: Source, wanted: Choice) -> DPDPQuantizer:
@@ -120,20 +114,16 @@ def _place(where: Source, row: Row | None) -> Path:
 
 def _companion(where: Source, kind: str, row: Row | None) -> Path | None:
     """The file of another kind that belongs to a row, if the zoo has one."""
-    if row is None or row.variant not in _variants(where, kind):
+    if row is None or row.variant not in where.variants(kind):
         return None
     return where.path(where.find(kind, variant=row.variant, k=row.k))
-
-
-def _variants(where: Source, kind: str) -> list[str | None]:
-    return [row.variant for row in table.rows(where.zoo, None, where.registry) if row.kind == kind]
 
 
 def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
     """Complete k and lambda by those of the models that read units, or k by the codebook's where none is wanted."""
     if where.checkpoint is not None:
         return wanted
-    kind = next((kind for kind in _OF_UNITS if downstream and _variants(where, kind)), "codebook")
+    kind = next((kind for kind in _OF_UNITS if downstream and where.variants(kind)), "codebook")
     variant = where.variant(kind, wanted.variant) if kind == "twist_ulm" else None
     asked = {"variant": variant, "k": wanted.k, "lmbda": wanted.lmbda}
     row = table.find(kind, zoo=where.zoo, registry=where.registry, **asked)
@@ -143,10 +133,10 @@ def _choice(where: Source, wanted: Choice, downstream: bool) -> Choice:
 
 def _parts(where: Source, wanted: Choice) -> tuple[str, ...]:
     """The kinds of model that the zoo has, and those of the files beside the models of this choice."""
-    of_models = [kind for kind in ("mhubert", "codebook", *_OF_UNITS) if _variants(where, kind)]
-    vocoders = _variants(where, "unit_hifigan")
+    of_models = [kind for kind in ("mhubert", "codebook", *_OF_UNITS) if where.variants(kind)]
+    vocoders = where.variants("unit_hifigan")
     beside = {"twist_ulm_config": wanted.variant, "unit_hifigan_config": vocoders[0] if vocoders else None}
-    return (*of_models, *(kind for kind, variant in beside.items() if variant in _variants(where, kind)))
+    return (*of_models, *(kind for kind, variant in beside.items() if variant in where.variants(kind)))
 
 
 SYSTEM = System(

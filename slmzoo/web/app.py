@@ -16,11 +16,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
+from slmcore.audio.writing import wav_bytes
 from slmcore.errors import must
 from slmzoo.web.guard import App, Guard
 from slmzoo.web.limits import BusyError, MissingError, TooMuchError, words_of
 from slmzoo.web.live import Live
-from slmzoo.web.shelf import described, wav_bytes
+from slmzoo.web.shelf import described
 from slmzoo.web.studio import Studio
 
 __all__ = ["application"]
@@ -111,7 +112,9 @@ class _Handlers:
 
     async def wav(self, request: Request) -> Response:
         found = self._studio.shelf.recording(request.path_params["key"])
-        return Response(wav_bytes(found.wav, found.sample_rate), media_type="audio/wav")
+        # In a thread of its own: in the studio's it would wait for what is being synthesised.
+        content = await asyncio.to_thread(wav_bytes, found.wav, found.sample_rate)
+        return Response(content, media_type="audio/wav")
 
     async def sound(self, request: Request) -> Response:
         return Response(self._studio.shelf.sound(request.path_params["key"]), media_type="audio/wav")

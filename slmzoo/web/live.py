@@ -50,14 +50,9 @@ class _Take:
             raise ValueError(f"The system of {zoo} has no encoder: it cannot be heard live.")
         self.rate, self.samples = rate, 0
         self._stream = UnitStream(pipeline.encoder, quantizer, rate)
-        self._voice = pipeline.speech_stream(seconds=0.6) if asked.get("back") else None
+        self.voice: SpeechStream | None = pipeline.speech_stream(seconds=0.6) if asked.get("back") else None
         self._heard: list[torch.Tensor] = []
         self._kept: dict[str, Any] | None = None
-
-    @property
-    def voice(self) -> SpeechStream | None:
-        """Stream that speaks the units back, if requested."""
-        return self._voice
 
     def push(self, content: bytes) -> Units:
         """Take float32 samples; return the units that have ended. Raises TooMuchError past the longest recording."""

@@ -8,14 +8,14 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from slmcore import audio
 from slmcore.audio import libsndfile
+from slmcore.audio.writing import wav_bytes
 from slmzoo.web.limits import Limits, MissingError, TooMuchError
 
-__all__ = ["Recording", "Shelf", "described", "wav_bytes"]
+__all__ = ["Recording", "Shelf", "described"]
 
 _LONGEST_NAME = 80
 
@@ -119,13 +119,3 @@ def described(recording: Recording) -> dict[str, Any]:
         "seconds": round(recording.seconds, 3),
         "sample_rate": recording.sample_rate,
     }
-
-
-def wav_bytes(wav: Tensor, sample_rate: int) -> bytes:
-    """A wav file of 16-bit samples of speech (1, samples), clipped to +-1."""
-    import soundfile
-
-    samples = (wav.detach().cpu().float().clamp(-1, 1) * 32767).round().to(torch.int16)
-    content = io.BytesIO()
-    soundfile.write(content, samples.T.contiguous().numpy(), sample_rate, format="WAV", subtype="PCM_16")
-    return content.getvalue()

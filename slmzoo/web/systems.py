@@ -49,7 +49,7 @@ class Systems:
     first: str = "demo"
     """Zoo of `k` and `lmbda`, which the page shows first."""
     _loaded: dict[str, Pipeline] = field(default_factory=dict)
-    _quantizers: dict[tuple[str, int, float | None], Quantizer] = field(default_factory=dict)
+    _quantizers: dict[tuple[str, int], Quantizer] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def offers(self) -> list[Offer]:
@@ -103,11 +103,6 @@ class Systems:
             raise ValueError(f"The units of {zoo} have no lambda that can be chosen.")
         return _at(base, lmbda)
 
-    def is_trained_on(self, zoo: str, quantizer: Quantizer) -> bool:
-        """Whether the language model and the synthesiser of a zoo fit the units of this quantiser."""
-        own = self.pipeline(zoo).quantizer
-        return own is not None and (own.k, lambda_of(own)) == (quantizer.k, lambda_of(quantizer))
-
     def about(self, zoo: str) -> dict[str, Any]:
         """Sizes, roles and voice options of a system, as JSON; it is loaded."""
         made = self.pipeline(zoo)
@@ -133,7 +128,7 @@ class Systems:
         """The quantiser of another codebook of a zoo, for the same features."""
         if k not in self.offer(zoo).ks:
             raise MissingError(f"There is no codebook of {k} units of {zoo} on this machine.")
-        key = (zoo, k, None)
+        key = (zoo, k)
         with self._lock:
             if key not in self._quantizers:
                 lmbda = lambda_of(self.pipeline(zoo).quantizer)

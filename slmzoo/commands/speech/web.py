@@ -6,8 +6,7 @@ import sys
 import webbrowser
 from dataclasses import dataclass
 
-import torch
-
+from slmzoo.commands.common import device_of
 from slmzoo.commands.options.web import WebOptions
 from slmzoo.commands.waiting import waiting
 from slmzoo.evaluation.optional import need
@@ -30,7 +29,7 @@ class Web(WebOptions):
         from slmzoo.web.server import Server
 
         systems = Systems(
-            registry=self.registry, device=self._chosen_device(), k=self.k, lmbda=self.lmbda, first=self.zoo
+            registry=self.registry, device=device_of(self.device), k=self.k, lmbda=self.lmbda, first=self.zoo
         )
         with waiting(f"loading models of the zoo {self.zoo}"):
             systems.pipeline(self.zoo)
@@ -42,9 +41,3 @@ class Web(WebOptions):
             webbrowser.open(server.address)
         server.serve()
         return 0
-
-    def _chosen_device(self) -> str:
-        cuda = torch.cuda.is_available()
-        if self.device == "cuda" and not cuda:
-            raise ValueError("There is no CUDA device here. Use --device cpu.")
-        return "cuda" if self.device != "cpu" and cuda else "cpu"

@@ -93,8 +93,7 @@ def evaluate_abx(
     bootstrap: Bootstrap | None = None,
     check: Check = accept,
 ) -> Findings:
-    """Compute Compute Compute Compute ABX error rates within and across speakers, of features (T, D) or framewise units
-    (T,) by recording.
+    """Compute ABX error rates within and across speakers, of features (T, D) or framewise units (T,) by recording.
 
     `items`: the phones to compare, of `read_items`; those of recordings without frames, or shorter than a frame, are
     problems. `frame_rate`: frames per second. `distance`: "angular" for features, "identical" for units. `there`:

@@ -78,7 +78,7 @@ class Client:
 
 
 def wav_file(wav: torch.Tensor, rate: int) -> bytes:
-    from slmzoo.web.shelf import wav_bytes
+    from slmcore.audio.writing import wav_bytes
 
     return wav_bytes(wav, rate)
 
