@@ -251,6 +251,7 @@ KINDS = {
             keys=frozenset({"quantizer.vq.layers.0._codebook.embed", "transform.weight"}),
             config_beside="speechtokenizer.published:config_beside",
             more_keys=frozenset({"generator", "discriminators"}),
+            point=("variant",),
         ),
         Kind(
             name="soundstream",
@@ -259,6 +260,7 @@ KINDS = {
             translator="soundstream:published",
             keys=frozenset({"quantizer.vq.layers.0._codebook.embed"}),
             more_keys=frozenset({"state_dict/quantizer.vq.layers.0._codebook.embed"}),
+            point=("variant",),
         ),
     )
 }

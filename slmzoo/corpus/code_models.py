@@ -27,7 +27,7 @@ class CodeModels:
     @cached_property
     def codec(self) -> Any:
         """The codec, on the device."""
-        codec: Any = hub.codec(**self.settings.source)
+        codec: Any = hub.codec(variant=self.settings.variant, **self.settings.source)
         return codec.to(self.settings.device, DTYPES[self.settings.dtype])
 
     @property
@@ -57,7 +57,7 @@ class CodeModels:
         `known`: an earlier result, which spares loading the codec for its rate and sizes.
         """
         where = hub.Source(**self.settings.source)
-        digests = digests_of(where, hub.Choice(), "codec")
+        digests = digests_of(where, hub.Choice(variant=self.settings.variant), "codec")
         before = next((made for made in known if made.get("codec_sha256") == digests.get("codec_sha256")), None)
         facts = {name: before[name] for name in ("frame_rate", "codebook_sizes")} if before else self._facts()
         made = {**self.settings.making, **digests, **facts, "zoo": self.settings.zoo}

@@ -11,6 +11,7 @@ import os
 import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Any
 
 from slmcore.errors import must
 from slmcore.files.registry import system_of
@@ -51,11 +52,19 @@ def rows_of(where: Source, wanted: Choice, *roles: Role) -> dict[str, Row]:
     wanted = system.choice(where, wanted, False)
     parts = [known[name] for name in system.parts_of(where, wanted)]
     found = {
-        kind.name: where.find(kind.name, **{name: getattr(wanted, name) for name in kind.point})
+        kind.name: where.find(kind.name, **_key(kind, where, wanted))
         for kind in parts
         if not roles or kind.role in roles
     }
     return {name: row for name, row in found.items() if row is not None}
+
+
+def _key(kind: Kind, where: Source, wanted: Choice) -> dict[str, Any]:
+    """Return the fields of a choice that identify the row of a kind; a codec's only variant has any name."""
+    key = {name: getattr(wanted, name) for name in kind.point}
+    if kind.role == "codec" and "variant" in key:
+        key["variant"] = where.variant(kind.name, wanted.variant)
+    return key
 
 
 def unit_roles(where: Source) -> tuple[Role, ...]:

@@ -13,6 +13,7 @@ import speechtokenizer
 from slmcore import audio, shards
 from slmcore.errors import CheckpointError
 from slmcore.files import registry as table
+from slmcore.files.digests import sha256_of
 from slmcore.units import OperatingPoint
 from slmzoo import cli, hub
 from slmzoo.convert import convert
@@ -20,6 +21,7 @@ from slmzoo.first_level import FirstLevelEncoder, quantizer_of
 from slmzoo.sources import Choice
 from tests.reference import goldens
 from tests.reference.codec_files import soundstream_file, speechtokenizer_folder
+from tests.reference.command import run_on_zoo
 from tests.reference.soundstream import noise, small
 
 ROOT = Path(__file__).parents[2]
@@ -49,16 +51,12 @@ def _write(root: Path, system: str, rows: list[dict]) -> None:
     (root / f"{system}.json").write_text(json.dumps(about))
 
 
+def speechtokenizer_weights(folder: Path, variant: str) -> Path:
+    return folder / "speechtokenizer" / variant / "SpeechTokenizer.pt"
+
+
 def load(entry: str, *args, **options):
     return torch.hub.load(str(ROOT), entry, *args, source="local", trust_repo=True, **options)
-
-
-def run(capsys: pytest.CaptureFixture[str], name: str, folder: Path, *arguments: object) -> list[dict]:
-    given = [*map(str, arguments), "--zoo", f"my-{name}", "--registry", str(folder / f"{name}.json"), "--json"]
-    status = cli.main(given)
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    return [json.loads(line) for line in told.out.splitlines()]
 
 
 @both
@@ -146,17 +144,17 @@ def test_commands_write_units_codes_and_copies(capsys, folder, tmp_path, name):
     wav, sr = goldens.speech()
     file = tmp_path / "talk.wav"
     audio.write(file, wav[:, :sr], sr)
-    (lines,) = run(capsys, name, folder, "units", file)
-    (told,) = run(capsys, name, folder, "units", file, "--out", tmp_path / "units", "--workers", "1")
+    (lines,) = run_on_zoo(capsys, folder / f"{name}.json", "units", file)
+    (told,) = run_on_zoo(capsys, folder / f"{name}.json", "units", file, "--out", tmp_path / "units", "--workers", "1")
     (record,) = shards.read(tmp_path / "units")
     assert record.units.units.tolist() == lines["units"]
     assert (told["units"], told["k"]) == (len(lines["units"]), SIZES[name][1])
     assert "codec_sha256" in shards.provenance(tmp_path / "units")
-    run(capsys, name, folder, "units", file, "--codes", "--out", tmp_path / "codes", "--workers", "1")
+    run_on_zoo(capsys, folder / f"{name}.json", "units", file, "--codes", "--out", tmp_path / "codes", "--workers", "1")
     (coded,) = shards.read_codes(tmp_path / "codes")
     assert coded.codes.num_codebooks == SIZES[name][2]
     assert coded.codes.codes[0].tolist() == record.units.framewise().tolist()
-    (spoken,) = run(capsys, name, folder, "resynth", file, "--out", tmp_path / "out")
+    (spoken,) = run_on_zoo(capsys, folder / f"{name}.json", "resynth", file, "--out", tmp_path / "out")
     made, rate = audio.load(spoken["wavs"][0])
     codec = hub.codec(zoo=f"my-{name}", registry=str(folder / f"{name}.json"))
     assert rate == SIZES[name][0]
@@ -181,7 +179,7 @@ def test_a_sweep_runs_over_lambda(capsys, folder, tmp_path, name):
     audio.write(data / "talk.wav", goldens.speech()[0][:, :16000], 16000)
     k = SIZES[name][1]
     options = ("--k", k, "--lmbda", 0, 1000000, "--out", tmp_path / "out")
-    rows = run(capsys, name, folder, "eval", "sweep", data, *options)
+    rows = run_on_zoo(capsys, folder / f"{name}.json", "eval sweep", data, *options)
     rates = [row["value"] for row in rows if row["metric"] == "units_per_second"]
     assert rates[0] > 2 * rates[1] > 0
 
@@ -220,6 +218,31 @@ def test_the_config_beside_a_file_counts_where_the_file_is_converted(folder, tmp
             use()
 
 
+def test_a_job_of_codes_is_of_the_variant_asked_for(capsys, folder, tmp_path):
+    wav, sr = goldens.speech()
+    audio.write(tmp_path / "speech.wav", wav[..., : sr // 2], sr)
+    registry = folder / "speechtokenizer.json"
+    for variant in ("elu", "snake"):
+        own = hub.codec(zoo="my-speechtokenizer", registry=registry, variant=variant)
+        wanted = own.encode_wav(*audio.load(tmp_path / "speech.wav")).codes.tolist()
+        given = ("units", tmp_path / "speech.wav", "--codes", "--variant", variant)
+        (line,) = run_on_zoo(capsys, registry, *given)
+        run_on_zoo(capsys, registry, *given, "--out", tmp_path / variant, "--workers", "1")
+        (record,) = shards.read_codes(tmp_path / variant)
+        assert line["codes"] == record.codes.codes.tolist() == wanted
+        assert shards.provenance(tmp_path / variant)["codec_sha256"] == sha256_of(
+            speechtokenizer_weights(folder, variant)
+        )
+
+
+def test_fetch_names_the_file_of_the_variant(capsys, folder):
+    for options, variant in (((), "elu"), (("--variant", "snake"), "snake"), (("--variant", "elu"), "elu")):
+        (row,) = run_on_zoo(capsys, folder / "speechtokenizer.json", "fetch", *options)
+        assert Path(row["path"]) == speechtokenizer_weights(folder, variant)
+    (row,) = run_on_zoo(capsys, folder / "soundstream.json", "fetch", "--variant", "only")
+    assert Path(row["path"]) == folder / "soundstream.pt"
+
+
 @both
 def test_wrong_rates_codes_and_levels_are_errors(folder, name):
     codec = hub.codec(zoo=f"my-{name}", registry=str(folder / f"{name}.json"))
@@ -254,7 +277,7 @@ def test_voices_are_converted_by_exchange_of_levels(capsys, folder, tmp_path, va
     assert codec.config.activation == ("Snake" if variant else "ELU")
     voice = codec.encode_wav(*audio.load(tmp_path / "other.wav"))
     for row, file in zip(
-        run(capsys, "speechtokenizer", folder, "convert-voice", *inputs, *options), inputs, strict=True
+        run_on_zoo(capsys, folder / "speechtokenizer.json", "convert-voice", *inputs, *options), inputs, strict=True
     ):
         made, rate = audio.load(row["wav"])
         content = codec.encode_wav(*audio.load(file))

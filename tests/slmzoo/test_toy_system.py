@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import hubconf
 from slmcore import audio, shards
 from slmzoo import cli
 from slmzoo.evaluation.report.results import read
+from tests.reference.command import run_on_zoo
 from tests.toy_system import parts, zoo
 
 
@@ -38,32 +38,22 @@ def wavs(tmp_path: Path) -> Path:
     return folder
 
 
-def run(capsys: pytest.CaptureFixture[str], words: str, registry: Path, *arguments: str | Path) -> list[dict]:
-    """The rows of a command that must go well, on the zoo of `registry`."""
-    name = json.loads(registry.read_text())["zoo"]
-    given = [*words.split(), *map(str, arguments), "--zoo", name, "--registry", str(registry), "--json"]
-    status = cli.main(given)
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    return [json.loads(line) for line in told.out.splitlines()]
-
-
 def test_units_are_the_bands(capsys, registry, wavs):
-    down, up = run(capsys, "units", registry, wavs)
+    down, up = run_on_zoo(capsys, registry, "units", wavs)
     assert (down["units"], up["units"]) == ([3, 2, 1, 0], [0, 1, 2, 3])
     assert up["durations"] == [8, 8, 8, 8]
     assert (up["frame_rate"], up["k"], up["lmbda"], up["zoo"]) == (40.0, 4, 2.0, "toy")
 
 
 def test_units_go_to_shards_with_the_digests_of_their_models(capsys, registry, wavs, tmp_path):
-    (told,) = run(capsys, "units", registry, wavs, "--out", tmp_path / "units", "--workers", "1")
+    (told,) = run_on_zoo(capsys, registry, "units", wavs, "--out", tmp_path / "units", "--workers", "1")
     assert (told["records"], told["units"], told["k"]) == (2, 8, 4)
     assert [record.units.units.tolist() for record in shards.read(tmp_path / "units")] == [[3, 2, 1, 0], [0, 1, 2, 3]]
     assert {"encoder_sha256", "codebook_sha256"} <= shards.provenance(tmp_path / "units").keys()
 
 
 def test_score_prefers_what_the_bigrams_expect(capsys, registry, wavs):
-    down, up = run(capsys, "score", registry, wavs)
+    down, up = run_on_zoo(capsys, registry, "score", wavs)
     first, likely, other = (torch.tensor(p).log().item() for p in (0.25, 0.7, 0.1))
     assert up["loglikelihood"] == pytest.approx(first + 3 * likely)
     assert down["loglikelihood"] == pytest.approx(first + 3 * other)
@@ -71,7 +61,7 @@ def test_score_prefers_what_the_bigrams_expect(capsys, registry, wavs):
 
 def test_continue_speaks_the_likeliest_units(capsys, registry, wavs, tmp_path):
     options = ("--prompt-seconds", "0.4", "--max-new-units", "2", "--out", tmp_path / "out", "--drop-prompt")
-    down, up = run(capsys, "continue", registry, wavs, *options)
+    down, up = run_on_zoo(capsys, registry, "continue", wavs, *options)
     assert (up["prompt"], up["units"]) == ([0, 1], [[2, 3]])
     assert (down["prompt"], down["units"]) == ([3, 2], [[3, 0]])
     wav, rate = audio.load(up["wavs"][0])
@@ -79,9 +69,9 @@ def test_continue_speaks_the_likeliest_units(capsys, registry, wavs, tmp_path):
 
 
 def test_resynth_gives_the_same_units_again(capsys, registry, wavs, tmp_path):
-    found = run(capsys, "resynth", registry, wavs / "up.wav", "--out", tmp_path / "out")
+    found = run_on_zoo(capsys, registry, "resynth", wavs / "up.wav", "--out", tmp_path / "out")
     assert Path(found[0]["figure"]).is_file()
-    again = run(capsys, "units", registry, found[0]["wavs"][0])
+    again = run_on_zoo(capsys, registry, "units", found[0]["wavs"][0])
     assert (again[0]["units"], again[0]["durations"]) == (found[0]["units"], found[0]["durations"])
 
 
@@ -93,7 +83,7 @@ def test_an_option_that_the_synthesiser_does_not_have_is_refused_by_name(capsys,
 
 def test_pairs_are_evaluated(capsys, registry, wavs, tmp_path):
     (tmp_path / "pairs.csv").write_text("positive,negative\nup.wav,down.wav\n")
-    run(capsys, "eval pairs", registry, tmp_path / "pairs.csv", "--audio", wavs, "--out", tmp_path / "out")
+    run_on_zoo(capsys, registry, "eval pairs", tmp_path / "pairs.csv", "--audio", wavs, "--out", tmp_path / "out")
     content = read(tmp_path / "out" / "pairs.json")
     assert [score["value"] for score in content["scores"]] == [1.0]
     assert content["models"].keys() == {"toy_encoder", "toy_codebook", "toy_bigram"}
@@ -101,7 +91,7 @@ def test_pairs_are_evaluated(capsys, registry, wavs, tmp_path):
 
 def test_a_sweep_measures_each_point(capsys, registry, wavs, tmp_path):
     options = ("--k", "4", "--lmbda", "1", "16", "--out", tmp_path / "out")
-    rows = run(capsys, "eval sweep", registry, wavs, *options)
+    rows = run_on_zoo(capsys, registry, "eval sweep", wavs, *options)
     rates = {row["subset"]["lmbda"]: row["value"] for row in rows if row["metric"] == "units_per_second"}
     # Held for 16 frames, two of the four bands are heard.
     assert rates == {"1": pytest.approx(5.0), "16": pytest.approx(2.5)}
@@ -110,7 +100,7 @@ def test_a_sweep_measures_each_point(capsys, registry, wavs, tmp_path):
 def test_list_fetch_and_verify_know_its_models(capsys, registry):
     kinds = ["toy_encoder", "toy_codebook", "toy_bigram", "toy_tones", "toy_codec"]
     for words in ("list", "fetch", "verify"):
-        assert [row["kind"] for row in run(capsys, words, registry)] == kinds, words
+        assert [row["kind"] for row in run_on_zoo(capsys, registry, words)] == kinds, words
 
 
 def test_the_pipeline_has_every_role(registry, wavs):
@@ -123,7 +113,7 @@ def test_the_pipeline_has_every_role(registry, wavs):
 
 
 def test_a_codec_alone_resynthesises_by_its_copy(capsys, codec_only, wavs, tmp_path):
-    found = run(capsys, "resynth", codec_only, wavs, "--out", tmp_path / "out")
+    found = run_on_zoo(capsys, codec_only, "resynth", wavs, "--out", tmp_path / "out")
     assert [row["loglikelihood"] for row in found] == [None, None]
     assert all(Path(row["figure"]).is_file() for row in found)
     for row in found:
@@ -132,7 +122,7 @@ def test_a_codec_alone_resynthesises_by_its_copy(capsys, codec_only, wavs, tmp_p
 
 
 def test_units_of_a_codec_alone_are_its_codes(capsys, codec_only, wavs):
-    down, up = run(capsys, "units", codec_only, wavs)
+    down, up = run_on_zoo(capsys, codec_only, "units", wavs)
     wav, rate = audio.load(wavs / "up.wav")
     assert up["codes"] == parts.SampleCodec(2).encode_wav(wav, rate).codes.tolist()
     assert (up["frame_rate"], up["codebook_size"], up["bits_per_second"]) == (8000.0, 16, 64000.0)
@@ -142,12 +132,12 @@ def test_units_of_a_codec_alone_are_its_codes(capsys, codec_only, wavs):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_corpus_of_codes_resumes_and_reads_as_the_codec_gives_it(capsys, codec_only, wavs, tmp_path, workers):
     options = ("--out", tmp_path / "codes", "--workers", workers, "--shard-minutes", "0.001")
-    (told,) = run(capsys, "units", codec_only, wavs, *options)
+    (told,) = run_on_zoo(capsys, codec_only, "units", wavs, *options)
     assert (told["records"], told["frames"], told["codebooks"], told["zoo"]) == (2, 12800, 2, "toy-codec")
     shard = tmp_path / "codes" / "shard-000001.parquet"
     before = shard.read_bytes()
     shard.unlink()
-    assert run(capsys, "units", codec_only, wavs, *options) == [told]
+    assert run_on_zoo(capsys, codec_only, "units", wavs, *options) == [told]
     assert shard.read_bytes() == before
     found = {record.id: record for record in shards.read_codes(tmp_path / "codes")}
     assert found.keys() == {"up", "down"}
@@ -159,9 +149,9 @@ def test_a_corpus_of_codes_resumes_and_reads_as_the_codec_gives_it(capsys, codec
 
 
 def test_codes_are_asked_for_where_there_are_units_too(capsys, registry, wavs, tmp_path):
-    for found in run(capsys, "units", registry, wavs, "--codes"):
+    for found in run_on_zoo(capsys, registry, "units", wavs, "--codes"):
         assert len(found["codes"]) == 2
-    (told,) = run(capsys, "units", registry, wavs, "--codes", "--out", tmp_path / "codes", "--workers", "1")
+    (told,) = run_on_zoo(capsys, registry, "units", wavs, "--codes", "--out", tmp_path / "codes", "--workers", "1")
     assert told["frames"] == 12800
     arguments = ["units", str(wavs), "--zoo", "toy", "--registry", str(registry), "--codes", "--lmbda", "1"]
     assert cli.main(arguments) == 2

@@ -97,7 +97,7 @@ class UnitsOf(UnitsOptions, AudioCommand):
         """Load the models of units, or only the codec for codes."""
         if not self.codes:
             return self.pipeline(with_ulm=False, with_speech=False)
-        codec: Any = hub.codec(zoo=self.zoo, registry=self.registry)
+        codec: Any = hub.codec(zoo=self.zoo, registry=self.registry, variant=self.variant)
         return Pipeline(codec=codec.to(self.chosen_device(), getattr(torch, self.dtype)))
 
     def _settings(self, out: str) -> Settings:
