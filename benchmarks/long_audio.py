@@ -26,8 +26,8 @@ from slmzoo import hub
 from slmzoo.evaluation.speech import wer
 from slmzoo.evaluation.speech.asr import recogniser
 from slmzoo.pipeline import Pipeline, Speech
-from slmzoo.recipes.demo.corpus import speak
 from slmzoo.recipes.speech.everyday import MORE, PLAIN
+from slmzoo.recipes.speech.flite import speak
 from slmzoo.segments import segments_of
 
 SECONDS = 120

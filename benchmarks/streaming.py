@@ -25,8 +25,8 @@ from slmcore import audio
 from slmzoo import hub
 from slmzoo.figures import dress, save
 from slmzoo.pipeline import Pipeline
-from slmzoo.recipes.demo.corpus import speak
 from slmzoo.recipes.speech.everyday import PLAIN
+from slmzoo.recipes.speech.flite import speak
 from slmzoo.streaming import FrameStream, Timing
 
 RATE = 16000

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,22 +19,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
-import soundfile
 from tqdm import tqdm
 
 from slmcore.errors import must
 from slmcore.files import atomic
 from slmzoo.recipes.speech.everyday import MORE, PLAIN
+from slmzoo.recipes.speech.flite import MISSING, speak
 from slmzoo.recipes.speech.sentences import sentences, vocabulary
 from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 
-__all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "speak", "synthesise"]
+__all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "synthesise"]
 
 SAMPLE = "My neighbor walks her dog along the river before sunrise."
 """Sentence of `examples/sample.wav`, which the grammar cannot generate."""
 
 _Text = Literal["train", "wide", "words", "test", "plain", "more"]
-_SAMPLE_RATE = 16000
 REFERENCE = "slt"
 """Reference voice: that of the codec and ELLA-V, which speaks all shared sentences."""
 _TRAIN = {
@@ -66,36 +64,6 @@ class Utterance:
     """Duration relative to the voice's own rate; 1.25 is slower."""
 
 
-def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 1.0) -> list[tuple[str, float]]:
-    """Synthesise one sentence as a 16 kHz wav with flite, atomically.
-
-    Returns its phones, including pauses ("pau"), each with its end in seconds. Raises RuntimeError if flite is not
-    installed or fails.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.replacing(path) as part:
-        said = _spoken(sentence, part, voice, stretch)
-    ends = (segment.rpartition(":") for segment in said.split())
-    return [(phone, float(end)) for phone, _, end in ends]
-
-
-def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
-    """Return flite's wav, and the phones that it prints."""
-    how = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur"]
-    command = ["flite", *how, "-t", sentence, "-o", str(path)]
-    try:
-        said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    except FileNotFoundError:
-        raise RuntimeError(_MISSING) from None
-    except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"flite failed on {sentence!r} with voice {voice}: {error.stderr.strip()}") from error
-    rate = soundfile.info(path).samplerate
-    if rate != _SAMPLE_RATE:
-        raise RuntimeError(f"flite's voice {voice} speaks at {rate} Hz, but the demo needs {_SAMPLE_RATE}.")
-    return said.stdout
-
-
 def plan(data: str | Path, seed: int = 7) -> list[Utterance]:
     """Yield every utterance of the corpus under the folder `data`."""
     said = {split: _texts(split, seed) for split in get_args(_Text)}
@@ -123,7 +91,7 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
     if jobs < 1:
         raise ValueError(must("jobs", "a number of programs >= 1", jobs))
     if shutil.which("flite") is None:
-        raise RuntimeError(_MISSING)
+        raise RuntimeError(MISSING)
     for split in get_args(_Text):
         _write_texts(Path(data) / "text" / f"{split}.tsv", _texts(split, seed))
     missing = [utterance for utterance in plan(data, seed) if not utterance.path.exists()]
@@ -131,9 +99,6 @@ def synthesise(data: str | Path, seed: int = 7, jobs: int = 2) -> None:
         made = pool.map(lambda u: speak(u.sentence, u.path, u.voice, u.stretch), missing)
         for _ in tqdm(made, total=len(missing), desc="flite", mininterval=5):
             pass
-
-
-_MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
 
 
 @cache

@@ -15,8 +15,8 @@ from slmcore import audio
 from slmcore.files import atomic
 from slmzoo.evaluation.units.abx import Item
 from slmzoo.evaluation.units.textgrid import Phone
-from slmzoo.recipes.demo.corpus import speak
 from slmzoo.recipes.mini.items import SENTENCES
+from slmzoo.recipes.speech.flite import speak
 from slmzoo.recipes.speech.sentences import sentences
 
 __all__ = ["HELD_OUT_VOICES", "VOICES", "Corpus", "Sentence", "make"]

@@ -19,13 +19,13 @@ from slmcore.units import Units
 from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.recipes.demo.corpus import REFERENCE, speak
 from slmzoo.recipes.demo.measure_units import distances
 from slmzoo.recipes.mini.items import KNOWN, NEW, SENTENCES, scrambled
+from slmzoo.recipes.speech.flite import speak
 
 __all__ = ["VOICES", "Mini", "evaluate_same_sentence", "make", "same_sentence"]
 
-VOICES = (REFERENCE, "rms")
+VOICES = ("slt", "rms")
 """The two voices, which speak every item."""
 
 _SHORTEST = 0.025

@@ -13,6 +13,7 @@ from slmcore.files.places import write_bytes
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline
 from slmzoo.recipes.natural.common import ZOO, run_options
+from slmzoo.recipes.natural.corpus import balanced_by_voice
 from slmzoo.training.data.feature_samples import npy
 from slmzoo.training.tasks.codebook import CodebookSettings, train
 
@@ -27,7 +28,8 @@ def make(data: Path, runs: Path, **changes: Any) -> None:
 
     `changes`: settings other than the demo's.
     """
-    where = {**run_options(runs, "codebook"), "encoder_zoo": ZOO, "audio": [str(data / "wavs" / "train")]}
+    heard = [str(file) for file in balanced_by_voice(data)]
+    where = {**run_options(runs, "codebook"), "encoder_zoo": ZOO, "audio": heard}
     train(CodebookSettings(**{**where, **_CODEBOOK, **_RATE, **changes}))
     write_units(units_of(runs), data, runs / "units")
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from slmcore import audio
 from slmcore.clustering import kmeans
 from slmcore.files.places import write_bytes
 from slmzoo.recipes.natural.common import run_options
+from slmzoo.recipes.natural.corpus import balanced_by_voice
 from slmzoo.recipes.natural.teacher import whisper_features
 from slmzoo.training.data.feature_samples import Features, npy
 from slmzoo.training.data.pseudo_labels import target_files
@@ -34,13 +34,8 @@ _SIZES: dict[str, Any] = {
     "conv_pos": 32, "conv_pos_groups": 8, "num_buckets": 64, "max_distance": 160,
 }  # fmt: skip
 _RATE: dict[str, Any] = {
-    "steps": 20_000,
-    "batch": 10,
-    "lr": 1.5e-3,
-    "warmup": 300,
-    "betas": (0.9, 0.98),
-    "precision": "bf16",
-}
+    "steps": 20_000, "batch": 10, "lr": 1.5e-3, "warmup": 300, "betas": (0.9, 0.98), "precision": "bf16",
+}  # fmt: skip
 _OBJECTIVE: dict[str, Any] = {"crop": 110, "warp": 1.15, "mask_start": 0.02, "unmasked_weight": 1.0, "clusters": 200}
 _DISTURBANCES: dict[str, Any] = {"noise": 0.4, "babble": 0.25, "rooms": 0.4, "channels": 0.5, "quietest_gain": 0.1}
 
@@ -50,11 +45,10 @@ def make(data: Path, runs: Path, features: Features | None = None, **changes: An
 
     `features`: those that are clustered; Whisper's if left out. `changes`: settings other than the demo's.
     """
-    audio_folder = data / "wavs" / "train"
     options = {**_SIZES, **_RATE, **_OBJECTIVE, **_DISTURBANCES, "held_out": 40, **changes}
-    files = audio.find([audio_folder])
+    files = balanced_by_voice(data)
     targets = write_targets(files, runs / "targets", features or whisper_features(), options["clusters"])
-    where = {**run_options(runs, "encoder"), "audio": [str(audio_folder)], "targets": targets, "name": NAME}
+    where = {**run_options(runs, "encoder"), "audio": [str(file) for file in files], "targets": targets, "name": NAME}
     train(EncoderSettings(**where, **options))
 
 

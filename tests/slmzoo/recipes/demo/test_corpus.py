@@ -13,6 +13,7 @@ from slmzoo.recipes.demo import corpus
 from slmzoo.recipes.demo.asr import word_error_rate
 from slmzoo.recipes.mini.benchmark import VOICES
 from slmzoo.recipes.speech.everyday import MORE, PLAIN
+from slmzoo.recipes.speech.flite import speak
 from slmzoo.recipes.speech.sentences import sentences, vocabulary, words_of
 
 WIDE = [f"Wide sentence {i}." for i in range(16_000)]
@@ -65,8 +66,8 @@ def test_voices_share_some_training_sentences(tmp_path):
 
 @needs_flite
 def test_flite_speaks_16_khz_and_a_stretch_is_longer(tmp_path):
-    corpus.speak("The dog sleeps.", tmp_path / "a" / "plain.wav")
-    corpus.speak("The dog sleeps.", tmp_path / "a" / "slow.wav", "rms", 1.25)
+    speak("The dog sleeps.", tmp_path / "a" / "plain.wav")
+    speak("The dog sleeps.", tmp_path / "a" / "slow.wav", "rms", 1.25)
     plain, slow = (soundfile.info(tmp_path / "a" / name) for name in ("plain.wav", "slow.wav"))
     assert (plain.samplerate, plain.channels, plain.subtype) == (16000, 1, "PCM_16")
     assert slow.frames > plain.frames
@@ -95,7 +96,7 @@ def test_a_missing_flite_is_named(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="apt install flite"):
         corpus.synthesise(tmp_path)
     with pytest.raises(RuntimeError, match="apt install flite"):
-        corpus.speak("Hello.", tmp_path / "a.wav")
+        speak("Hello.", tmp_path / "a.wav")
 
 
 def test_command_line_needs_a_target():
@@ -124,7 +125,7 @@ def test_word_error_rate_needs_wavs(tmp_path):
 @needs_flite
 def test_word_error_rate_counts(tmp_path):
     pytest.importorskip("pocketsphinx")
-    corpus.speak("The man is in the house.", tmp_path / "a.wav")
+    speak("The man is in the house.", tmp_path / "a.wav")
     right = {"a": "The man is in the house.", "b": "no such file"}
     assert word_error_rate(right, tmp_path) == {"wer": 0.0, "words": 6, "utterances": 1}
     assert word_error_rate({"a": "Cold fish swim under ice."}, tmp_path)["wer"] >= 1

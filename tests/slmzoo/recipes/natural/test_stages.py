@@ -14,6 +14,7 @@ from slmzoo import hub
 from slmzoo.recipes.natural import __main__ as whole
 from slmzoo.recipes.natural import codebook, codec, ellav, encoder, ulm
 from slmzoo.recipes.natural.common import ZOO, made_at
+from slmzoo.recipes.natural.corpus import balanced_by_voice
 from slmzoo.recipes.speech.natural import REFERENCE
 from slmzoo.training.data.feature_samples import cepstral_features
 
@@ -65,6 +66,16 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
     encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
     codebook.make(corpus, tmp_path, k=(12,), num_neighbors=12, frame_fraction=0.5, rate=20.0)
     assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_of_voices_with_many_recordings_the_first_are_taken(tmp_path: Path) -> None:
+    for voice, count in (("joe", 700), ("s001", 3), ("s002", 300)):
+        (tmp_path / "wavs" / "train" / voice).mkdir(parents=True)
+        for i in range(count):
+            (tmp_path / "wavs" / "train" / voice / f"{i:03d}.wav").touch()
+    chosen = [(file.parent.name, int(file.stem)) for file in balanced_by_voice(tmp_path)]
+    assert [i for voice, i in chosen if voice == "joe"] == list(range(300))
+    assert [sum(voice == name for voice, _ in chosen) for name in ("s001", "s002")] == [3, 300]
 
 
 def test_targets_of_recordings_that_come_later_are_of_the_same_clusters(corpus: Path, tmp_path: Path) -> None:

