@@ -1,8 +1,9 @@
-"""Intelligibility and speed of the demo's speech.
+"""Figures of the demo: `python -m slmzoo.recipes.demo.measure --data DIR --out DIR`.
 
-`python -m slmzoo.recipes.demo.measure --data DIR --runs DIR` takes held-out sentences of ELLA-V's voice, and
-compares the originals with reconstructions by the codec, with greedy resynthesis at lambda = 0 and at the demo's, and
-with the demo's unit vocoder where it has one.
+Whisper tiny.en transcribes originals, codec reconstructions, and greedy resynthesis of held-out sentences: by natural
+voices that are not in the training set, by the reference voice, by a person (prompts of Debian's package), and of a
+folder of one's own. Units are compared across voices, words with non-words, and the language model with a trigram.
+`figures.json` has each value with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,35 +22,53 @@ from tqdm import tqdm
 
 from dpdp import DPDPQuantizer, bits_per_second
 from slmcore import audio
-from slmcore.files import registry
-from slmcore.roles import Quantizer, Synthesizer
+from slmcore.files import atomic
+from slmcore.roles import Quantizer, Synthesizer, greedy_options
 from slmcore.units import Units
 from slmzoo import hub
+from slmzoo.evaluation.likelihood.layouts import csv_of_pairs
+from slmzoo.evaluation.likelihood.scoring import evaluate_pairs
+from slmzoo.evaluation.report.results import Score
+from slmzoo.evaluation.report.statistics import Bootstrap
+from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.pipeline import Pipeline
-from slmzoo.recipes.demo.asr import references, word_error_rate
+from slmzoo.recipes.demo import ulm
 from slmzoo.recipes.demo.common import write_report
-from slmzoo.recipes.demo.corpus import REFERENCE
+from slmzoo.recipes.demo.recorded import Recordings, prompts, recordings
+from slmzoo.recipes.mini import benchmark
+from slmzoo.recipes.speech.natural import REFERENCE
+from slmzoo.training.data.unit_files import UnitSource
 
-__all__ = ["main", "measure"]
+__all__ = ["ORIGINAL", "Options", "held_out", "main", "speech", "ways", "words"]
+
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Reconstruct and resynthesise held-out sentences, and transcribe them."""
+    """Measure the demo, or a zoo trained by its recipe."""
 
     data: Path
     """Folder of the corpus."""
-    runs: Path
-    """Folder of the speech and `speech.json`."""
-    split: str = "plain"
-    """Which sentences: plain or more (everyday ones, by hand) or test (of the training's grammar)."""
-    sentences: int = 100
-    """Largest number of sentences."""
+    out: Path
+    """Folder of the speech and `figures.json`."""
+    zoo: str = "demo"
+    """The zoo."""
+    registry: str | None = None
+    """Its file, if it is not a built-in one."""
+    recordings: Path | None = None
+    """Further recordings, with a `text.tsv` (name, tab, text)."""
+    units: Path | None = None
+    """Units of the corpus, for the trigram."""
+    asr: str = "whisper"
+    """Recogniser, as in `slmzoo eval speech`."""
+    most: int | None = None
+    """Largest number of recordings of each set."""
 
 
 @dataclass
 class Made:
-    """Output of one speech-to-speech system on the sentences."""
+    """Output of one speech-to-speech system on a set of recordings."""
 
     units: list[Units] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
@@ -79,66 +98,141 @@ def ways(pipeline: Pipeline, vocoder: Synthesizer | None = None) -> dict[str, Wa
     """
     quantizer: Any = pipeline.quantizer
     frames = DPDPQuantizer(quantizer.codebook, 0.0)
+    greedy = greedy_options(pipeline.synthesizer)
+
+    def original(wav: Tensor, sr: int) -> tuple[Tensor, int, None]:
+        return wav, sr, None
 
     def copy(wav: Tensor, sr: int) -> tuple[Tensor, int, None]:
-        speech = pipeline.copy(wav, sr)
-        return speech.wav, speech.sample_rate, None
+        made = pipeline.copy(wav, sr)
+        return made.wav, made.sample_rate, None
 
     def resynthesis(quantizer: Quantizer) -> Way:
         def way(wav: Tensor, sr: int) -> tuple[Tensor, int, Units]:
             units = quantizer.segment(pipeline.features(wav, sr))
-            speech = pipeline.resynthesize(wav, sr, units=units, top_p=0)[0]
-            return speech.wav, speech.sample_rate, units
+            made = pipeline.resynthesize(wav, sr, units=units, **greedy)[0]
+            return made.wav, made.sample_rate, units
 
         return way
 
     def spoken(wav: Tensor, sr: int) -> tuple[Tensor, int, Units]:
         units = pipeline.units(wav, sr)
-        speech = cast("Synthesizer", vocoder).speak([units])[0]
-        return speech.wav, speech.sample_rate, units
+        made = cast("Synthesizer", vocoder).speak([units])[0]
+        return made.wav, made.sample_rate, units
 
-    found = {"copy": copy, "resynthesis, lambda 0": resynthesis(frames), "resynthesis": resynthesis(quantizer)}
+    found = {ORIGINAL: original, "copy": copy, "resynthesis": resynthesis(quantizer)}
+    found["resynthesis, lambda 0"] = resynthesis(frames)
     return found if vocoder is None else {**found, "unit vocoder": spoken}
 
 
-def measure(
-    pipeline: Pipeline, originals: Path, sentences: Mapping[str, str], out: Path, vocoder: Synthesizer | None = None
-) -> dict[str, Any]:
-    """Return the scores of each of the `ways`, word error rate among them; the speech is written to `out`."""
-    found: dict[str, Any] = {"sentences": len(sentences), "original": word_error_rate(sentences, originals)}
-    for name, way in ways(pipeline, vocoder).items():
-        folder, made = out / name.replace(", lambda ", "-").replace(" ", "-"), Made()
-        folder.mkdir(parents=True, exist_ok=True)
-        for sentence in tqdm(sentences, desc=name):
-            wav, sr = audio.load(originals / f"{sentence}.wav")
-            began = time.perf_counter()
-            speech, rate, units = way(wav, sr)
-            made.spent += time.perf_counter() - began
-            made.heard += wav.shape[1] / sr
-            made.ratios.append(speech.shape[1] / rate / (wav.shape[1] / sr))
-            made.units += [] if units is None else [units]
-            audio.write(folder / f"{sentence}.wav", speech, rate)
-        found[name] = {**word_error_rate(sentences, folder), **made.figures()}
+def speech(
+    given: Recordings, systems: dict[str, Way], out: Path, asr: str, bootstrap: Bootstrap | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return the error rates of words and characters of each of the `ways`, with its figures; speech goes to `out`."""
+    texts = out / "text.tsv"
+    out.mkdir(parents=True, exist_ok=True)
+    atomic.write_bytes(texts, "".join(f"{name}\t{text}\n" for name, (_, text) in given.items()).encode())
+    found: dict[str, dict[str, Any]] = {}
+    for name, way in systems.items():
+        folder = out / name.replace(", lambda ", "-").replace(" ", "-")
+        made = _made(given, way, folder, name)
+        scores = evaluate_speech(folder, SpeechMetrics(asr=asr), transcripts=texts, bootstrap=bootstrap).scores
+        found[name] = {score.metric: _with_interval(score) for score in scores}
+        found[name] |= {} if name == ORIGINAL else made.figures()
     return found
 
 
+def words(pipeline: Pipeline, folder: Path, bootstrap: Bootstrap) -> list[float | None]:
+    """Return how often the language model finds a word likelier than a non-word, on the small benchmark."""
+    mini = benchmark.make(folder)
+    found = evaluate_pairs(pipeline, csv_of_pairs(mini.lexical), bootstrap=bootstrap)
+    return _with_interval(found.scores[0])
+
+
+def held_out(data: Path, split: str, reference: bool = False, most: int | None = None) -> Recordings:
+    """Return the sentences of a split by the held-out voices, or by the reference voice."""
+    rows = (data / "text" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+    texts = dict(row.split("\t", 1) for row in rows)
+    files = audio.find([data / "wavs" / split])
+    chosen = [file for file in files if (file.parent.name == REFERENCE) == reference][:most]
+    return {file.stem: (file, texts[file.stem]) for file in chosen}
+
+
 def main() -> None:
-    """Write and print the figures."""
+    """Write the figures."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    options = parse(Options)
-    sentences = references(options.data, options.split, options.sentences)
-    originals = options.data / "wavs" / options.split / REFERENCE
-    out = options.runs / f"speech-{options.split}"
-    found = measure(hub.pipeline(zoo="demo"), originals, sentences, out, _vocoder())
-    write_report(out / "speech.json", found)
-    logging.getLogger(__name__).info((out / "speech.json").read_text(encoding="utf-8"))
+    options, bootstrap = parse(Options), Bootstrap()
+    pipeline = hub.pipeline(zoo=options.zoo, registry=options.registry)
+    systems = ways(pipeline, _vocoder(options))
+    found: dict[str, Any] = {"files": _sizes(pipeline)}
+    for name, given in _sets(options).items():
+        folder = options.out / name.replace(" ", "-")
+        found[name] = speech(given, systems, folder, options.asr, bootstrap)
+    found["same sentence in another voice is nearer"] = _same_sentence(pipeline, options, bootstrap)
+    found["words over non-words"] = words(pipeline, options.out / "mini", bootstrap)
+    if options.units is not None:
+        found["language model"] = _language_model(pipeline, options.units)
+    write_report(options.out / "figures.json", found)
+    logging.getLogger(__name__).info((options.out / "figures.json").read_text(encoding="utf-8"))
 
 
-def _vocoder() -> Synthesizer | None:
-    """Load the demo's unit vocoder, if it has one."""
-    if not any(row.kind == "unit_hifigan" for row in registry.rows("demo")):
+def _sets(options: Options) -> dict[str, Recordings]:
+    most = options.most
+    found = {
+        "natural voices": held_out(options.data, "test", most=most),
+        "reference voice": held_out(options.data, "test", reference=True, most=most),
+        "prompts": dict(list(prompts(options.out / "prompts" / "originals").items())[:most]),
+    }
+    return found if options.recordings is None else {**found, "recordings": recordings(options.recordings)}
+
+
+def _same_sentence(pipeline: Pipeline, options: Options, bootstrap: Bootstrap) -> list[float | None]:
+    """Compare the further held-out sentences, each by two voices: the names end in -0 and -1."""
+    files = {name: file for name, (file, _) in held_out(options.data, "dev").items()}
+    chosen = sorted(files)[: None if options.most is None else 2 * options.most]
+    units = {name: pipeline.units(*audio.load(files[name])) for name in tqdm(chosen, desc="units", disable=None)}
+    return _with_interval(benchmark.evaluate_same_sentence(units, bootstrap, ("0", "1")).scores[0])
+
+
+def _language_model(pipeline: Pipeline, units: Path) -> dict[str, float]:
+    """Compare with n-grams of the same units."""
+    model: Any = pipeline.ulm
+    quantizer: Any = pipeline.quantizer
+    splits = (list(UnitSource(units / split).read(quantizer.k)) for split in ("dev", "train"))
+    return ulm.measure(model, quantizer.k, *splits)
+
+
+def _vocoder(options: Options) -> Synthesizer | None:
+    """Load the zoo's unit vocoder, if it has one."""
+    where: dict[str, Any] = {"zoo": options.zoo, "registry": options.registry}
+    if not hub.Source(**where).variants("unit_hifigan"):
         return None
-    return hub.pipeline(zoo="demo", synthesizer="hifigan", with_ulm=False).synthesizer
+    return hub.pipeline(**where, synthesizer="hifigan", with_ulm=False).synthesizer
+
+
+def _sizes(pipeline: Pipeline) -> dict[str, int]:
+    """Return the bytes of the models' files."""
+    return {kind: Path(row.url).stat().st_size for kind, row in pipeline.sources.items() if Path(row.url).exists()}
+
+
+def _made(given: Recordings, way: Way, folder: Path, name: str) -> Made:
+    """Run a system on all recordings, and write its speech."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Made()
+    for key, (file, _) in tqdm(given.items(), desc=name, disable=None):
+        wav, sr = audio.load(file)
+        began = time.perf_counter()
+        said, rate, units = way(wav, sr)
+        made.spent += time.perf_counter() - began
+        made.heard += wav.shape[1] / sr
+        made.ratios.append(said.shape[1] / rate / (wav.shape[1] / sr))
+        made.units += [] if units is None else [units]
+        audio.write(folder / f"{key}.wav", said, rate)
+    return made
+
+
+def _with_interval(score: Score) -> list[float | None]:
+    return [score.interval.value, score.interval.low, score.interval.high]
 
 
 if __name__ == "__main__":

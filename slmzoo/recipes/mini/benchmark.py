@@ -93,22 +93,24 @@ def make(folder: Path, most: int | None = None, jobs: int = 2) -> Mini:
     return mini
 
 
-def evaluate_same_sentence(units: Mapping[str, Units], bootstrap: Bootstrap) -> Findings:
+def evaluate_same_sentence(
+    units: Mapping[str, Units], bootstrap: Bootstrap, voices: tuple[str, str] = VOICES
+) -> Findings:
     """Accuracy of the same sentence in two voices against other sentences, as `same_sentence` counts it."""
-    rows = same_sentence(units)
+    rows = same_sentence(units, voices)
     scores = score_items("nearer", rows, ["kind"], "share", bootstrap)
-    conventions = {"distance": "edits over the longer", "ties": 0.5, "voices": list(VOICES)}
+    conventions = {"distance": "edits over the longer", "ties": 0.5, "voices": list(voices)}
     return Findings(scores=scores, tables={"nearer": rows}, conventions=conventions)
 
 
-def same_sentence(units: Mapping[str, Units]) -> list[dict[str, Any]]:
+def same_sentence(units: Mapping[str, Units], voices: tuple[str, str] = VOICES) -> list[dict[str, Any]]:
     """Return how often each sentence is nearer to itself in the other voice than to another sentence in that voice.
 
     `units`: by `<sentence>-<voice>`. X in one voice is compared with A and B in the other, both ways, by the edit
     distance of units without repeats over the length of the longer; ties count half.
     """
     names = sorted({name.rpartition("-")[0] for name in units})
-    first, second = ([units[f"{name}-{voice}"].units.numpy() for name in names] for voice in VOICES)
+    first, second = ([units[f"{name}-{voice}"].units.numpy() for name in names] for voice in voices)
     table = np.stack([distances(x, second) for x in first])
     wins = [_nearer(both, i) for both in (table, table.T) for i in range(len(names))]
     halves = zip(names, wins[: len(names)], wins[len(names) :], strict=True)
