@@ -1,7 +1,7 @@
 """The demo from scratch: `python -m slmzoo.recipes.natural --data DIR --runs DIR [--only STAGE ...]`; resumable.
 
 The corpus is synthesised with natural voices, then the models are trained one after another by the functions of
-`slmzoo train`, each a row of `RUNS/zoo.json`.
+`slmzoo train`, each a row of `RUNS/zoo.json`, and written to the package in half precision.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["STAGES", "main"]
 
-STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav")
+STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "ship")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 import torch
 
 from slmcore import audio
+from slmcore.files.checkpoint import read
+from slmcore.files.zoofile import rows_of_file
 from slmzoo import hub
+from slmzoo.convert import published
 from slmzoo.recipes.natural import __main__ as whole
-from slmzoo.recipes.natural import codebook, codec, ellav, encoder, ulm
+from slmzoo.recipes.natural import codebook, codec, ellav, encoder, ship, ulm
 from slmzoo.recipes.natural.common import ZOO, made_at
 from slmzoo.recipes.natural.corpus import balanced_by_voice
 from slmzoo.recipes.speech.natural import REFERENCE
@@ -61,6 +65,17 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
     made = hub.pipeline(zoo=ZOO, registry=tmp_path / "zoo.json")
     spoken = made.resynthesize(*audio.load(corpus / "wavs" / "dev" / "s001" / "dev-000000.wav"))
     assert spoken[0].sample_rate == 16_000
+    (tmp_path / "demo").mkdir()
+    ship.ship(tmp_path, tmp_path / "demo")
+    shipped = {row.kind: row for row in rows_of_file(tmp_path / "demo" / "zoo.json")}
+    assert shipped.keys() == {"wavlm", "codebook", "wavtokenizer", "ulm", "ellav"}
+    assert shipped["ulm"].operating_point == replace(made.operating_point, zoo="demo")
+    assert (shipped["wavtokenizer"].encoder, shipped["wavtokenizer"].frame_rate) == (None, 40.0)
+    for kind, row in shipped.items():
+        content = read(row.url, kind, published)
+        assert {x.dtype for x in content.state.values() if x.is_floating_point()} == {torch.float16}
+        assert "settings" not in content.provenance
+        assert str(tmp_path) not in str(content.provenance)
     # Once more: resumed runs that are finished change nothing, and no target or unit is made again.
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")}
     encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
