@@ -31,8 +31,3 @@ def recipe_state(shapes: dict[str, tuple], seed: int = 7) -> dict[str, torch.Ten
 
 def golden_json(name: str) -> dict:
     return json.loads((GOLDEN / f"{name}.json").read_text())
-
-
-def golden_npz(name: str) -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / f"{name}.npz") as file:
-        return {key: file[key] for key in file}

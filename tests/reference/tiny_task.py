@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.loop.task import Figures, Optimization, ParameterGroup, StepContext, Task, generator
+from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task, generator
 
 
 class Line(Task):
@@ -63,6 +63,3 @@ class Line(Task):
 def settings(run: Path, **more: object) -> TrainSettings:
     usual = {"steps": 12, "batch": 4, "lr": 0.05, "warmup": 3, "log_every": 1, "validate_every": 4, "save_every": 4}
     return TrainSettings(run=run, device="cpu", **{**usual, **more})  # pyright: ignore[reportArgumentType]
-
-
-OPTIMIZATION = Optimization(steps=12, lr=0.05)

@@ -11,6 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["Mean", "auto_bleu", "self_bleus", "vert"]
 
 Words = Sequence[str]
@@ -33,9 +36,9 @@ def self_bleus(texts: Sequence[Words], order: int = 2, mean: Mean = "geometric")
     return [_mean([of[i] for of in precisions], mean) for i in range(len(texts))]
 
 
-def vert(self_bleu: float, auto_bleu: float) -> float:
+def vert(self_bleu: NDArray[np.float64], auto_bleu: NDArray[np.float64]) -> NDArray[np.float64]:
     """VERT, the geometric mean of the two: high if generated speech lacks diversity, within or between texts."""
-    return math.sqrt(self_bleu * auto_bleu)
+    return np.sqrt(self_bleu * auto_bleu)
 
 
 def _repeated(words: Words, n: int) -> float:

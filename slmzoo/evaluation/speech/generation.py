@@ -18,7 +18,7 @@ from slmzoo.evaluation.convention import Convention, is_gslm
 from slmzoo.evaluation.report.results import CLUSTER, Score, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap, Statistic, clustered, quantile
 from slmzoo.evaluation.report.tradeoff import area, crossing
-from slmzoo.evaluation.speech.diversity import auto_bleu, self_bleus
+from slmzoo.evaluation.speech.diversity import auto_bleu, self_bleus, vert
 from slmzoo.evaluation.speech.textmodels import TextModel
 
 __all__ = ["ORIGINAL", "Utterance", "evaluate"]
@@ -160,8 +160,8 @@ def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap, as_gslm: bool) ->
 
     found = {"perplexity_vert_auc": (over(area), "")}
     if ORIGINAL in rows:
-        perplexity, vert = _statistics(rows[ORIGINAL], prompts, as_gslm)
-        at_vert = over(lambda xs, ys, wanted: crossing(ys, xs, wanted), vert)
+        perplexity, original_vert = _statistics(rows[ORIGINAL], prompts, as_gslm)
+        at_vert = over(lambda xs, ys, wanted: crossing(ys, xs, wanted), original_vert)
         found["perplexity_at_original_vert"] = (at_vert, "a token")
         found["vert_at_original_perplexity"] = (over(crossing, perplexity), "")
     return [
@@ -184,7 +184,4 @@ def _statistics(rows: _Rows, prompts: Sequence[str], as_gslm: bool) -> tuple[Sta
     def perplexity(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.exp(logs(counts))
 
-    def vert(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.sqrt(own(counts) * other(counts))
-
-    return (mean("log_perplexity", math.exp) if as_gslm else perplexity), vert
+    return (mean("log_perplexity", math.exp) if as_gslm else perplexity), lambda n: vert(other(n), own(n))
