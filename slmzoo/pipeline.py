@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +29,9 @@ from slmcore.roles import (
     usual_new_units,
 )
 from slmcore.units import Codes, OperatingPoint, Units
+from slmzoo.compatibility import check_codec_alone, check_fit
 from slmzoo.saved import ROLES, card_of_pipeline, read_pipeline, write_pipeline
-from slmzoo.segments import cut, is_short, segments_of
+from slmzoo.segments import cut, is_short, segments_of, without_start
 from slmzoo.segments import joined as joined_segments
 from slmzoo.streaming import SpeechStream, Timing, UnitStream
 
@@ -61,9 +61,9 @@ class Pipeline(nn.Module, Publishable):
     ) -> None:
         super().__init__()
         if encoder is None or quantizer is None:
-            _check_codec_alone(encoder, quantizer, ulm, synthesizer, codec)
+            check_codec_alone(encoder, quantizer, ulm, synthesizer, codec)
         else:
-            _check_fit(encoder, quantizer, ulm, synthesizer)
+            check_fit(encoder, quantizer, ulm, synthesizer)
         self.encoder, self.quantizer, self.ulm = encoder, quantizer, ulm
         self.tokenizer = getattr(ulm, "tokenizer", None) if tokenizer is None else tokenizer
         self.synthesizer, self._codec = synthesizer, codec
@@ -288,7 +288,7 @@ class Pipeline(nn.Module, Publishable):
         )
         spoken = self._spoken([torch.cat([prompt, units]) for units in new.units], seed, speaking)
         if not joined:
-            spoken = [_without_start(speech, len(prompt)) for speech in spoken]
+            spoken = [without_start(speech, len(prompt)) for speech in spoken]
         rows = zip(spoken, new.units, new.log_probs, new.finished, strict=True)
         return [Continuation(speech, prompt, units, probs, done) for speech, units, probs, done in rows]
 
@@ -345,48 +345,3 @@ def _missing(role: str) -> str:
 def _given(**options: Any) -> dict[str, Any]:
     """Return the options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _without_start(speech: Speech, units: int) -> Speech:
-    """Return speech without its first units."""
-    wav, codes = speech.wav[:, speech.samples_of(units) :], speech.codes[speech.frames_of(units) :]
-    return replace(speech, wav=wav, codes=codes, durations=speech.durations[units:])
-
-
-def _check_codec_alone(
-    encoder: Encoder | None,
-    quantizer: Quantizer | None,
-    ulm: UnitLanguageModel | None,
-    synthesizer: Synthesizer | None,
-    codec: Codec | None,
-) -> None:
-    """Raise a ValueError unless the codec is the only part."""
-    others = {"encoder": encoder, "quantizer": quantizer, "ulm": ulm, "synthesizer": synthesizer}
-    given = [name for name, part in others.items() if part is not None]
-    if codec is None or given:
-        found = ", ".join(given) or "nothing"
-        raise ValueError(must("encoder and quantizer", "given, or a codec alone", found))
-
-
-def _check_fit(
-    encoder: Encoder, quantizer: Quantizer, ulm: UnitLanguageModel | None, synthesizer: Synthesizer | None
-) -> None:
-    sizes: list[tuple[str, str, float, str, float]] = [
-        ("feature width", "the encoder", encoder.dim, "the codebook", quantizer.dim)
-    ]
-    parts: dict[str, object] = {"encoder": encoder, "quantizer": quantizer}
-    if ulm is not None:
-        sizes.append(("number of units", "the codebook", quantizer.k, "the language model", ulm.k))
-        parts["language model"] = ulm
-    if synthesizer is not None:
-        name = type(synthesizer).__name__
-        sizes.append(("number of units", "the codebook", quantizer.k, name, synthesizer.k))
-        sizes.append(("frames per second", "the encoder", encoder.frame_rate, name, synthesizer.frame_rate))
-        parts["synthesizer"] = synthesizer
-    for what, one, a, other, b in sizes:
-        if a != b:
-            raise ValueError(f"These parts do not belong together: {what} is {a} for {one}, but {b} for {other}.")
-    known = [(name, point) for name, part in parts.items() if (point := point_of(part)) is not None]
-    for i, (name, point) in enumerate(known):
-        for other, theirs in known[i + 1 :]:
-            point.check_compatible(theirs, f"{name} and {other}")
