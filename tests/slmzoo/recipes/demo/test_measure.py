@@ -14,6 +14,7 @@ from slmzoo import hub
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.recipes.demo.measure import held_out, speech, ways, words
 from slmzoo.recipes.speech.flite import speak
+from twist import UnitVocoder, VocoderConfig
 
 SAMPLE = Path(__file__).parents[4] / "examples" / "sample.wav"
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
@@ -59,8 +60,11 @@ def test_each_stage_is_bypassed_by_one_of_the_systems():
     pipeline = hub.pipeline(zoo="demo", with_ulm=False)
     wav, sr = audio.load(SAMPLE)
     wav = wav[:, :sr]
-    systems = ways(pipeline, vocoder=None)
-    assert list(systems) == ["original", "copy", "resynthesis", "resynthesis, lambda 0"]
+    torch.manual_seed(0)
+    small = {"channels": 16, "rates": (5, 8, 8), "kernels": (11, 16, 16), "dim": 8, "block_kernels": (3,)}
+    vocoder = UnitVocoder(VocoderConfig(num_units=200, **small, block_dilations=((1,),))).eval()
+    systems = ways(pipeline, vocoder)
+    assert list(systems) == [*ways(pipeline), "unit vocoder"]
     assert systems["original"](wav, sr) == (wav, sr, None)
     assert torch.equal(systems["copy"](wav, sr)[0], pipeline.copy(wav, sr).wav)
     spoken, _, units = systems["resynthesis"](wav, sr)
@@ -68,6 +72,9 @@ def test_each_stage_is_bypassed_by_one_of_the_systems():
     assert torch.equal(spoken, pipeline.resynthesize(wav, sr, top_p=0)[0].wav)
     finer = systems["resynthesis, lambda 0"](wav, sr)[2]
     assert len(finer) > len(units)
+    beside, rate, same = systems["unit vocoder"](wav, sr)
+    assert torch.equal(same.framewise(), units.framewise())
+    assert beside.shape[1] / rate == pytest.approx(units.seconds)
 
 
 @needs_flite
