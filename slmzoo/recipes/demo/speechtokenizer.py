@@ -15,7 +15,7 @@ from slmzoo.recipes.demo.measure_levels import measure
 from slmzoo.recipes.mini import benchmark
 from slmzoo.training.tasks.speechtokenizer import SpeechTokenizerSettings, train
 
-__all__ = ["ARMS", "SIZE", "make"]
+__all__ = ["ARMS", "SIZE", "make", "settings"]
 
 _KIND = "speechtokenizer"
 ARMS = {"distilled": _KIND, "plain": f"{_KIND}-plain"}
@@ -35,7 +35,7 @@ def make(data: Path, runs: Path) -> None:
     layer = demo_point().layer
     taught: dict[str, Any] = {"teacher": "demo", "teacher_layer": None if layer is None else str(layer)}
     for arm, folder in ARMS.items():
-        train(_settings(data, runs / folder, **(taught if arm == "distilled" else {})))
+        train(settings(data, runs / folder, **(taught if arm == "distilled" else {})))
     ship(runs / ARMS["distilled"], f"{_KIND}.safetensors")
     registry = DEMO / "zoo.json"
     add_row(registry, "demo", {"kind": _KIND, "file": f"{_KIND}.safetensors", "encoder": None, "frame_rate": 50.0})
@@ -51,7 +51,8 @@ def compare(runs: Path) -> None:
     write_report(runs / f"{_KIND}.json", found)
 
 
-def _settings(data: Path, run: Path, **teacher: Any) -> SpeechTokenizerSettings:
+def settings(data: Path, run: Path, **teacher: Any) -> SpeechTokenizerSettings:
+    """Return the settings of a run; `teacher`: options of distillation."""
     learnt, held_out = (str(data / "wavs" / split) for split in ("train", "test"))
     rate: dict[str, Any] = {"steps": 60_000, "batch": 4, "lr": 1e-3, "last_lr": 2e-5, "warmup": 500, "crop": 16_000}
     # The published discriminators cost many times as much as a codec this small; a narrow spectral one about as much.

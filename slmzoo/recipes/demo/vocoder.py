@@ -14,7 +14,7 @@ from slmzoo.recipes.demo.common import DEMO, demo_point, made_at, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
 from slmzoo.training.tasks.vocoder import VocoderSettings, train
 
-__all__ = ["SIZE", "make"]
+__all__ = ["OPTIONS", "SIZE", "make"]
 
 SIZE: dict[str, Any] = {
     "dim": 96,
@@ -25,6 +25,12 @@ SIZE: dict[str, Any] = {
     "duration_width": 96,
 }
 """About 50 times real time on two cores."""
+_RATE: dict[str, Any] = {"steps": 30_000, "batch": 8, "lr": 5e-4, "schedule": "cosine", "warmup": 200}
+# On two cores a step takes 0.4 s without discriminators, 1.1 s with those of an eighth of the published width.
+_LOSSES: dict[str, Any] = {"discriminator_from": 10_000, "discriminator_width": 4, "duration_dropout": 0.1}
+_MORE: dict[str, Any] = {"held_out": 20, "validate_every": 2500, "save_every": 500}
+OPTIONS: dict[str, Any] = {**SIZE, **_RATE, **_LOSSES, **_MORE}
+"""Options of `slmzoo train vocoder`, without the places of data."""
 
 
 def make(data: Path, runs: Path) -> None:
@@ -33,12 +39,8 @@ def make(data: Path, runs: Path) -> None:
     for name, split in (("train", "train"), ("validation", "test")):
         where[name] = data / "units" / split / REFERENCE
         where[f"{name}_speech"] = data / "wavs" / split / REFERENCE
-    rate: dict[str, Any] = {"steps": 30_000, "batch": 8, "lr": 5e-4, "schedule": "cosine", "warmup": 200}
-    # On two cores a step takes 0.4 s without discriminators, 1.1 s with those of an eighth of the published width.
-    losses: dict[str, Any] = {"discriminator_from": 10_000, "discriminator_width": 4, "duration_dropout": 0.1}
-    more: dict[str, Any] = {"held_out": 20, "validate_every": 2500, "save_every": 500}
-    train(VocoderSettings(run=run, resume=True, **where, **made_at(point), **SIZE, **rate, **losses, **more))
-    ship(run, "unit_hifigan.safetensors", steps=rate["steps"], voice=REFERENCE)
+    train(VocoderSettings(run=run, resume=True, **where, **made_at(point), **OPTIONS))
+    ship(run, "unit_hifigan.safetensors", steps=OPTIONS["steps"], voice=REFERENCE)
     _list(point)
 
 

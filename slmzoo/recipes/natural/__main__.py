@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["STAGES", "main"]
 
-STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "ship")
+STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "vocoder", "speechtokenizer", "soundstream", "ship")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,8 +9,9 @@ from slmcore.clustering import codebook
 from slmcore.files import registry
 from slmcore.units import OperatingPoint
 from slmzoo.recipes.demo import common
+from slmzoo.recipes.speech.natural import REFERENCE
 
-__all__ = ["ZOO", "made_at", "run_options"]
+__all__ = ["ZOO", "made_at", "of_the_reference", "run_options"]
 
 ZOO = "natural"
 
@@ -18,6 +19,15 @@ ZOO = "natural"
 def run_options(runs: Path, name: str) -> dict[str, Any]:
     """Return the options of a run in `runs/name`, resumable, whose model becomes a row of `runs/zoo.json`."""
     return {"run": runs / name, "resume": True, "zoo": ZOO, "registry": runs / "zoo.json", "seed": 7}
+
+
+def of_the_reference(data: Path, runs: Path) -> dict[str, Path]:
+    """Return the options that name units and speech of the reference voice."""
+    found: dict[str, Path] = {}
+    for name, split in (("train", "train"), ("validation", "dev")):
+        found[name] = runs / "units" / split / REFERENCE
+        found[f"{name}_speech"] = data / "wavs" / split / REFERENCE
+    return found
 
 
 def made_at(runs: Path) -> dict[str, Any]:

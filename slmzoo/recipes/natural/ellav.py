@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmzoo.recipes.natural.common import ZOO, made_at, run_options
-from slmzoo.recipes.speech.natural import REFERENCE
+from slmzoo.recipes.natural.common import ZOO, made_at, of_the_reference, run_options
 from slmzoo.training.tasks.ellav import EllavSettings, train
 
 __all__ = ["make"]
@@ -23,9 +22,6 @@ def make(data: Path, runs: Path, **changes: Any) -> None:
 
     `changes`: settings other than the demo's.
     """
-    where: dict[str, Any] = {"codec": ZOO}
-    for name, split in (("train", "train"), ("validation", "dev")):
-        where[name] = runs / "units" / split / REFERENCE
-        where[f"{name}_speech"] = data / "wavs" / split / REFERENCE
+    where = {"codec": ZOO, **of_the_reference(data, runs)}
     options = {**made_at(runs), **_SIZES, **_RATE, "scheduled_sampling": 0.3, **changes}
     train(EllavSettings(**run_options(runs, "ellav"), **where, **options))

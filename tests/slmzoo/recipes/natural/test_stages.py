@@ -16,7 +16,17 @@ from slmcore.files.zoofile import rows_of_file
 from slmzoo import hub
 from slmzoo.convert import published
 from slmzoo.recipes.natural import __main__ as whole
-from slmzoo.recipes.natural import codebook, codec, ellav, encoder, ship, ulm
+from slmzoo.recipes.natural import (
+    codebook,
+    codec,
+    ellav,
+    encoder,
+    ship,
+    soundstream,
+    speechtokenizer,
+    ulm,
+    vocoder,
+)
 from slmzoo.recipes.natural.common import ZOO, made_at
 from slmzoo.recipes.natural.corpus import balanced_by_voice
 from slmzoo.recipes.speech.natural import REFERENCE
@@ -33,6 +43,15 @@ CODEC: dict[str, Any] = {
     "n_filters": 2, "dimension": 8, "codebook_size": 16, "decoder_dim": 32, "decoder_intermediate": 32,
     "decoder_layers": 1, "crop": 4000, "start_crops": 8, "encoder_only_until": 1, "quantize_from": 1, "freeze_from": 1,
 }  # fmt: skip
+VOCODER: dict[str, Any] = {
+    "steps": 2, "batch": 1, "warmup": 1, "discriminator_from": 1, "discriminator_width": 4, "dim": 8, "channels": 16,
+    "duration_width": 8, "held_out": 1,
+}  # fmt: skip
+CODECS: dict[str, Any] = {
+    "steps": 2, "batch": 1, "warmup": 1, "crop": 3200, "start_crops": 40, "n_filters": 2, "dimension": 8,
+    "codebook_size": 16, "discriminators": (), "held_out": 1,
+}  # fmt: skip
+MODELS = ("wavlm", "codebook", "wavtokenizer", "ulm", "ellav", "unit_hifigan", "speechtokenizer", "soundstream")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +68,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: Path) -> None:
+def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: Path, monkeypatch) -> None:
+    compared: list[Path] = []
+    monkeypatch.setattr(speechtokenizer, "compare", compared.append)
     encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
     targets = sorted((tmp_path / "targets").rglob("train-*.npy"))
     assert len(targets) == 6
@@ -62,13 +83,19 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
     codec.make(corpus, tmp_path, **{**SHORT, **CODEC})
     ulm.make(corpus, tmp_path, **SHORT, **SMALL, chunk=16)
     ellav.make(corpus, tmp_path, **SHORT, **SMALL)
+    vocoder.make(corpus, tmp_path, **VOCODER)
+    speechtokenizer.make(corpus, tmp_path, **CODECS)
+    soundstream.make(corpus, tmp_path, **CODECS, statistics_crops=1)
+    assert compared == [tmp_path]
+    (plain,) = rows_of_file(tmp_path / "speechtokenizer-plain" / "zoo.json")
+    assert read(plain.url, "speechtokenizer", published).config["semantic_dimension"] == 8
     made = hub.pipeline(zoo=ZOO, registry=tmp_path / "zoo.json")
     spoken = made.resynthesize(*audio.load(corpus / "wavs" / "dev" / "s001" / "dev-000000.wav"))
     assert spoken[0].sample_rate == 16_000
     (tmp_path / "demo").mkdir()
     ship.ship(tmp_path, tmp_path / "demo")
     shipped = {row.kind: row for row in rows_of_file(tmp_path / "demo" / "zoo.json")}
-    assert shipped.keys() == {"wavlm", "codebook", "wavtokenizer", "ulm", "ellav"}
+    assert shipped.keys() == {*MODELS}
     assert shipped["ulm"].operating_point == replace(made.operating_point, zoo="demo")
     assert (shipped["wavtokenizer"].encoder, shipped["wavtokenizer"].frame_rate) == (None, 40.0)
     for kind, row in shipped.items():
