@@ -105,7 +105,7 @@ COMMANDS = {
         _TRAINING, "train text to speech over a codec", "train:TrainUslmOptions", "train.uslm:train_uslm"
     ),
     "eval mini": Command(
-        _BENCHMARKS, "the whole suite on a small synthetic benchmark", "evaluation:MiniOptions", "evaluate.mini:RunMini"
+        _BENCHMARKS, "the whole suite on a small synthetic benchmark", "suites:MiniOptions", "evaluate.mini:RunMini"
     ),
     "eval swuggy": Command(_BENCHMARKS, "words against non-words", "pairs:SwuggyOptions", "evaluate.swuggy:Swuggy"),
     "eval sblimp": Command(
@@ -119,13 +119,13 @@ COMMANDS = {
     ),
     "eval pairs": Command(_BENCHMARKS, "any pairs of recordings", "pairs:PairsOptions", "evaluate.pairs:Pairs"),
     "eval units": Command(
-        _SCORES, "bit rate and phone information of units", "evaluation:UnitScoresOptions", "evaluate.units:UnitScores"
+        _SCORES, "bit rate and phone information of units", "unit_scores:UnitScoresOptions", "evaluate.units:UnitScores"
     ),
-    "eval abx": Command(_SCORES, "ABX phone discriminability", "evaluation:AbxOptions", "evaluate.abx:Abx"),
+    "eval abx": Command(_SCORES, "ABX phone discriminability", "unit_scores:AbxOptions", "evaluate.abx:Abx"),
     "eval text-information": Command(
         _SCORES,
         "mutual information of tokens and text",
-        "evaluation:TextInformationOptions",
+        "unit_scores:TextInformationOptions",
         "evaluate.text_information:TextInformation",
     ),
     "eval slmtokbench": Command(
@@ -134,22 +134,22 @@ COMMANDS = {
         "slmtokbench:SlmTokBenchOptions",
         "evaluate.slmtokbench:SlmTokBench",
     ),
-    "eval sweep": Command(_SCORES, "units at many operating points", "evaluation:SweepOptions", "evaluate.sweep:Sweep"),
+    "eval sweep": Command(_SCORES, "units at many operating points", "suites:SweepOptions", "evaluate.sweep:Sweep"),
     "eval speech": Command(
         _SCORES,
         "intelligibility and speaker similarity of speech",
-        "evaluation:SpeechScoresOptions",
+        "speech_scores:SpeechScoresOptions",
         "evaluate.speech:SpeechScores",
     ),
     "eval generation": Command(
         _SCORES,
         "perplexity and VERT of generated speech",
-        "evaluation:GenerationOptions",
+        "speech_scores:GenerationOptions",
         "evaluate.generation:Generation",
     ),
-    "eval figures": Command(_RESULTS, "pictures of results", "evaluation:FiguresOptions", "evaluate.figures:Figures"),
+    "eval figures": Command(_RESULTS, "pictures of results", "report:FiguresOptions", "evaluate.figures:Figures"),
     "eval compare": Command(
-        _RESULTS, "two results on the same items", "evaluation:CompareOptions", "evaluate.compare:Compare"
+        _RESULTS, "two results on the same items", "report:CompareOptions", "evaluate.compare:Compare"
     ),
     "doctor": Command(
         _INSTALLATION,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from slmcore import audio
 from slmcore.errors import must
 from slmzoo.commands.evaluate.on_units import OnUnits
-from slmzoo.commands.options.evaluation import AbxOptions
+from slmzoo.commands.options.unit_scores import AbxOptions
 from slmzoo.evaluation.recordings import found_in
 from slmzoo.evaluation.report.results import Problems
 from slmzoo.evaluation.units.abx import read_items

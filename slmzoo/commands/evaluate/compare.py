@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slmzoo.commands.options.evaluation import CompareOptions
+from slmzoo.commands.options.report import CompareOptions
 from slmzoo.commands.results import ResultsCommand
 from slmzoo.evaluation.report.compare import Difference, cautions, compare_results
 from slmzoo.evaluation.report.statistics import Bootstrap

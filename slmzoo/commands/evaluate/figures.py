@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slmzoo.commands.options.evaluation import FiguresOptions
+from slmzoo.commands.options.report import FiguresOptions
 from slmzoo.commands.results import ResultsCommand
 from slmzoo.evaluation.report.figures import Value, abx_figure, bands_figure, likelihood_figure, rate_figure, values_of
 from slmzoo.evaluation.report.results import items_of, read

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from slmzoo.commands.common import SynthesisCommand
 from slmzoo.commands.evaluate.report import Evaluation
-from slmzoo.commands.options.evaluation import GenerationOptions
+from slmzoo.commands.options.speech_scores import GenerationOptions
 from slmzoo.evaluation.speech.generated import GenerationTask, evaluate_generation, prompts_in
 from slmzoo.evaluation.speech.speech_scores import require
 from slmzoo.evaluation.speech.textmodels import text_model

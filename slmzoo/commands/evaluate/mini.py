@@ -18,7 +18,7 @@ from slmzoo.commands.evaluate.pairs import Pairs
 from slmzoo.commands.evaluate.report import Evaluation, Report
 from slmzoo.commands.evaluate.speech import SpeechScores
 from slmzoo.commands.evaluate.units import UnitScores
-from slmzoo.commands.options.evaluation import MiniOptions
+from slmzoo.commands.options.suites import MiniOptions
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.provenance import identity
 from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, table

@@ -9,7 +9,7 @@ from typing import Any
 
 from slmcore.units import Units
 from slmzoo.commands.evaluate.report import Evaluation
-from slmzoo.commands.options.evaluation import OnUnitsOptions
+from slmzoo.commands.options.unit_scores import OnUnitsOptions
 from slmzoo.evaluation.recordings import found_in, unique
 from slmzoo.evaluation.report.provenance import identity
 from slmzoo.evaluation.report.results import Problems

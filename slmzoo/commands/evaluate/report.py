@@ -10,7 +10,7 @@ from typing import Any
 from slmcore.files.registry import Row
 from slmzoo import invocation
 from slmzoo.commands.common import ModelCommand
-from slmzoo.commands.options.evaluation import ReportOptions
+from slmzoo.commands.options.report import ReportOptions
 from slmzoo.commands.results import ResultsCommand
 from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import models_of

@@ -7,7 +7,7 @@ from functools import partial
 
 from slmzoo.commands.common import DeviceCommand
 from slmzoo.commands.evaluate.report import Report
-from slmzoo.commands.options.evaluation import SpeechScoresOptions
+from slmzoo.commands.options.speech_scores import SpeechScoresOptions
 from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 
 __all__ = ["SpeechScores"]

@@ -16,7 +16,7 @@ from slmcore.units import OperatingPoint
 from slmzoo import hub
 from slmzoo.commands.common import parse_point
 from slmzoo.commands.evaluate.report import Evaluation
-from slmzoo.commands.options.evaluation import SweepOptions
+from slmzoo.commands.options.suites import SweepOptions
 from slmzoo.evaluation.recordings import found_in
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.units.sweeping import Annotations, at_point, evaluate_sweep

@@ -8,7 +8,7 @@ from functools import partial
 
 from slmzoo.commands.common import DeviceCommand
 from slmzoo.commands.evaluate.report import Report
-from slmzoo.commands.options.evaluation import TextInformationOptions
+from slmzoo.commands.options.unit_scores import TextInformationOptions
 from slmzoo.evaluation.speech.speech_scores import transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION
 from slmzoo.evaluation.units.probing import evaluate_text_information

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from slmzoo.commands.evaluate.on_units import OnUnits
-from slmzoo.commands.options.evaluation import UnitScoresOptions
+from slmzoo.commands.options.unit_scores import UnitScoresOptions
 from slmzoo.evaluation.units.scoring import evaluate_units
 from slmzoo.evaluation.units.textgrid import Phone, alignments_in
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from simple_parsing import field
 
 from slmzoo.commands.options.common import DecodingOptions
-from slmzoo.commands.options.evaluation import ReportOptions
+from slmzoo.commands.options.report import ReportOptions
 
 __all__ = [
     "ConventionOptions",

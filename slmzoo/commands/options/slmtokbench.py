@@ -11,7 +11,7 @@ from simple_parsing import field
 
 from slmzoo.arguments import flag
 from slmzoo.commands.options.common import DecodingOptions, SeedOptions
-from slmzoo.commands.options.evaluation import ReportOptions
+from slmzoo.commands.options.report import ReportOptions
 
 __all__ = ["SlmTokBenchOptions"]
 
