@@ -12,7 +12,8 @@ from gslm.tacotron.codes import Inputs
 from gslm.waveglow import WaveGlow
 from slmcore.errors import must
 from slmcore.layers.int8 import Scheme
-from slmcore.roles import Speech, UnitSequence
+from slmcore.roles import UnitSequence
+from slmcore.speech import Speech
 from slmcore.units import OperatingPoint
 
 __all__ = ["TacotronWaveGlow"]

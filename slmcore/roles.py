@@ -1,4 +1,4 @@
-"""Roles that models play in a pipeline, as protocols, and what synthesisers and pipelines return.
+"""Roles that models play in a pipeline, as protocols.
 
 A system is any set of classes with these attributes and methods, without inheritance. A pipeline has an encoder and a
 quantiser, or a codec; any other role may be missing.
@@ -14,15 +14,14 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from slmcore.speech import Speech
 from slmcore.units import Codes, OperatingPoint, Units
 
 __all__ = [
     "Codec",
-    "Continuation",
     "Encoder",
     "Generated",
     "Quantizer",
-    "Speech",
     "Synthesizer",
     "TextToSpeech",
     "UnitLanguageModel",
@@ -134,70 +133,6 @@ class UnitLanguageModel(Protocol):
     def generate(self) -> Callable[..., Generated]:
         """Continue each of `prompts` by up to `max_new_units` units; sampling options are the model's own."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Speech:
-    """Speech synthesised from units."""
-
-    wav: Tensor
-    """float32 (1, samples), on the synthesiser's device; of length zero if nothing was generated. Between the segments
-    of long speech lie pauses, as zeros without frames."""
-    sample_rate: int
-    codes: Tensor
-    """Codec tokens of the speech, int64 (n,), on the CPU; empty for a synthesiser without a codec."""
-    finished: bool
-    """Whether every unit was spoken and, where the units have durations, each segment lasts about as long as its units.
-    Otherwise the limit of steps was reached, or speech was lost or added."""
-    durations: Tensor
-    """Frames of each unit that was begun, over all segments, int64 (units,), on the CPU."""
-    frame_rate: float
-    """Frames per second of the durations."""
-    wanted_seconds: float | None = None
-    """Duration in seconds of the units, and of pauses between segments, in the original speech; None for units without
-    durations."""
-
-    def __repr__(self) -> str:
-        whole = "" if self.finished else ", not finished"
-        return f"Speech({self.seconds:.2f} s at {self.sample_rate} Hz, {len(self.codes)} codec tokens{whole})"
-
-    @property
-    def seconds(self) -> float:
-        """Length in seconds."""
-        return self.wav.shape[1] / self.sample_rate
-
-    @property
-    def empty(self) -> bool:
-        """Whether the speech is of length zero."""
-        return self.wav.shape[1] == 0
-
-    def frames_of(self, units: int) -> int:
-        """Number of frames of the first `units` units."""
-        return int(self.durations[:units].sum())
-
-    def samples_of(self, units: int) -> int:
-        """Number of samples of the first `units` units."""
-        return round(self.frames_of(units) * self.sample_rate / self.frame_rate)
-
-
-@dataclass(frozen=True, eq=False)
-class Continuation:
-    """Speech that continues a prompt, or is generated unconditionally."""
-
-    speech: Speech
-    """The continuation alone, or the prompt's resynthesis and the continuation."""
-    prompt: Tensor
-    """Units of the prompt, int64 (n,), on the CPU; empty without one."""
-    units: Tensor
-    """The new units, int64 (m,), on the CPU."""
-    log_probs: Tensor
-    """Natural log-probability of each new unit, float32 (m,)."""
-    finished: bool
-    """Whether the language model ended the utterance."""
-
-    def __repr__(self) -> str:
-        end = "ended" if self.finished else "not ended"
-        return f"Continuation({len(self.prompt)} units continued by {len(self.units)}, {end}: {self.speech!r})"
 
 
 @runtime_checkable

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ellav import EllaV
 from slmcore.errors import must
 from slmcore.layers.int8 import Scheme
-from slmcore.roles import Speech, UnitSequence
+from slmcore.roles import UnitSequence
+from slmcore.speech import Speech
 from slmcore.units import OperatingPoint, Units
 from slmzoo.segments import codec_tokens
 from wavtokenizer import WavTokenizer

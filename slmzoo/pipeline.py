@@ -17,10 +17,8 @@ from slmcore.files.pretrained import Publishable, local_folder
 from slmcore.files.rows import Row
 from slmcore.roles import (
     Codec,
-    Continuation,
     Encoder,
     Quantizer,
-    Speech,
     Synthesizer,
     UnitLanguageModel,
     UnitSequence,
@@ -28,10 +26,11 @@ from slmcore.roles import (
     point_of,
     usual_new_units,
 )
+from slmcore.speech import Continuation, Speech
 from slmcore.units import Codes, OperatingPoint, Units
 from slmzoo.compatibility import check_codec_alone, check_fit
 from slmzoo.saved import ROLES, card_of_pipeline, read_pipeline, write_pipeline
-from slmzoo.segments import cut, is_short, segments_of, without_start
+from slmzoo.segments import cut, is_short, segments_of
 from slmzoo.segments import joined as joined_segments
 from slmzoo.streaming import SpeechStream, Timing, UnitStream
 
@@ -288,7 +287,7 @@ class Pipeline(nn.Module, Publishable):
         )
         spoken = self._spoken([torch.cat([prompt, units]) for units in new.units], seed, speaking)
         if not joined:
-            spoken = [without_start(speech, len(prompt)) for speech in spoken]
+            spoken = [speech.without_start(len(prompt)) for speech in spoken]
         rows = zip(spoken, new.units, new.log_probs, new.finished, strict=True)
         return [Continuation(speech, prompt, units, probs, done) for speech, units, probs, done in rows]
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.pauses import stretches
-from slmcore.roles import Speech
+from slmcore.speech import Speech
 from slmcore.units import Units
 
-__all__ = ["codec_tokens", "cut", "is_short", "joined", "segments_of", "without_start"]
+__all__ = ["codec_tokens", "cut", "is_short", "joined", "segments_of"]
 
 _USUAL = 0.8
 """Usual length of a segment relative to the longest, since the longest utterances are rare in training."""
@@ -72,9 +72,3 @@ def joined(segments: Sequence[Speech], silences: Sequence[float]) -> Speech:
         durations=torch.cat([s.durations for s in segments]),
         wanted_seconds=sum(wanted) + sum(silences) if len(wanted) == len(segments) else None,
     )
-
-
-def without_start(speech: Speech, units: int) -> Speech:
-    """Return speech without its first units."""
-    wav, codes = speech.wav[:, speech.samples_of(units) :], speech.codes[speech.frames_of(units) :]
-    return replace(speech, wav=wav, codes=codes, durations=speech.durations[units:])

@@ -12,7 +12,8 @@ from slmcore import audio
 from slmcore.checks import whole
 from slmcore.errors import must
 from slmcore.files.content import is_safetensors
-from slmcore.roles import Codec, Speech
+from slmcore.roles import Codec
+from slmcore.speech import Speech
 from slmcore.units import Codes
 from slmzoo.sources import Source
 from speechtokenizer import uslm as uslm_package

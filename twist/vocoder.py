@@ -18,7 +18,8 @@ from slmcore.files.archives import opened
 from slmcore.files.checkpoint import Checkpoint, build, read
 from slmcore.files.pretrained import Saved, weights_file
 from slmcore.layers.hifigan import HiFiGAN
-from slmcore.roles import Speech, UnitSequence
+from slmcore.roles import UnitSequence
+from slmcore.speech import Speech
 from slmcore.units import OperatingPoint, Units
 from twist.durations import DurationPredictor
 from twist.frames import FrameEmbedding

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from slmcore.errors import must
-from slmcore.roles import Speech, Synthesizer, options_of, point_of
+from slmcore.roles import Synthesizer, options_of, point_of
+from slmcore.speech import Speech
 from slmcore.units import Units
 
 __all__ = ["SpeechStream"]

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from dpdp import bits_per_second
 from slmcore.errors import must
-from slmcore.roles import Speech, options_of, scores_first
+from slmcore.roles import options_of, scores_first
+from slmcore.speech import Speech
 from slmcore.units import Units
 from slmzoo.pipeline import Pipeline
 from slmzoo.web.limits import Limits

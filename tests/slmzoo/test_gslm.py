@@ -14,7 +14,8 @@ import hubconf
 from slmcore import audio
 from slmcore.errors import CheckpointError, DigestError
 from slmcore.files.digests import sha256_of
-from slmcore.roles import Speech, Synthesizer, UnitLanguageModel
+from slmcore.roles import Synthesizer, UnitLanguageModel
+from slmcore.speech import Speech
 from slmzoo import cli, hub
 from slmzoo.pipeline import Pipeline
 from slmzoo.systems import gslm as system

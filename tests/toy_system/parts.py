@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slmcore.roles import Generated, Speech
+from slmcore.roles import Generated
+from slmcore.speech import Speech
 from slmcore.units import Codes, OperatingPoint, Units
 
 RATE, HOP = 8000, 200

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmcore.roles import Speech
+from slmcore.speech import Speech
 from slmcore.units import OperatingPoint, Units
 from slmzoo.pipeline import Pipeline
 from slmzoo.streaming import SpeechStream
