@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -36,10 +36,10 @@ from slmzoo.recipes.demo import ulm
 from slmzoo.recipes.demo.common import write_report
 from slmzoo.recipes.demo.recorded import Recordings, prompts, recordings
 from slmzoo.recipes.mini import benchmark
-from slmzoo.recipes.speech.natural import REFERENCE
+from slmzoo.recipes.speech.natural import REFERENCE, say
 from slmzoo.training.data.unit_files import UnitSource
 
-__all__ = ["ORIGINAL", "Options", "held_out", "main", "speech", "ways", "words"]
+__all__ = ["ORIGINAL", "Options", "held_out", "main", "same_sentence", "speech", "ways", "words"]
 
 ORIGINAL = "original"
 
@@ -168,7 +168,9 @@ def main() -> None:
     for name, given in _sets(options).items():
         folder = options.out / name.replace(" ", "-")
         found[name] = speech(given, systems, folder, options.asr, bootstrap)
-    found["same sentence in another voice is nearer"] = _same_sentence(pipeline, options, bootstrap)
+    found["same sentence is nearer"] = {
+        name: same_sentence(pipeline, pairs, bootstrap) for name, pairs in _pairs(options).items()
+    }
     found["words over non-words"] = words(pipeline, options.out / "mini", bootstrap)
     if options.units is not None:
         found["language model"] = _language_model(pipeline, options.units)
@@ -186,12 +188,27 @@ def _sets(options: Options) -> dict[str, Recordings]:
     return found if options.recordings is None else {**found, "recordings": recordings(options.recordings)}
 
 
-def _same_sentence(pipeline: Pipeline, options: Options, bootstrap: Bootstrap) -> list[float | None]:
-    """Compare the further held-out sentences, each by two voices: the names end in -0 and -1."""
-    files = {name: file for name, (file, _) in held_out(options.data, "dev").items()}
-    chosen = sorted(files)[: None if options.most is None else 2 * options.most]
-    units = {name: pipeline.units(*audio.load(files[name])) for name in tqdm(chosen, desc="units", disable=None)}
+def same_sentence(pipeline: Pipeline, pairs: Sequence[tuple[Path, Path]], bootstrap: Bootstrap) -> list[float | None]:
+    """Return how often a sentence is nearer to itself by another voice than to another sentence, 0..1."""
+    wanted = {f"sentence {i}-{turn}": file for i, pair in enumerate(pairs) for turn, file in enumerate(pair)}
+    units = {name: pipeline.units(*audio.load(file)) for name, file in tqdm(wanted.items(), desc="units", disable=None)}
     return _with_interval(benchmark.evaluate_same_sentence(units, bootstrap, ("0", "1")).scores[0])
+
+
+def _pairs(options: Options) -> dict[str, list[tuple[Path, Path]]]:
+    """Return recordings of the same sentences: by two held-out voices, and by a person and the reference voice."""
+    by_name = {name: file for name, (file, _) in held_out(options.data, "dev").items()}
+    names = sorted({name.rpartition("-")[0] for name in by_name})[: options.most]
+    persons = []
+    for name, (file, text) in list(prompts(options.out / "prompts" / "originals").items())[: options.most]:
+        other = options.out / "prompts" / "by-the-reference-voice" / f"{name}.wav"
+        if not other.exists():
+            say(text, other)
+        persons.append((file, other))
+    return {
+        "held-out voices": [(by_name[f"{name}-0"], by_name[f"{name}-1"]) for name in names],
+        "a person and the reference voice": persons,
+    }
 
 
 def _language_model(pipeline: Pipeline, units: Path) -> dict[str, float]:

@@ -30,7 +30,7 @@ from slmzoo.recipes.speech.sentences import sentences, vocabulary
 from slmzoo.recipes.speech.speakers import Speaker, speaker
 from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 
-__all__ = ["REFERENCE", "Utterance", "make", "plan"]
+__all__ = ["REFERENCE", "Utterance", "make", "plan", "say"]
 
 REFERENCE = "joe"
 """The voice that the demo speaks with."""
@@ -101,6 +101,13 @@ def make(
             progress.update()
 
 
+def say(text: str, path: Path, stretch: float = 1.0) -> None:
+    """Synthesise a sentence in the reference voice as a 16 kHz wav. Raises ImportError or RuntimeError as `make`."""
+    end = text[-1] if text[-1] in ".?!" else "."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    audio.write(path, audio.resample(_joe().speak(ipa(text) + end, stretch), joe.SAMPLE_RATE, _RATE), _RATE)
+
+
 def _texts(count: int, seed: int) -> Iterator[str]:
     wide, grammar = wide_sentences(count, seed), sentences("train", count, seed)
     return (grammar[i] if i % _GRAMMAR == 0 else wide[i] for i in range(count))
@@ -145,11 +152,10 @@ def _spoken(job: tuple[Utterance, Path]) -> None:
         flite.speak(text, path, voice, utterance.stretch)
         return
     if isinstance(voice, str):
-        wav = audio.resample(_joe().speak(ipa(text) + text[-1], utterance.stretch), joe.SAMPLE_RATE, _RATE)
-    else:
-        wav = voice.speak(_kokoro(), phonemes(text), _RATE)
+        say(text, path, utterance.stretch)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    audio.write(path, wav, _RATE)
+    audio.write(path, voice.speak(_kokoro(), phonemes(text), _RATE), _RATE)
 
 
 @cache

@@ -12,7 +12,7 @@ from slmcore import audio
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.recipes.demo.measure import held_out, speech, ways, words
+from slmzoo.recipes.demo.measure import held_out, same_sentence, speech, ways, words
 from slmzoo.recipes.speech.flite import speak
 from twist import UnitVocoder, VocoderConfig
 
@@ -75,6 +75,20 @@ def test_each_stage_is_bypassed_by_one_of_the_systems():
     beside, rate, same = systems["unit vocoder"](wav, sr)
     assert torch.equal(same.framewise(), units.framewise())
     assert beside.shape[1] / rate == pytest.approx(units.seconds)
+
+
+@needs_flite
+def test_a_sentence_is_nearer_to_itself_by_another_voice(tmp_path):
+    texts = ("The man is in the house.", "A small dog sleeps.", "We like warm bread.")
+    for i, text in enumerate(texts):
+        for voice in ("slt", "rms"):
+            speak(text, tmp_path / f"{i}-{voice}.wav", voice)
+    pipeline = hub.pipeline(zoo="demo", with_ulm=False, with_speech=False)
+    pairs = [(tmp_path / f"{i}-slt.wav", tmp_path / f"{i}-rms.wav") for i in range(3)]
+    assert same_sentence(pipeline, pairs, Bootstrap()) == [1.0, 1.0, 1.0]
+    (_, a), (_, b), (_, c) = pairs
+    wrong = [(one, other) for (one, _), other in zip(pairs, (b, c, a), strict=True)]
+    assert same_sentence(pipeline, wrong, Bootstrap())[0] <= 0.5
 
 
 @needs_flite
