@@ -26,7 +26,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import speechtokenizer
-from benchmarks.common import interleaved, machine, write, written
+from benchmarks.common import interleaved, write, written
 
 AGREEMENT = 0.995
 """Least share of codes that both sides must have in common."""
@@ -160,8 +160,7 @@ def main() -> None:
     unknown = set(arguments.codecs) - set(CODECS)
     if unknown:
         parser.error(f"There is no codec {', '.join(sorted(unknown))}. Codecs: {', '.join(CODECS)}.")
-    load, before = QUICK if arguments.quick else Load(), written("codecs")
-    results = {n: row for n, row in before.items() if n in CODECS} if before.get("machine") == machine() else {}
+    load, results = QUICK if arguments.quick else Load(), written("codecs")
     for name in arguments.codecs or CODECS:
         codec = CODECS[name](arguments.published)
         found = {**agreement(codec, load.batch_seconds), **whole(codec, load), "batch": batched(codec, load)}

@@ -72,9 +72,10 @@ def _processor() -> str:
 
 
 def written(subject: str) -> dict[str, Any]:
-    """Return the last results that `write` wrote on such a device, or nothing."""
+    """Return the last results that `write` wrote on this machine, without its description; nothing of another one."""
     path = _path(subject)
-    return json.loads(path.read_text()) if path.exists() else {}
+    earlier: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return earlier if earlier.pop("machine", None) == machine() else {}
 
 
 def _path(subject: str) -> Path:
