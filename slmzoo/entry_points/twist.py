@@ -36,6 +36,7 @@ def mhubert_base_25hz(**options: Unpack[LoaderOptions]) -> tuple[MHuBERT, Callab
 def twist_codebook(k: int | None = None, **options: Unpack[LoaderOptions]) -> Tensor:
     """TWIST's k-means codebook for layer 11 of `mhubert_base_25hz`: float32 (500, 768).
 
+    Row u is the centre of unit u. `k`, where given, must be the size of the codebook.
     Options: zoo, checkpoint, map_location, progress, registry.
     """
     from slmzoo.systems import twist

@@ -76,7 +76,7 @@ def test_list_shows_the_entry_points_and_nothing_else(cached):
 @pytest.mark.parametrize("entry", sorted(ENTRIES))
 def test_help_says_what_is_returned(cached, entry):
     text = torch.hub.help(cached, entry, skip_validation=True, trust_repo=True)
-    assert len(text) > 150
+    assert len(inspect.cleandoc(text)) > 150  # from Python 3.13 on the text comes without its indentation
 
 
 @pytest.mark.parametrize("entry", sorted(ENTRIES - {"dpdp_quantizer"}))
