@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +17,9 @@ __all__ = ["as_int", "described", "whole"]
 def as_int(value: Any) -> int | None:
     """Return `value` as int where it is a whole number of any type (numpy's and torch's scalars too), else None.
 
-    Bools and floats, even integral ones, do not count.
+    Bools, which numpy before 2.3 takes for numbers, and floats, even integral ones, do not count.
     """
-    if isinstance(value, bool) or (isinstance(value, Tensor) and (value.ndim or value.dtype == torch.bool)):
+    if isinstance(value, bool | np.bool_) or (isinstance(value, Tensor) and (value.ndim or value.dtype == torch.bool)):
         return None
     try:
         return operator.index(value)

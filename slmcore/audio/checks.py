@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-import operator
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from slmcore.checks import as_int
 from slmcore.errors import must
 
 __all__ = [
@@ -66,11 +67,9 @@ def check(wav: Tensor, sr: int, name: str = "wav", shortest: float = SHORTEST_SE
 
 def whole_rate(sr: Any) -> int:
     """Return a sample rate in Hz as an int. Raises ValueError unless it is a whole number > 0."""
-    try:
-        rate = int(sr) if getattr(sr, "is_integer", bool)() else operator.index(sr)
-    except TypeError:
-        rate = 0
-    if isinstance(sr, bool) or rate <= 0:
+    integral = isinstance(sr, float | np.floating) and sr.is_integer()
+    rate = int(sr) if integral else as_int(sr)
+    if rate is None or rate <= 0:
         raise ValueError(must("sr", "a whole number of samples per second > 0", sr))
     return rate
 

@@ -56,7 +56,9 @@ def test_whole_numbers_of_any_type_are_rates(sr):
     assert audio.resample(tone(), 8000, sr).shape == (1, 3200)
 
 
-@pytest.mark.parametrize("sr", [True, 0, -1, 16000.5, math.nan, math.inf, "16000", None])
+@pytest.mark.parametrize(
+    "sr", [True, np.bool_(True), torch.tensor(True), 0, -1, 16000.5, math.nan, math.inf, "16000", None]
+)
 def test_what_is_no_rate_is_refused(sr):
     for reject in (lambda: audio.check(torch.zeros(1, 320), sr), lambda: audio.resample(torch.zeros(1, 320), sr, 8000)):
         with pytest.raises(ValueError, match="`sr` must be a whole number of samples per second > 0"):
