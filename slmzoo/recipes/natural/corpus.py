@@ -8,7 +8,7 @@ from slmzoo.recipes.speech import natural
 
 __all__ = ["balanced_by_voice", "make"]
 
-_COUNT, _REFERENCE_COUNT, _FLITE_COUNT = 7_000, 20_000, 24_000
+_COUNT, _REFERENCE_COUNT, _FLITE_COUNT = 2_000, 8_000, 18_600
 _JOBS = 2
 _MOST_OF_A_VOICE = 300
 
