@@ -1,9 +1,14 @@
-"""`slmzoo`: the zoo on a command line. Exit status: 0 success, 1 some inputs failed, 2 wrong usage."""
+"""`slmzoo`: the zoo on a command line.
+
+Exit status: 0 success, 1 some inputs failed, 2 wrong usage, 130 interrupted, 141 nobody reads the output any more.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = _command(arguments)
         chosen = parsed(words, arguments[len(words.split()) :])
         with running(arguments), _logging(chosen.verbose, chosen.quiet), _within_quota():
-            return COMMANDS[words].made(chosen.options).run()
+            status = COMMANDS[words].made(chosen.options).run()
+            sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         print("slmzoo: stopped.", file=sys.stderr)
         return 130
@@ -37,8 +44,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"slmzoo: {error}", file=sys.stderr)
         return 2
     except (OSError, MemoryError, ImportError, FloatingPointError) as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            return 141
         print(f"slmzoo: {error}", file=sys.stderr)
         return 1
+
+
+def _reader_is_gone() -> bool:
+    """Whether standard output is a pipe whose other end is closed, as by `| head`; nothing is written to it again."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
+    there = select.poll()
+    there.register(1, 0)
+    gone = any(event & select.POLLERR for _, event in there.poll(0))
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return gone
 
 
 def parsed(words: str, arguments: Sequence[str]) -> Any:

@@ -175,9 +175,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m slmzoo.recipes.speech.natural", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--count", type=int, default=2_000, help="training utterances by many speakers")
-    parser.add_argument(
-        "--reference-count", type=int, default=8_000, help="training utterances by the reference voice"
-    )
+    parser.add_argument("--reference-count", type=int, default=8_000, help="training utterances by the reference voice")
     parser.add_argument("--flite-count", type=int, default=18_600, help="training utterances by flite's voices")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
