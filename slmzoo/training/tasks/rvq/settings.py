@@ -50,6 +50,13 @@ class RVQSettings(RVQOptions, TrainSettings):
             remedy = "The noise is added to latents that are not quantised: give --unquantised-share too."
             raise ValueError(must("latent_noise", "0 without unquantised_share", self.latent_noise, remedy))
 
+    @property
+    def revival(self) -> int:
+        """Steps after which a code that is no longer used is replaced; 0 if none is."""
+        if not (0 < self.revive_below < 1 and 0 < self.decay < 1):
+            return 0
+        return math.ceil(math.log(self.revive_below) / math.log(self.decay))
+
     def _check_discriminators(self) -> None:
         unknown = [name for name in self.discriminators if name not in DISCRIMINATORS]
         if unknown or len(set(self.discriminators)) < len(self.discriminators):

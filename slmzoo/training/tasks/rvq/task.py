@@ -92,6 +92,7 @@ class RVQTask(Task):
         super().__init__()
         self.codec: Any = codec
         self.losses, self.settings, self.teacher = losses, settings, teacher
+        self._step = 0
         self.codebooks = LevelCodebooks(self.codec.quantizer)
         self.adversary = Adversary.of(settings, self.codec.sample_rate)
         self.project = self._projection() if project is None else None
@@ -204,10 +205,12 @@ class RVQTask(Task):
         """Move the codebooks."""
         rules = self.settings
         self.codebooks.update(rules.seed, step, rules.decay, rules.revive_below)
+        self._step = step
 
     def trouble(self) -> str | None:
-        """Return which levels have collapsed."""
-        found = self.codebooks.collapsed(self.settings.collapse_below)
+        """Return which levels have collapsed, once the codes that the first latents left behind could be revived."""
+        rules = self.settings
+        found = self.codebooks.collapsed(rules.collapse_below) if self._step >= 2 * rules.revival else {}
         if not found:
             return None
         told = ", ".join(f"level {level} to a perplexity of {value:.2f}" for level, value in found.items())

@@ -231,6 +231,43 @@ def test_collapsed_codebooks_stop_the_run_and_the_last_good_checkpoint_stays(tmp
     assert model.trouble() is None
 
 
+@pytest.mark.parametrize(
+    ("decay", "revive_below", "steps"), [(0.2, 0.1, 2), (0.99, 0.1, 230), (0.5, 0.0, 0), (0.0, 0.1, 0)]
+)
+def test_a_code_is_revived_when_its_use_has_decayed(tmp_path, tones, decay, revive_below, steps) -> None:
+    assert settings(tmp_path, tones, decay=decay, revive_below=revive_below).revival == steps
+
+
+def test_a_collapse_that_revival_mends_does_not_stop_the_run(tmp_path: Path, tones: Path) -> None:
+    chosen = settings(tmp_path / "run", tones, steps=12, decay=0.2, collapse_below=0.1, revive_below=0.1)
+    model = task(chosen)
+    usual, moved, perplexities = model.batch_at, model.after_step, []
+
+    def silent(step: int, number: int, draw: torch.Generator) -> dict:
+        found = usual(step, number, draw)
+        return {**found, "wav": torch.zeros_like(found["wav"])} if 1 <= step < 4 else found
+
+    def watched(step: int) -> None:
+        moved(step)
+        perplexities.append(float(model.codebooks.figures()["perplexity_1"]))
+
+    model.batch_at, model.after_step = silent, watched  # pyright: ignore[reportAttributeAccessIssue]
+    fit(model, chosen, Run.open(chosen))
+    assert len(perplexities) == 12
+    assert min(perplexities[:4]) < 0.1 * chosen.codebook_size
+
+
+def test_a_collapse_stops_the_run_once_unused_codes_could_be_revived(tmp_path: Path, tones: Path) -> None:
+    chosen = settings(tmp_path / "run", tones, steps=12, decay=0.2, revive_below=0.1)
+    model, steps = task(chosen), []
+    moved = model.after_step
+    model.after_step = lambda step: (steps.append(step), moved(step))[1]  # pyright: ignore[reportAttributeAccessIssue]
+    model.codebooks.collapsed = lambda below: {1: 1.0}  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(FloatingPointError, match="collapsed: level 1"):
+        fit(model, chosen, Run.open(chosen))
+    assert steps[-1] == 4
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, tones: Path) -> None:
     chosen = settings(tmp_path / "run", tones, steps=6)
     model = task(chosen)
