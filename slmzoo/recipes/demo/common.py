@@ -20,12 +20,16 @@ from slmcore.units import OperatingPoint
 from slmzoo.convert import published
 from slmzoo.training.data.feature_samples import Features
 
-__all__ = ["DEMO", "demo_point", "features_of", "made", "ship", "write_report"]
+__all__ = [
+    "DEMO", "copy_in_half", "demo_point", "features_of", "made", "made_at", "of_voice", "ship", "write_report",
+]  # fmt: skip
 
 DEMO = Path(__file__).parents[2] / "demo"
 """Folder of the shipped weights."""
 
 _BATCH = 16
+_NOTE = "A demo: small, trained on synthetic speech. Its numbers are not the published models'."
+_DATA = "sentences of slmzoo.recipes.speech.sentences and .wide, spoken by flite's voices"
 
 
 def features_of(files: Sequence[Path], features: Features) -> list[Tensor]:
@@ -52,13 +56,26 @@ def ship(run: Path, name: str, **figures: float | str) -> None:
 
     `name`: its file in the demo, the kind and .safetensors.
     """
-    kind = Path(name).stem
-    found = read(made(run, kind), kind, published)
+    kind, recipe = Path(name).stem, f"python -m slmzoo.recipes.demo --only {run.name}"
+    copy_in_half(made(run, kind), kind, DEMO / name, recipe=recipe, data=_DATA, **figures)
+
+
+def copy_in_half(file: str, kind: str, path: Path, **origin: float | str) -> None:
+    """Copy a trained model of `kind` as one of the demo, in half precision; `origin` is added to its provenance."""
+    found = read(file, kind, published)
     point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
     # Settings that name local folders are left to the recipe.
     known = {name: value for name, value in found.provenance.items() if name != "settings"}
-    origin = {**known, **_provenance(run.name, **figures)}
-    save(DEMO / name, replace(found, operating_point=point, provenance=origin), torch.float16)
+    made_by = {**known, "note": _NOTE, "licence": "MIT", **origin}
+    save(path, replace(found, operating_point=point, provenance=made_by), torch.float16)
+
+
+def of_voice(voice: str, units: Path, wavs: Path, held_out: str) -> dict[str, Path]:
+    """Return the options that name units and speech of a voice; `held_out`: the split of validation."""
+    found: dict[str, Path] = {}
+    for name, split in (("train", "train"), ("validation", held_out)):
+        found[name], found[f"{name}_speech"] = units / split / voice, wavs / split / voice
+    return found
 
 
 def made(run: Path, kind: str) -> str:
@@ -69,14 +86,3 @@ def made(run: Path, kind: str) -> str:
 def write_report(path: Path, figures: Mapping[str, Any]) -> None:
     """Write figures as JSON."""
     atomic.write_bytes(path, (json.dumps(figures, indent=1) + "\n").encode())
-
-
-def _provenance(model: str, **figures: float | str) -> dict[str, float | str]:
-    """Return the provenance written to a demo file."""
-    return {
-        "note": "A demo: small, trained on synthetic speech. Its numbers are not the published models'.",
-        "recipe": f"python -m slmzoo.recipes.demo --only {model}",
-        "data": "sentences of slmzoo.recipes.speech.sentences and .wide, spoken by flite's voices",
-        "licence": "MIT",
-        **figures,
-    }

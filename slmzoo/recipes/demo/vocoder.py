@@ -10,7 +10,7 @@ from typing import Any
 
 from slmcore.files.zoofile import add_row
 from slmcore.units import OperatingPoint
-from slmzoo.recipes.demo.common import DEMO, demo_point, made_at, ship
+from slmzoo.recipes.demo.common import DEMO, demo_point, made_at, of_voice, ship
 from slmzoo.recipes.demo.corpus import REFERENCE
 from slmzoo.training.tasks.vocoder import VocoderSettings, train
 
@@ -35,10 +35,8 @@ OPTIONS: dict[str, Any] = {**SIZE, **_RATE, **_LOSSES, **_MORE}
 
 def make(data: Path, runs: Path) -> None:
     """Train on all sentences of the reference voice, and write the demo's weights and their row."""
-    point, run, where = demo_point(), runs / "vocoder", {}
-    for name, split in (("train", "train"), ("validation", "test")):
-        where[name] = data / "units" / split / REFERENCE
-        where[f"{name}_speech"] = data / "wavs" / split / REFERENCE
+    point, run = demo_point(), runs / "vocoder"
+    where = of_voice(REFERENCE, data / "units", data / "wavs", "test")
     train(VocoderSettings(run=run, resume=True, **where, **made_at(point), **OPTIONS))
     ship(run, "unit_hifigan.safetensors", steps=OPTIONS["steps"], voice=REFERENCE)
     _list(point)

@@ -23,11 +23,7 @@ def run_options(runs: Path, name: str) -> dict[str, Any]:
 
 def of_the_reference(data: Path, runs: Path) -> dict[str, Path]:
     """Return the options that name units and speech of the reference voice."""
-    found: dict[str, Path] = {}
-    for name, split in (("train", "train"), ("validation", "dev")):
-        found[name] = runs / "units" / split / REFERENCE
-        found[f"{name}_speech"] = data / "wavs" / split / REFERENCE
-    return found
+    return common.of_voice(REFERENCE, runs / "units", data / "wavs", "dev")
 
 
 def made_at(runs: Path) -> dict[str, Any]:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from slmcore.files import atomic, zoofile
-from slmcore.files.checkpoint import read, save
 from slmcore.files.rows import Row
-from slmzoo.convert import published
-from slmzoo.recipes.demo.common import DEMO
+from slmzoo.recipes.demo.common import DEMO, copy_in_half
 
 __all__ = ["make", "ship"]
 
-_NOTE = "A demo: small, trained on synthetic speech. Its numbers are not the published models'."
 _ORIGIN = "slmzoo.recipes.natural: small models trained on synthetic speech; a demo, not the published system"
 _DATA = "sentences of slmzoo.recipes.speech, synthesised by Kokoro, Piper's joe and flite"
 _OF_ROWS = ("variant", "k", "lmbda", "num_neighbors", "layer", "frame_rate", "sample_rate", "longest_seconds")
@@ -39,20 +33,11 @@ def ship(runs: Path, folder: Path) -> None:
     defaults = {"encoder": encoder, "sample_rate": _RATE, "frame_rate": _ENCODER_RATE}
     about = {**defaults, "licence": "MIT", "origin": _ORIGIN}
     for row in rows:
-        _copy(row, folder / f"{row.kind}.safetensors")
+        recipe = f"python -m slmzoo.recipes.natural, the stage of the {row.kind}"
+        copy_in_half(row.url, row.kind, folder / f"{row.kind}.safetensors", recipe=recipe, data=_DATA)
     entries = [_entry(row, about) for row in rows]
     content = {"format": "slmzoo-registry", "version": 1, "zoo": "demo", "defaults": about, "rows": entries}
     atomic.write_bytes(folder / "zoo.json", (json.dumps(content, indent=2) + "\n").encode())
-
-
-def _copy(row: Row, path: Path) -> None:
-    found = read(row.url, row.kind, published)
-    point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
-    # Settings that name local folders are left to the recipe.
-    known = {name: value for name, value in found.provenance.items() if name != "settings"}
-    recipe = f"python -m slmzoo.recipes.natural, the stage of the {row.kind}"
-    origin = {**known, "note": _NOTE, "recipe": recipe, "data": _DATA, "licence": "MIT"}
-    save(path, replace(found, operating_point=point, provenance=origin), torch.float16)
 
 
 def _entry(row: Row, defaults: dict[str, Any]) -> dict[str, Any]:
