@@ -17,7 +17,7 @@ from slmcore.errors import must
 from slmcore.files import atomic
 from slmzoo.evaluation.speech.speech_scores import transcripts
 
-__all__ = ["PACKAGE", "PROMPTS", "TEXTS", "Recordings", "prompts", "recordings"]
+__all__ = ["PACKAGE", "PROMPTS", "TEXTS", "Recordings", "decode_g722", "prompts", "recordings"]
 
 PACKAGE = "asterisk-core-sounds-en-g722"
 PROMPTS = Path("/usr/share/asterisk/sounds/en")
@@ -45,7 +45,7 @@ def prompts(out: Path, sounds: Path = PROMPTS, texts: Path = TEXTS) -> Recording
     for name, text in _chosen(sounds, texts):
         path = out / f"{name.replace('/', '-')}.wav"
         if not path.exists():
-            _decode(sounds / f"{name}.g722", path)
+            decode_g722(sounds / f"{name}.g722", path)
         found[path.stem] = (path, text)
     return found
 
@@ -78,7 +78,8 @@ def _spoken(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
             yield name.strip(), text.strip()
 
 
-def _decode(source: Path, path: Path) -> None:
+def decode_g722(source: Path, path: Path) -> None:
+    """Write a G.722 file as a 16 kHz wav, atomically. Raises RuntimeError without ffmpeg."""
     program = shutil.which("ffmpeg")
     if program is None:
         raise RuntimeError(

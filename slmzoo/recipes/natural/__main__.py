@@ -13,7 +13,10 @@ from pathlib import Path
 
 __all__ = ["STAGES", "main"]
 
-STAGES = ("corpus", "encoder", "codebook", "codec", "ulm", "ellav", "vocoder", "speechtokenizer", "soundstream", "ship")
+STAGES = (
+    "corpus", "encoder", "codebook", "units", "codec", "ulm", "ellav", "vocoder", "speechtokenizer", "soundstream",
+    "ship",
+)  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:

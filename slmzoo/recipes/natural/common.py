@@ -22,8 +22,8 @@ def run_options(runs: Path, name: str) -> dict[str, Any]:
 
 
 def of_the_reference(data: Path, runs: Path) -> dict[str, Path]:
-    """Return the options that name units and speech of the reference voice."""
-    return common.of_voice(REFERENCE, runs / "units", data / "wavs", "dev")
+    """Return the options that name units and speech of the reference voice; it is trained on units as heard."""
+    return {**common.of_voice(REFERENCE, runs / "units", data / "wavs", "dev"), "train": runs / "heard" / REFERENCE}
 
 
 def made_at(runs: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _SIZES: dict[str, Any] = {
     "conv_pos": 32, "conv_pos_groups": 8, "num_buckets": 64, "max_distance": 160,
 }  # fmt: skip
 _RATE: dict[str, Any] = {
-    "steps": 20_000, "batch": 10, "lr": 1.5e-3, "warmup": 300, "betas": (0.9, 0.98), "precision": "bf16",
+    "steps": 26_000, "batch": 10, "lr": 1.5e-3, "warmup": 300, "betas": (0.9, 0.98), "precision": "bf16",
 }  # fmt: skip
 _OBJECTIVE: dict[str, Any] = {"crop": 110, "warp": 1.15, "mask_start": 0.02, "unmasked_weight": 3.0, "clusters": 200}
 _DISTURBANCES: dict[str, Any] = {"noise": 0.4, "babble": 0.25, "rooms": 0.4, "channels": 0.5, "quietest_gain": 0.1}

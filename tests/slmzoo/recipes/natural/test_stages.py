@@ -13,6 +13,7 @@ import torch
 from slmcore import audio
 from slmcore.files.checkpoint import read
 from slmcore.files.zoofile import rows_of_file
+from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.convert import published
 from slmzoo.recipes.natural import __main__ as whole
@@ -27,6 +28,7 @@ from slmzoo.recipes.natural import (
     ulm,
     vocoder,
 )
+from slmzoo.recipes.natural import units as units_stage
 from slmzoo.recipes.natural.common import ZOO, made_at
 from slmzoo.recipes.natural.corpus import balanced_by_voice
 from slmzoo.recipes.speech.natural import REFERENCE
@@ -56,7 +58,7 @@ MODELS = ("wavlm", "codebook", "wavtokenizer", "ulm", "ellav", "unit_hifigan", "
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in the layout of the corpus: two speakers, and the reference voice, of noise in bursts."""
+    """A folder in the layout of the corpus: a speaker, the reference voice and a person, of noise in bursts."""
     folder, draw = tmp_path_factory.mktemp("corpus"), torch.Generator().manual_seed(0)
     for split in ("train", "dev"):
         for speaker in (REFERENCE, "s001"):
@@ -65,6 +67,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path = folder / "wavs" / split / speaker / f"{split}-{i:06d}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 audio.write(path, (0.2 * bursts * torch.randn(16_000, generator=draw))[None], 16_000)
+    person = folder / "people" / "queen" / "train-000000.wav"
+    person.parent.mkdir(parents=True)
+    audio.write(person, 0.1 * torch.randn(1, 16_000, generator=draw), 16_000)
     return folder
 
 
@@ -73,12 +78,16 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
     monkeypatch.setattr(speechtokenizer, "compare", compared.append)
     encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
     targets = sorted((tmp_path / "targets").rglob("train-*.npy"))
-    assert len(targets) == 6
+    assert len(targets) == 7
     assert all(len(np.load(file)) == 50 for file in targets)
     codebook.make(corpus, tmp_path, k=(12,), num_neighbors=12, frame_fraction=0.5, rate=20.0)
+    units_stage.make(corpus, tmp_path)
     units = np.load(tmp_path / "units" / "dev" / "s001" / "dev-000001.npy")
     assert (units.dtype, units.shape) == (np.int16, (50,))
     assert units.max() < 12
+    assert {file.name for file in (tmp_path / "heard" / REFERENCE).iterdir()} == {
+        f"train-00000{i}.npy" for i in range(3)
+    }
     assert made_at(tmp_path)["k"] == 12
     codec.make(corpus, tmp_path, **{**SHORT, **CODEC})
     ulm.make(corpus, tmp_path, **SHORT, **SMALL, chunk=16)
@@ -107,17 +116,19 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")}
     encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
     codebook.make(corpus, tmp_path, k=(12,), num_neighbors=12, frame_fraction=0.5, rate=20.0)
+    units_stage.make(corpus, tmp_path)
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
 def test_of_voices_with_many_recordings_the_first_are_taken(tmp_path: Path) -> None:
-    for voice, count in (("joe", 700), ("s001", 3), ("s002", 300)):
-        (tmp_path / "wavs" / "train" / voice).mkdir(parents=True)
+    counts = {"wavs/train/joe": 1200, "wavs/train/s001": 3, "wavs/train/slt": 301, "people/queen": 400}
+    for voice, count in counts.items():
+        (tmp_path / voice).mkdir(parents=True)
         for i in range(count):
-            (tmp_path / "wavs" / "train" / voice / f"{i:03d}.wav").touch()
+            (tmp_path / voice / f"{i:04d}.wav").touch()
     chosen = [(file.parent.name, int(file.stem)) for file in balanced_by_voice(tmp_path)]
-    assert [i for voice, i in chosen if voice == "joe"] == list(range(300))
-    assert [sum(voice == name for voice, _ in chosen) for name in ("s001", "s002")] == [3, 300]
+    assert [i for voice, i in chosen if voice == "joe"] == list(range(1000))
+    assert [sum(voice == name for voice, _ in chosen) for name in ("s001", "slt", "queen")] == [3, 300, 400]
 
 
 def test_targets_of_recordings_that_come_later_are_of_the_same_clusters(corpus: Path, tmp_path: Path) -> None:
@@ -140,3 +151,37 @@ def test_stages_run_in_their_order_and_unknown_ones_are_refused(tmp_path: Path, 
     with pytest.raises(SystemExit):
         whole.main([*where, "--only", "codek"])
     assert "invalid choice: 'codek'" in capsys.readouterr().err
+
+
+class Ramp:
+    """Encoder of 20 ms frames whose feature is the mean of the frame's samples; its units are ten times that."""
+
+    sample_rate, operating_point = 16_000, OperatingPoint(zoo="ramp", layer=1)
+
+    def features_batch(self, wavs: list[torch.Tensor], sr: int, layer: int) -> list[torch.Tensor]:
+        assert (sr, layer) == (16_000, 1)
+        return [wav[0, : wav.shape[-1] // 320 * 320].view(-1, 320).mean(1, keepdim=True) for wav in wavs]
+
+    def segment(self, features: list[torch.Tensor]) -> list[Units]:
+        return [
+            Units(units=(10 * x[:, 0]).round().long(), durations=torch.ones(len(x)).long(), frame_rate=50)
+            for x in features
+        ]
+
+
+def test_units_of_another_speaker_come_at_the_times_of_the_reference() -> None:
+    ramp = Ramp()
+    levels = torch.tensor([0.1, 0.5, 0.3])
+    slow, fast = (levels.repeat_interleave(frames * 320) for frames in (6, 2))
+    units = units_stage.Units(ramp, ramp)
+    assert units_stage.heard_in(units, slow, fast + 0.08).tolist() == [2] * 6 + [6] * 6 + [4] * 6
+
+
+def test_units_of_a_disturbed_copy_are_on_the_frames_of_the_original() -> None:
+    ramp = Ramp()
+    wav = torch.tensor([0.1, 0.5, 0.3]).repeat_interleave(100 * 320)
+    units = units_stage.Units(ramp, ramp)
+    found = [units_stage.disturbed(units, wav, torch.Generator().manual_seed(seed)) for seed in range(8)]
+    assert {(len(x), x.dtype) for x in found} == {(300, torch.int16)}
+    assert torch.equal(found[0], units_stage.disturbed(units, wav, torch.Generator().manual_seed(0)))
+    assert len({tuple(x.tolist()) for x in found}) > 4
