@@ -116,8 +116,11 @@ def _pocketsphinx() -> Recogniser:
             # Documented as unnecessary, but without it the noise estimate is carried from one wav to the next.
             decoder.start_stream()
         decoder.start_utt()
-        decoder.process_raw((samples * 32767).to(torch.int16).numpy().tobytes(), full_utt=True)
-        decoder.end_utt()
+        try:
+            decoder.process_raw((samples * 32767).to(torch.int16).numpy().tobytes(), full_utt=True)
+        finally:
+            # An interrupted utterance would refuse the next one.
+            decoder.end_utt()
         found = decoder.hyp()
         return found.hypstr if found is not None else ""
 

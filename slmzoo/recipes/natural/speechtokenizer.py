@@ -17,6 +17,8 @@ from slmzoo.training.tasks.speechtokenizer import train
 
 __all__ = ["compare", "make"]
 
+_RATE: dict[str, Any] = {"steps": 30_000, "discriminator_from": 22_000}
+
 
 def make(data: Path, runs: Path, **changes: Any) -> None:
     """Train both codecs, and measure the content of level 1; `changes` are settings other than the demo's.
@@ -27,7 +29,7 @@ def make(data: Path, runs: Path, **changes: Any) -> None:
     for arm, folder in ARMS.items():
         taught = {"teacher": ZOO, "teacher_layer": str(made_at(runs)["layer"])} if arm == "distilled" else {}
         where = {**run_options(runs, folder), "validation": held_out, "registry": _registry(runs, arm)}
-        train(replace(settings(data, runs / folder), **where, **taught, **changes))
+        train(replace(settings(data, runs / folder), **where, **taught, **{**_RATE, **changes}))
     compare(runs)
 
 

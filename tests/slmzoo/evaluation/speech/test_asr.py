@@ -104,6 +104,30 @@ def test_pocketsphinx_does_not_remember_what_it_heard():
     assert listen(noisy, sr) == first
 
 
+def test_pocketsphinx_hears_again_after_an_interrupt(monkeypatch):
+    pocketsphinx = pytest.importorskip("pocketsphinx")
+
+    class Interrupted(pocketsphinx.Decoder):
+        interrupts = 1
+
+        def process_raw(self, *args, **options):
+            if self.interrupts:
+                self.interrupts -= 1
+                raise KeyboardInterrupt
+            return super().process_raw(*args, **options)
+
+    wav, sr = audio.load(SPEECH)
+    expected = recogniser("pocketsphinx")(wav[:, :sr], sr)
+    monkeypatch.setattr(pocketsphinx, "Decoder", Interrupted)
+    recogniser.cache_clear()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            recogniser("pocketsphinx")(wav[:, :sr], sr)
+        assert recogniser("pocketsphinx")(wav[:, :sr], sr) == expected
+    finally:
+        recogniser.cache_clear()
+
+
 def test_any_number_of_processes_hears_the_same(tmp_path):
     wav, sr = audio.load(SPEECH)
     paths = [tmp_path / f"{i}.wav" for i in range(2)]
