@@ -21,7 +21,7 @@ class CodebookOptions(RunOptions):
     encoder_zoo: str = "dp-slm"
     """Zoo of the encoder: dp-slm, demo, or that of --registry."""
     layer: int = 11
-    """Encoder block, 1-based, whose output is clustered; as published."""
+    """Encoder block, 1-based, whose output is clustered; as published. 0: the encoder's output, after its last norm."""
     k: tuple[int, ...] = (500,)
     """Numbers of codes; 100 200 500 1000 2000 are published."""
     frame_fraction: float = 0.1

@@ -79,13 +79,14 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     check_copyable(settings, row)
     where = {"zoo": settings.encoder_zoo, "registry": file, "map_location": settings.torch_device}
     encoder: Any = hub.encoder(**where)
-    if not 1 <= settings.layer <= encoder.num_layers:
-        raise ValueError(must("layer", f"from 1 to the encoder's {encoder.num_layers} blocks", settings.layer))
+    if not 0 <= settings.layer <= encoder.num_layers:
+        allowed = f"from 1 to the encoder's {encoder.num_layers} blocks, or 0 for its output"
+        raise ValueError(must("layer", allowed, settings.layer))
     spoken = _sentences(settings, files)
     voices = [file.parent.name for file in files]
     check_directions(settings.speaker_directions, encoder.dim, None if spoken else len(set(voices)))
     run = Run.open(settings)
-    features = encoder_features(encoder, settings.layer)
+    features = encoder_features(encoder, settings.layer or None)
     how = {"share": settings.frame_fraction, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
     _check_k(settings, counts)
@@ -100,7 +101,7 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
     found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
     copy_model(settings, row)
-    point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer)
+    point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer or None)
     made = provenance(settings, "train codebook", files=len(files), frames=sum(counts))
     rated = _rated(settings, features, files) if settings.rate is not None else []
     # Lambda is fitted to the codes as they will be loaded.

@@ -14,6 +14,7 @@ from slmcore import audio
 from slmcore.clustering import kmeans
 from slmcore.files import registry as table
 from slmcore.files.checkpoint import read
+from slmzoo import hub
 from slmzoo.cli import main
 from slmzoo.systems import dp_slm
 from slmzoo.training.data import feature_samples
@@ -67,6 +68,21 @@ def test_from_speech_to_codebooks_that_load_by_k_and_are_as_good_as_scikit_learn
     assert made.provenance["frames"] == len(torch.cat(x))
     assert made.state["codebook"].dtype == torch.float16
     assert {row.kind for row in table.rows("mine", registry=zoo)} == {"wavlm", "codebook"}
+
+
+def test_layer_0_clusters_the_output_of_the_encoder_after_its_last_norm(speech: Path, tmp_path: Path) -> None:
+    (point,) = train(settings(tmp_path / "run", speech, layer=0, k=(4,), frame_fraction=1.0, lmbda=(0.0,)))
+    where = {"zoo": "mine", "registry": tmp_path / "run" / "zoo.json"}
+    encoder, codes = dp_slm.wavlm(**where)[0], dp_slm.load_codebook(k=4, **where).codes
+    last = [encoder.features(*audio.load(file), layer=encoder.num_layers) for file in audio.find(speech)]
+    output = [encoder.output_norm(x).detach() for x in last]
+    assert point.layer is None
+    reference = KMeans(4, n_init=8, random_state=0).fit(torch.cat(output).numpy())
+    distances = [torch.cdist(x, codes) for x in output]
+    assert float(torch.cat(distances).min(1).values.square().sum()) <= 1.02 * reference.inertia_
+    made = hub.pipeline(**where, with_ulm=False, with_speech=False)
+    units = [made.units(*audio.load(file)).framewise() for file in audio.find(speech)]
+    assert all(torch.equal(u, d.argmin(1)) for u, d in zip(units, distances, strict=True))
 
 
 def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_path: Path) -> None:
@@ -131,6 +147,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(speech: Path, tm
         "holds no audio": {"audio": [str(tmp_path / "empty")]},
         "`zoo` must be one of": {"encoder_zoo": "elsewhere"},
         "`layer` must be from 1 to": {"layer": 99},
+        r"`layer` must be from 1 to the encoder's 4 blocks, or 0 for its output, but is -1": {"layer": -1},
         "`k` must be": {"k": (4, 4)},
         "`frame_fraction` must be": {"frame_fraction": 0.0},
         "`trials` must be": {"trials": 0},
