@@ -19,7 +19,7 @@ from slmcore.units import Units
 from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
-from slmzoo.recipes.demo.measure_units import distances
+from slmzoo.evaluation.units.edit_distance import distances
 from slmzoo.recipes.mini.items import KNOWN, NEW, SENTENCES, scrambled
 from slmzoo.recipes.speech.flite import speak
 

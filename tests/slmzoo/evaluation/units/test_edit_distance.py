@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slmzoo.recipes.demo.measure_units import distances, edits, measure, nearer
+from slmzoo.evaluation.units.edit_distance import distances, edits
 
 SHORT = st.lists(st.integers(0, 2), max_size=5)
 
@@ -31,21 +28,3 @@ def test_distances_are_a_share_of_the_longer() -> None:
     others = [np.array([3, 4, 5, 6]), np.array([1, 2, 3, 4]), np.array([], int)]
     assert distances(np.array([1, 2]), others).tolist() == [1.0, 0.5, 1.0]
     assert distances(np.array([], int), others[2:]).tolist() == [0.0]
-
-
-def test_nearer_counts_all_pairs() -> None:
-    first = [np.array([1, 2, 3]), np.array([4, 5, 6]), np.array([7, 8, 9])]
-    second = [np.array([1, 2, 0]), np.array([4, 5, 6]), np.array([4, 5, 0])]
-    # The third is as far from itself as from the first, and as from the second.
-    assert nearer(first, second)["nearer"] == pytest.approx(4 / 6)
-
-
-def test_measure_reads_voices_and_rates(tmp_path: Path) -> None:
-    for folder, units in {"a": [1, 1, 2, 2], "a@1.25": [1, 1, 1, 2, 2], "b": [1, 2, 2, 2]}.items():
-        (tmp_path / folder).mkdir()
-        for i in range(2):
-            np.save(tmp_path / folder / f"{i}.npy", np.array(units, np.int16) + 10 * i)
-    found = measure(tmp_path)
-    assert found["units_per_second"] == {"a": 25.0, "a@1.25": 20.0, "b": 25.0}
-    assert set(found) == {"units_per_second", "a / a@1.25", "a / b"}
-    assert found["a / b"] == {"nearer": 1.0, "same_sentence": 0.0, "other_sentence": 1.0}
