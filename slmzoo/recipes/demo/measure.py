@@ -34,9 +34,9 @@ from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.pipeline import Pipeline
 from slmzoo.recipes.demo import ulm
 from slmzoo.recipes.demo.common import write_report
-from slmzoo.recipes.demo.recorded import Recordings, prompts, recordings
 from slmzoo.recipes.mini import benchmark
 from slmzoo.recipes.speech.natural import REFERENCE, say
+from slmzoo.recipes.speech.recorded import Recordings, prompts, recordings
 from slmzoo.training.data.unit_files import UnitSource
 
 __all__ = ["ORIGINAL", "Options", "held_out", "main", "same_sentence", "speech", "ways", "words"]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.errors import must
-from slmzoo.recipes.demo.recorded import decode_g722
+from slmzoo.recipes.speech.recorded import decode_g722
 
 __all__ = ["GAME", "PACKAGES", "PROMPTS", "dialogue", "make"]
 

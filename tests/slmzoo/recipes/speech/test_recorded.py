@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from slmcore import audio
-from slmzoo.recipes.demo.recorded import PROMPTS, TEXTS, prompts, recordings
+from slmzoo.recipes.speech.recorded import PROMPTS, TEXTS, prompts, recordings
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is a program of the system")
 SIX, TWENTY = "one two three four five six", " ".join(["word"] * 20)
