@@ -12,7 +12,7 @@ import torch
 from slmcore.files.registry import rows
 from slmzoo import systems
 from slmzoo.cli import main
-from slmzoo.recipes.demo.corpus import SAMPLE
+from slmzoo.recipes.speech.natural import SAMPLE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -25,13 +25,11 @@ from slmcore.errors import must
 from slmcore.files import atomic
 from slmzoo.recipes.speech.everyday import MORE, PLAIN
 from slmzoo.recipes.speech.flite import MISSING, speak
+from slmzoo.recipes.speech.natural import SAMPLE
 from slmzoo.recipes.speech.sentences import sentences, vocabulary
 from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 
-__all__ = ["REFERENCE", "SAMPLE", "Utterance", "plan", "synthesise"]
-
-SAMPLE = "My neighbor walks her dog along the river before sunrise."
-"""Sentence of `examples/sample.wav`, which the grammar cannot generate."""
+__all__ = ["REFERENCE", "Utterance", "plan", "synthesise"]
 
 _Text = Literal["train", "wide", "words", "test", "plain", "more"]
 REFERENCE = "slt"

@@ -4,7 +4,7 @@
 `DIR/text/<split>.tsv` (id, tab, sentence). Splits: train, of a wide vocabulary and of everyday sentences; dev and test,
 of other speakers and sentences, each of which two speakers say. The reference voice, `joe`, speaks the first sentences
 of train, and dev and test too. flite's voices, less natural but many times as fast, speak further sentences and single
-words of train. Existing files are kept.
+words of train. Existing files are kept. `--sample FILE` writes the example sentence by a held-out speaker instead.
 """
 
 from __future__ import annotations
@@ -30,10 +30,12 @@ from slmzoo.recipes.speech.sentences import sentences, vocabulary
 from slmzoo.recipes.speech.speakers import Speaker, speaker
 from slmzoo.recipes.speech.wide_vocabulary import wide_sentences
 
-__all__ = ["REFERENCE", "Utterance", "make", "plan", "say"]
+__all__ = ["REFERENCE", "SAMPLE", "Utterance", "make", "plan", "say"]
 
 REFERENCE = "joe"
 """The voice that the demo speaks with."""
+SAMPLE = "My neighbor walks her dog along the river before sunrise."
+"""Sentence of `examples/sample.wav`, which the grammar cannot generate."""
 
 _RATE = 16_000
 _TRAIN_SPEAKERS, _HELD_OUT_SPEAKERS = 400, 20
@@ -173,13 +175,19 @@ def _joe() -> joe.Joe:
 def main(argv: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m slmzoo.recipes.speech.natural", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the corpus")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--data", type=Path, help="folder of the corpus")
+    where.add_argument("--sample", type=Path, help="write the example sentence to this wav instead")
     parser.add_argument("--count", type=int, default=2_000, help="training utterances by many speakers")
     parser.add_argument("--reference-count", type=int, default=8_000, help="training utterances by the reference voice")
     parser.add_argument("--flite-count", type=int, default=18_600, help="training utterances by flite's voices")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     args = parser.parse_args(argv)
+    if args.sample is not None:
+        said = Utterance(id="sample", split="test", speaker=speaker("h000", args.seed), sentence=SAMPLE)
+        _spoken((said, args.sample))
+        return
     make(args.data, args.count, args.reference_count, args.flite_count, args.seed, args.jobs)
 
 

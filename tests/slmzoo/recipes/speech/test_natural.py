@@ -149,3 +149,24 @@ def test_a_corpus_is_made_and_resumed(kokoro, tmp_path, monkeypatch):
     natural.make(tmp_path, 1, 1, 1)
     assert made[1].is_file()
     assert made[0].stat().st_mtime_ns == kept
+
+
+@needs_espeak
+def test_the_sample_is_said_by_a_held_out_speaker_in_place_of_a_corpus(kokoro, tmp_path):
+    natural.main(["--sample", str(tmp_path / "new" / "sample.wav")])
+    assert [path.name for path in tmp_path.rglob("*.*")] == ["sample.wav"]
+    wav, rate = audio.load(tmp_path / "new" / "sample.wav")
+    assert rate == 16_000
+    expected = speaker("h000").speak(kokoro, phonemes(natural.SAMPLE), rate)
+    assert torch.allclose(wav, expected.clamp(-1, 1), atol=1e-4)
+    assert "h000" in {u.speaker.name for u in natural.plan(1) if u.split == "test" and isinstance(u.speaker, Speaker)}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [([], "one of the arguments --data --sample is required"), (["--data", "a", "--sample", "b"], "not allowed with")],
+)
+def test_either_a_corpus_or_the_sample_is_asked_for(given, message, capsys):
+    with pytest.raises(SystemExit):
+        natural.main(given)
+    assert message in capsys.readouterr().err

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from slmzoo.recipes.demo.corpus import SAMPLE
+from slmzoo.recipes.speech.natural import SAMPLE
 from slmzoo.recipes.speech.sentences import GRAMMAR, TEMPLATES, held_out, sentences, vocabulary, words_of
 from slmzoo.recipes.speech.words import WORDS, noun, verb
 
