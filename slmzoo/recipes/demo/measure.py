@@ -32,9 +32,9 @@ from slmzoo.evaluation.report.results import Score
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.pipeline import Pipeline
-from slmzoo.recipes.demo import ulm
-from slmzoo.recipes.demo.common import write_report
+from slmzoo.recipes.demo import measure_language
 from slmzoo.recipes.mini import benchmark
+from slmzoo.recipes.natural.common import write_report
 from slmzoo.recipes.speech.natural import REFERENCE, say
 from slmzoo.recipes.speech.recorded import Recordings, prompts, recordings
 from slmzoo.training.data.unit_files import UnitSource
@@ -216,7 +216,7 @@ def _language_model(pipeline: Pipeline, units: Path) -> dict[str, float]:
     model: Any = pipeline.ulm
     quantizer: Any = pipeline.quantizer
     splits = (list(UnitSource(units / split).read(quantizer.k)) for split in ("dev", "train"))
-    return ulm.measure(model, quantizer.k, *splits)
+    return measure_language.measure(model, quantizer.k, *splits)
 
 
 def _vocoder(options: Options) -> Synthesizer | None:

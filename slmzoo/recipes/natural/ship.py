@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from slmcore.files import atomic, zoofile
+from slmcore.files.checkpoint import read, save
 from slmcore.files.rows import Row
-from slmzoo.recipes.demo.common import DEMO, copy_in_half
+from slmzoo.convert import published
 
-__all__ = ["make", "ship"]
+__all__ = ["DEMO", "make", "ship"]
 
-_ORIGIN = "slmzoo.recipes.natural: small models trained on synthetic speech; a demo, not the published system"
-_DATA = "sentences of slmzoo.recipes.speech, synthesised by Kokoro, Piper's joe and flite"
+DEMO = Path(__file__).parents[2] / "demo"
+"""Folder of the shipped weights."""
+
+_ORIGIN = (
+    "slmzoo.recipes.natural: small models trained on synthetic speech, the encoder on recordings of people too; "
+    "a demo, not the published system"
+)
+_DATA = (
+    "sentences of slmzoo.recipes.speech, synthesised by Kokoro, Piper's joe and flite; for encoder and codebook also "
+    "recordings of people, of slmzoo.recipes.speech.people"
+)
+_NOTE = "A demo: small, trained on little speech, most of it synthetic. Its numbers are not the published models'."
 _OF_ROWS = ("variant", "k", "lmbda", "num_neighbors", "layer", "frame_rate", "sample_rate", "longest_seconds")
 _RATE, _ENCODER_RATE = 16_000, 50.0
 
@@ -30,14 +44,24 @@ def ship(runs: Path, folder: Path) -> None:
     """
     rows = zoofile.rows_of_file(runs / "zoo.json")
     encoder = next((row.encoder for row in rows if row.encoder), None)
-    defaults = {"encoder": encoder, "sample_rate": _RATE, "frame_rate": _ENCODER_RATE}
-    about = {**defaults, "licence": "MIT", "origin": _ORIGIN}
+    rates = {"sample_rate": _RATE, "frame_rate": _ENCODER_RATE}
+    defaults = {"encoder": encoder, **rates, "licence": "MIT", "origin": _ORIGIN}
     for row in rows:
-        recipe = f"python -m slmzoo.recipes.natural, the stage of the {row.kind}"
-        copy_in_half(row.url, row.kind, folder / f"{row.kind}.safetensors", recipe=recipe, data=_DATA)
-    entries = [_entry(row, about) for row in rows]
-    content = {"format": "slmzoo-registry", "version": 1, "zoo": "demo", "defaults": about, "rows": entries}
+        _copy_in_half(row, folder / f"{row.kind}.safetensors")
+    entries = [_entry(row, defaults) for row in rows]
+    content = {"format": "slmzoo-registry", "version": 1, "zoo": "demo", "defaults": defaults, "rows": entries}
     atomic.write_bytes(folder / "zoo.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _copy_in_half(row: Row, path: Path) -> None:
+    """Copy a trained model as one of the demo, in half precision, with its provenance."""
+    found = read(row.url, row.kind, published)
+    point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
+    # Settings that name local folders are left to the recipe.
+    known = {name: value for name, value in found.provenance.items() if name != "settings"}
+    recipe = f"python -m slmzoo.recipes.natural, the stage of the {row.kind}"
+    made_by = {**known, "note": _NOTE, "licence": "MIT", "recipe": recipe, "data": _DATA}
+    save(path, replace(found, operating_point=point, provenance=made_by), torch.float16)
 
 
 def _entry(row: Row, defaults: dict[str, Any]) -> dict[str, Any]:

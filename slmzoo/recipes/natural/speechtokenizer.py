@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import speechtokenizer
 from slmcore.files import registry
-from slmzoo.recipes.demo.common import write_report
 from slmzoo.recipes.demo.measure_levels import measure
-from slmzoo.recipes.demo.speechtokenizer import ARMS, settings
 from slmzoo.recipes.mini import benchmark
-from slmzoo.recipes.natural.common import ZOO, made_at, run_options
-from slmzoo.training.tasks.speechtokenizer import train
+from slmzoo.recipes.natural.common import ZOO, made_at, run_options, write_report
+from slmzoo.training.tasks.speechtokenizer import SpeechTokenizerSettings, train
 
-__all__ = ["compare", "make"]
+__all__ = ["ARMS", "compare", "make"]
 
-_RATE: dict[str, Any] = {"steps": 30_000, "discriminator_from": 22_000}
+ARMS = {"distilled": "speechtokenizer", "plain": "speechtokenizer-plain"}
+"""Folders of the runs; the first is shipped."""
+_SIZES: dict[str, Any] = {
+    "n_filters": 8, "dimension": 64, "lstm_layers": 1, "codebook_size": 512, "num_codebooks": 8, "start_crops": 256,
+}  # fmt: skip
+"""1.2 million parameters. Strides, levels and frame rate are those of the published codec."""
+_RATE: dict[str, Any] = {
+    "steps": 30_000, "batch": 4, "lr": 1e-3, "last_lr": 2e-5, "warmup": 500, "crop": 16_000, "held_out": 20,
+    "validate_every": 5000, "save_every": 500,
+}  # fmt: skip
+# The published discriminators cost many times as much as a codec this small; a narrow spectral one about as much.
+_LOSSES: dict[str, Any] = {
+    "discriminators": ("multi-scale-stft",), "discriminator_width": 0.125, "discriminator_from": 22_000,
+}  # fmt: skip
 
 
 def make(data: Path, runs: Path, **changes: Any) -> None:
@@ -25,11 +35,12 @@ def make(data: Path, runs: Path, **changes: Any) -> None:
 
     The distilled one becomes a row of the runs' zoo, the other one of a zoo of its own.
     """
-    held_out = [str(data / "wavs" / "dev")]
+    learnt, held_out = ([str(data / "wavs" / split)] for split in ("train", "dev"))
+    taught = {"teacher": ZOO, "teacher_layer": str(made_at(runs)["layer"])}
     for arm, folder in ARMS.items():
-        taught = {"teacher": ZOO, "teacher_layer": str(made_at(runs)["layer"])} if arm == "distilled" else {}
-        where = {**run_options(runs, folder), "validation": held_out, "registry": _registry(runs, arm)}
-        train(replace(settings(data, runs / folder), **where, **taught, **{**_RATE, **changes}))
+        where = {**run_options(runs, folder), "registry": _registry(runs, arm), "audio": learnt, "validation": held_out}
+        options = {**_SIZES, **_RATE, **_LOSSES, **(taught if arm == "distilled" else {}), **changes}
+        train(SpeechTokenizerSettings(**where, **options))
     compare(runs)
 
 

@@ -9,12 +9,10 @@ import soundfile
 
 from slmcore.files import atomic
 
-__all__ = ["MISSING", "VOICES", "speak"]
+__all__ = ["VOICES", "speak"]
 
 VOICES = ("slt", "rms", "awb", "kal16")
-MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
-"""Message where the program is not installed."""
-
+_MISSING = "The program `flite` was not found. Install it (Debian: `apt install flite`, macOS: `brew install flite`)."
 _SAMPLE_RATE = 16000
 
 
@@ -39,7 +37,7 @@ def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
     try:
         said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     except FileNotFoundError:
-        raise RuntimeError(MISSING) from None
+        raise RuntimeError(_MISSING) from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"flite failed on {sentence!r} with voice {voice}: {error.stderr.strip()}") from error
     rate = soundfile.info(path).samplerate

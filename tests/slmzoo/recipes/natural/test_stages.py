@@ -73,15 +73,29 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def make_all(corpus: Path, runs: Path, shipped: Path) -> None:
+    """Run all stages but the corpus."""
+    encoder.make(corpus, runs, cepstral_features, **ENCODER, **SHORT)
+    codebook.make(corpus, runs, k=(12,), num_neighbors=12, frame_fraction=0.5, rate=20.0)
+    units_stage.make(corpus, runs)
+    codec.make(corpus, runs, **{**SHORT, **CODEC})
+    ulm.make(corpus, runs, **SHORT, **SMALL, chunk=16)
+    ellav.make(corpus, runs, **SHORT, **SMALL)
+    vocoder.make(corpus, runs, **VOCODER)
+    speechtokenizer.make(corpus, runs, **CODECS)
+    soundstream.make(corpus, runs, **CODECS, statistics_crops=1)
+    ship.ship(runs, shipped)
+
+
 def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: Path, monkeypatch) -> None:
     compared: list[Path] = []
     monkeypatch.setattr(speechtokenizer, "compare", compared.append)
-    encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
+    demo = tmp_path / "demo"
+    demo.mkdir()
+    make_all(corpus, tmp_path, demo)
     targets = sorted((tmp_path / "targets").rglob("train-*.npy"))
     assert len(targets) == 7
     assert all(len(np.load(file)) == 50 for file in targets)
-    codebook.make(corpus, tmp_path, k=(12,), num_neighbors=12, frame_fraction=0.5, rate=20.0)
-    units_stage.make(corpus, tmp_path)
     units = np.load(tmp_path / "units" / "dev" / "s001" / "dev-000001.npy")
     assert (units.dtype, units.shape) == (np.int16, (50,))
     assert units.max() < 12
@@ -89,35 +103,29 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
         f"train-00000{i}.npy" for i in range(3)
     }
     assert made_at(tmp_path)["k"] == 12
-    codec.make(corpus, tmp_path, **{**SHORT, **CODEC})
-    ulm.make(corpus, tmp_path, **SHORT, **SMALL, chunk=16)
-    ellav.make(corpus, tmp_path, **SHORT, **SMALL)
-    vocoder.make(corpus, tmp_path, **VOCODER)
-    speechtokenizer.make(corpus, tmp_path, **CODECS)
-    soundstream.make(corpus, tmp_path, **CODECS, statistics_crops=1)
     assert compared == [tmp_path]
     (plain,) = rows_of_file(tmp_path / "speechtokenizer-plain" / "zoo.json")
     assert read(plain.url, "speechtokenizer", published).config["semantic_dimension"] == 8
     made = hub.pipeline(zoo=ZOO, registry=tmp_path / "zoo.json")
     spoken = made.resynthesize(*audio.load(corpus / "wavs" / "dev" / "s001" / "dev-000000.wav"))
     assert spoken[0].sample_rate == 16_000
-    (tmp_path / "demo").mkdir()
-    ship.ship(tmp_path, tmp_path / "demo")
-    shipped = {row.kind: row for row in rows_of_file(tmp_path / "demo" / "zoo.json")}
+    shipped = {row.kind: row for row in rows_of_file(demo / "zoo.json")}
     assert shipped.keys() == {*MODELS}
+    assert {file.name for file in demo.iterdir()} == {"zoo.json", *(f"{kind}.safetensors" for kind in MODELS)}
     assert shipped["ulm"].operating_point == replace(made.operating_point, zoo="demo")
     assert (shipped["wavtokenizer"].encoder, shipped["wavtokenizer"].frame_rate) == (None, 40.0)
     for kind, row in shipped.items():
         content = read(row.url, kind, published)
         assert {x.dtype for x in content.state.values() if x.is_floating_point()} == {torch.float16}
         assert "settings" not in content.provenance
+        assert content.provenance["licence"] == "MIT"
         assert str(tmp_path) not in str(content.provenance)
     # Once more: resumed runs that are finished change nothing, and no target or unit is made again.
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.npy")}
-    encoder.make(corpus, tmp_path, cepstral_features, **ENCODER, **SHORT)
-    codebook.make(corpus, tmp_path, k=(12,), num_neighbors=12, frame_fraction=0.5, rate=20.0)
-    units_stage.make(corpus, tmp_path)
+    weights = {file: file.read_bytes() for file in demo.iterdir()}
+    make_all(corpus, tmp_path, demo)
     assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert {file: file.read_bytes() for file in demo.iterdir()} == weights
 
 
 def test_of_voices_with_many_recordings_the_first_are_taken(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import pytest
 
+from slmzoo.evaluation.speech.asr import unknown_words
+from slmzoo.recipes.speech.everyday import MORE, PLAIN
 from slmzoo.recipes.speech.natural import SAMPLE
 from slmzoo.recipes.speech.sentences import GRAMMAR, TEMPLATES, held_out, sentences, vocabulary, words_of
 from slmzoo.recipes.speech.words import WORDS, noun, verb
@@ -39,6 +41,17 @@ def test_no_sentence_is_in_both_splits_or_twice(train, test_set):
     assert len(set(train)) == len(train)
     assert len(set(test_set)) == len(test_set)
     assert SAMPLE not in sentences("train", 3300)
+
+
+def test_everyday_sentences_are_not_in_training():
+    assert len(set(PLAIN + MORE)) == len(PLAIN) + len(MORE)
+    assert not set(PLAIN + MORE) & set(sentences("train", 3300))
+
+
+def test_the_recogniser_knows_every_word():
+    pytest.importorskip("pocketsphinx")
+    assert unknown_words(vocabulary()) == []
+    assert unknown_words(word for sentence in PLAIN + MORE for word in words_of(sentence)) == []
 
 
 def test_a_smaller_n_is_a_beginning(train):
