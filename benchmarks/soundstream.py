@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.common import interleaved, write
 from slmcore import audio
 from slmcore.layers.seanet import SEANetConfig
-from slmzoo.recipes.natural.soundstream import settings as demo_settings
+from slmzoo.recipes.demo.soundstream import settings as demo_settings
 from slmzoo.training.data.segments import segments_of
 from slmzoo.training.loop.fit import fit
 from slmzoo.training.loop.run import Run

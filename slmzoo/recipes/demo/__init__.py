@@ -1,1 +1,1 @@
-"""The packaged demo set: its corpus, its training and its measurements."""
+"""The demo: its corpus, its training and its measurements."""

@@ -33,8 +33,8 @@ from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.pipeline import Pipeline
 from slmzoo.recipes.demo import measure_language
+from slmzoo.recipes.demo.common import write_report
 from slmzoo.recipes.mini import benchmark
-from slmzoo.recipes.natural.common import write_report
 from slmzoo.recipes.speech.natural import REFERENCE, say
 from slmzoo.recipes.speech.recorded import Recordings, prompts, recordings
 from slmzoo.training.data.unit_files import UnitSource

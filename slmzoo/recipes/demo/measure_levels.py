@@ -27,9 +27,9 @@ from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.evaluation.units.abx import Item, read_items
 from slmzoo.evaluation.units.scoring import AbxTask, evaluate_abx, evaluate_units
 from slmzoo.evaluation.units.textgrid import phones
+from slmzoo.recipes.demo.common import write_report
 from slmzoo.recipes.mini import benchmark
 from slmzoo.recipes.mini.benchmark import Mini
-from slmzoo.recipes.natural.common import write_report
 from slmzoo.systems import kinds
 
 __all__ = ["Options", "content", "copies", "levels_of", "main", "measure"]

@@ -1,1 +1,1 @@
-"""Sentences, words and synthetic voices for the recipes."""
+"""Sentences, synthetic voices and recordings of people for the recipes."""

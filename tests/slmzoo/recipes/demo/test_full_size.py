@@ -15,8 +15,8 @@ from torch import nn
 from slmcore.files.checkpoint import save
 from slmcore.files.zoofile import add_row
 from slmcore.units import OperatingPoint
-from slmzoo.recipes.natural import codebook, codec, ellav, encoder, soundstream, speechtokenizer, ulm, vocoder
-from slmzoo.recipes.natural.common import ZOO
+from slmzoo.recipes.demo import codebook, codec, ellav, encoder, soundstream, speechtokenizer, ulm, vocoder
+from slmzoo.recipes.demo.common import ZOO
 from soundstream import SoundStream
 from speechtokenizer import SpeechTokenizer, SpeechTokenizerConfig
 from twist import UnitVocoder
@@ -29,11 +29,10 @@ DIM = 192
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Settings of the runs of a stage, for a corpus of one recording and runs with a codebook of 200 codes."""
-    recording = tmp_path / "wavs" / "train" / "joe" / "train-000000.wav"
-    recording.parent.mkdir(parents=True)
-    (tmp_path / "people").mkdir()
-    recording.touch()
+    """Settings of the runs of a stage, for a corpus of two recordings and runs with a codebook of 200 codes."""
+    for recording in (tmp_path / "wavs" / "train" / "joe" / "a.wav", tmp_path / "people" / "queen" / "b.wav"):
+        recording.parent.mkdir(parents=True)
+        recording.touch()
     point = OperatingPoint(zoo=ZOO, encoder="wavlm_demo", layer=5, k=200, lmbda=7.0, num_neighbors=20)
     save(tmp_path / "codebook.safetensors", Codebook(torch.zeros(200, DIM), point).checkpoint({}))
     add_row(tmp_path / "zoo.json", ZOO, {"kind": "codebook", "k": 200, "file": "codebook.safetensors"})
@@ -105,7 +104,7 @@ def test_the_report_has_the_figures_of_both(tmp_path: Path, monkeypatch) -> None
     def measure(model: SpeechTokenizer, mini: Path, out: Path) -> dict[str, Any]:
         return {"width": model.config.dimension, "in": [mini.name, out.name]}
 
-    monkeypatch.setattr(speechtokenizer.benchmark, "make", lambda folder, most: folder)
+    monkeypatch.setattr(speechtokenizer.benchmark, "make", lambda folder: folder)
     monkeypatch.setattr(speechtokenizer, "measure", measure)
     speechtokenizer.compare(tmp_path)
     found = json.loads((tmp_path / "speechtokenizer.json").read_text())

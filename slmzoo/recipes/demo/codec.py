@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmzoo.recipes.natural.common import run_options
+from slmzoo.recipes.demo.common import run_options
 from slmzoo.recipes.speech.natural import REFERENCE
 from slmzoo.training.tasks.codec import CodecSettings, train
 

@@ -20,7 +20,7 @@ DEMO = Path(__file__).parents[2] / "demo"
 """Folder of the shipped weights."""
 
 _ORIGIN = (
-    "slmzoo.recipes.natural: small models trained on synthetic speech, the encoder on recordings of people too; "
+    "slmzoo.recipes.demo: small models trained on synthetic speech, the encoder on recordings of people too; "
     "a demo, not the published system"
 )
 _DATA = (
@@ -59,7 +59,7 @@ def _copy_in_half(row: Row, path: Path) -> None:
     point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
     # Settings that name local folders are left to the recipe.
     known = {name: value for name, value in found.provenance.items() if name != "settings"}
-    recipe = f"python -m slmzoo.recipes.natural, the stage of the {row.kind}"
+    recipe = f"python -m slmzoo.recipes.demo, the stage of the {row.kind}"
     made_by = {**known, "note": _NOTE, "licence": "MIT", "recipe": recipe, "data": _DATA}
     save(path, replace(found, operating_point=point, provenance=made_by), torch.float16)
 

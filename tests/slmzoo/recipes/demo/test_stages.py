@@ -16,8 +16,8 @@ from slmcore.files.zoofile import rows_of_file
 from slmcore.units import OperatingPoint, Units
 from slmzoo import hub
 from slmzoo.convert import published
-from slmzoo.recipes.natural import __main__ as whole
-from slmzoo.recipes.natural import (
+from slmzoo.recipes.demo import __main__ as whole
+from slmzoo.recipes.demo import (
     codebook,
     codec,
     ellav,
@@ -28,9 +28,9 @@ from slmzoo.recipes.natural import (
     ulm,
     vocoder,
 )
-from slmzoo.recipes.natural import units as units_stage
-from slmzoo.recipes.natural.common import ZOO, made_at
-from slmzoo.recipes.natural.corpus import balanced_by_voice
+from slmzoo.recipes.demo import units as units_stage
+from slmzoo.recipes.demo.common import ZOO, made_at
+from slmzoo.recipes.demo.corpus import balanced_by_voice
 from slmzoo.recipes.speech.natural import REFERENCE
 from slmzoo.training.data.feature_samples import cepstral_features
 

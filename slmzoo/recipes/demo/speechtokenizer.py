@@ -7,9 +7,9 @@ from typing import Any
 
 import speechtokenizer
 from slmcore.files import registry
+from slmzoo.recipes.demo.common import ZOO, made_at, run_options, write_report
 from slmzoo.recipes.demo.measure_levels import measure
 from slmzoo.recipes.mini import benchmark
-from slmzoo.recipes.natural.common import ZOO, made_at, run_options, write_report
 from slmzoo.training.tasks.speechtokenizer import SpeechTokenizerSettings, train
 
 __all__ = ["ARMS", "compare", "make"]
@@ -44,9 +44,9 @@ def make(data: Path, runs: Path, **changes: Any) -> None:
     compare(runs)
 
 
-def compare(runs: Path, most: int | None = None) -> None:
-    """Write the figures of `measure_levels` for both codecs to `speechtokenizer.json`; `most`: sentences of a kind."""
-    mini = benchmark.make(runs / "levels" / "data", most)
+def compare(runs: Path) -> None:
+    """Write the figures of `measure_levels` for both codecs to `speechtokenizer.json`."""
+    mini = benchmark.make(runs / "levels" / "data")
     rows = {arm: registry.find("speechtokenizer", zoo=ZOO, registry=_registry(runs, arm)) for arm in ARMS}
     found = {arm: measure(speechtokenizer.load(row.url), mini, runs / "levels" / arm) for arm, row in rows.items()}
     write_report(runs / "speechtokenizer.json", found)

@@ -21,7 +21,7 @@ from slmcore.clustering.dtw import align
 from slmcore.files.places import write_bytes
 from slmcore.roles import Encoder, Quantizer
 from slmzoo import hub
-from slmzoo.recipes.natural.common import ZOO
+from slmzoo.recipes.demo.common import ZOO
 from slmzoo.recipes.speech.natural import REFERENCE
 from slmzoo.training.data.acoustics import in_a_room, through_a_channel
 from slmzoo.training.data.augment import with_gain_and_noise

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmzoo.recipes.natural.common import ZOO, run_options
-from slmzoo.recipes.natural.corpus import balanced_by_voice
+from slmzoo.recipes.demo.common import ZOO, run_options
+from slmzoo.recipes.demo.corpus import balanced_by_voice
 from slmzoo.training.tasks.codebook import CodebookSettings, train
 
 __all__ = ["make"]

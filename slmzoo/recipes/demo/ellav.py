@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmzoo.recipes.natural.common import ZOO, made_at, of_the_reference, run_options
+from slmzoo.recipes.demo.common import ZOO, made_at, of_the_reference, run_options
 from slmzoo.training.tasks.ellav import EllavSettings, train
 
 __all__ = ["make"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmzoo.recipes.natural.common import made_at, of_the_reference, run_options
+from slmzoo.recipes.demo.common import made_at, of_the_reference, run_options
 from slmzoo.training.tasks.vocoder import VocoderSettings, train
 
 __all__ = ["make"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from slmzoo.recipes.natural.common import ZOO, run_options
+from slmzoo.recipes.demo.common import ZOO, run_options
 from slmzoo.training.tasks.soundstream import SoundStreamSettings, train
 
 __all__ = ["make", "settings"]

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from slmcore.clustering import kmeans
 from slmcore.files.places import write_bytes
-from slmzoo.recipes.natural.common import run_options
-from slmzoo.recipes.natural.corpus import balanced_by_voice
-from slmzoo.recipes.natural.teacher import whisper_features
+from slmzoo.recipes.demo.common import run_options
+from slmzoo.recipes.demo.corpus import balanced_by_voice
+from slmzoo.recipes.demo.teacher import whisper_features
 from slmzoo.training.data.feature_samples import Features, npy
 from slmzoo.training.data.pseudo_labels import target_files
 from slmzoo.training.tasks.encoder import EncoderSettings, train

@@ -1,1 +1,0 @@
-"""The next demo: natural voices, and an encoder for real speech."""
