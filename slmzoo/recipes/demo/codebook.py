@@ -1,4 +1,8 @@
-"""The demo's codebook and operating point."""
+"""The demo's codebook and operating point: units are the clusters that the encoder's head predicts.
+
+Clusters of the encoder's features keep far less of the words: they tell half as often which state of the teacher a
+frame has.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,15 @@ from slmzoo.training.tasks.codebook import CodebookSettings, train
 
 __all__ = ["make"]
 
-_CODEBOOK: dict[str, Any] = {"layer": 5, "k": (200,), "frame_fraction": 0.05, "trials": 2, "batch": 16}
+_CODEBOOK: dict[str, Any] = {"layer": 0, "k": (200,), "batch": 16, "save_half": True}
 _RATE: dict[str, Any] = {"rate": 20.0, "num_neighbors": 20, "rated_files": 300}
 
 
 def make(data: Path, runs: Path, **changes: Any) -> None:
-    """Cluster the features of all speakers, and fit lambda; `changes` are settings other than the demo's."""
-    heard = [str(file) for file in balanced_by_voice(data)]
-    where = {**run_options(runs, "codebook"), "encoder_zoo": ZOO, "audio": heard}
+    """Take the codes of the encoder's head, and fit lambda on all voices.
+
+    `changes`: settings other than the demo's.
+    """
+    where = {**run_options(runs, "codebook"), "encoder_zoo": ZOO, "codes": runs / "encoder" / "codes.npy"}
+    where["audio"] = [str(file) for file in balanced_by_voice(data)]
     train(CodebookSettings(**{**where, **_CODEBOOK, **_RATE, **changes}))

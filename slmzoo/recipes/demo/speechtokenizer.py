@@ -7,7 +7,7 @@ from typing import Any
 
 import speechtokenizer
 from slmcore.files import registry
-from slmzoo.recipes.demo.common import ZOO, made_at, run_options, write_report
+from slmzoo.recipes.demo.common import ZOO, run_options, write_report
 from slmzoo.recipes.demo.measure_levels import measure
 from slmzoo.recipes.mini import benchmark
 from slmzoo.training.tasks.speechtokenizer import SpeechTokenizerSettings, train
@@ -36,7 +36,7 @@ def make(data: Path, runs: Path, **changes: Any) -> None:
     The distilled one becomes a row of the runs' zoo, the other one of a zoo of its own.
     """
     learnt, held_out = ([str(data / "wavs" / split)] for split in ("train", "dev"))
-    taught = {"teacher": ZOO, "teacher_layer": str(made_at(runs)["layer"])}
+    taught = {"teacher": ZOO}
     for arm, folder in ARMS.items():
         where = {**run_options(runs, folder), "registry": _registry(runs, arm), "audio": learnt, "validation": held_out}
         options = {**_SIZES, **_RATE, **_LOSSES, **(taught if arm == "distilled" else {}), **changes}

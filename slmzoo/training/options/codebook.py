@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from slmzoo.training.options.run import RunOptions
@@ -24,6 +25,9 @@ class CodebookOptions(RunOptions):
     """Encoder block, 1-based, whose output is clustered; as published. 0: the encoder's output, after its last norm."""
     k: tuple[int, ...] = (500,)
     """Numbers of codes; 100 200 500 1000 2000 are published."""
+    codes: Path | None = None
+    """Codes (k, dim) of a .npy file in place of k-means. `codes.npy` of `train encoder` belongs to --layer 0: units are
+    then the clusters that the encoder's head predicts."""
     frame_fraction: float = 0.1
     """Share of the frames of each file, drawn at random; as published."""
     speaker_directions: int = 0

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from dpdp import fit_lmbda
 from slmcore import audio
+from slmcore.checks import described
 from slmcore.clustering import kmeans
 from slmcore.errors import must
 from slmcore.files import registry
@@ -54,6 +56,8 @@ class CodebookSettings(CodebookOptions, RunSettings):
         if self.num_neighbors is not None and not self.lmbda and self.rate is None:
             remedy = "It only affects units: give lambda too."
             raise ValueError(must("num_neighbors", "left out without lmbda or rate", self.num_neighbors, remedy))
+        if self.codes is not None and (self.speaker_directions or self.aligned_sentences):
+            raise ValueError(must("codes", "left out with speaker_directions, which change k-means", self.codes))
         if self.aligned_sentences < 0:
             raise ValueError(must("aligned_sentences", "a number of sentences >= 0", self.aligned_sentences))
         if self.aligned_sentences and not self.speaker_directions:
@@ -82,11 +86,46 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     if not 0 <= settings.layer <= encoder.num_layers:
         allowed = f"from 1 to the encoder's {encoder.num_layers} blocks, or 0 for its output"
         raise ValueError(must("layer", allowed, settings.layer))
+    features = encoder_features(encoder, settings.layer or None)
+    if settings.codes is None:
+        found, made = _clustered(settings, features, files, encoder.dim)
+    else:
+        found = [_given(settings.codes, settings.k, encoder.dim)]
+        Run.open(settings).keep(settings)
+        made = provenance(settings, "train codebook", files=len(files))
+    copy_model(settings, row)
+    point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer or None)
+    rated = _rated(settings, features, files) if settings.rate is not None else []
+    # Lambda is fitted to the codes as they will be loaded.
+    books = [codes.half().float() if settings.save_half else codes for codes in found]
+    points = [_with_lambda(settings, replace(point, k=len(codes)), codes, rated, encoder) for codes in books]
+    rates = {"sample_rate": encoder.sample_rate, "frame_rate": encoder.frame_rate}
+    for codes, with_lambda in zip(books, points, strict=True):
+        # A codebook is independent of lambda: its row names none.
+        publish(settings, Codebook(codes, with_lambda).checkpoint(made), lmbda=None, num_neighbors=None, **rates)
+    return points
+
+
+def _given(file: Path, k: Sequence[int], dim: int) -> Tensor:
+    """Read the codes (k, dim) of a file. Raises ValueError for an array of another kind or size."""
+    codes = torch.from_numpy(np.load(file, allow_pickle=False))
+    if codes.shape[1:] != (dim,) or not codes.is_floating_point() or not codes.isfinite().all():
+        raise ValueError(
+            must("codes", f"finite numbers, (k, {dim}) as the encoder's features", f"{file}, {described(codes)}")
+        )
+    if tuple(k) != (len(codes),):
+        raise ValueError(must("k", f"{len(codes)}, the number of codes in {file}", " ".join(map(str, k))))
+    return codes.float()
+
+
+def _clustered(
+    settings: CodebookSettings, features: Features, files: Sequence[Path], dim: int
+) -> tuple[list[Tensor], dict[str, Any]]:
+    """Return the centres of k-means for each k, on the CPU, and their provenance."""
     spoken = _sentences(settings, files)
     voices = [file.parent.name for file in files]
-    check_directions(settings.speaker_directions, encoder.dim, None if spoken else len(set(voices)))
+    check_directions(settings.speaker_directions, dim, None if spoken else len(set(voices)))
     run = Run.open(settings)
-    features = encoder_features(encoder, settings.layer or None)
     how = {"share": settings.frame_fraction, "batch": settings.batch, "seed": settings.seed}
     blocks, counts = drawn_frames(features, files, run, **how)
     _check_k(settings, counts)
@@ -100,18 +139,8 @@ def train(settings: CodebookSettings) -> list[OperatingPoint]:
     stopping = {"iterations": settings.iterations, "tolerance": settings.tolerance, "trials": settings.trials}
     place = {"device": settings.torch_device, "state": run.path / "kmeans.pt"}
     found = kmeans.fit_many(frames, settings.k, **stopping, **place, seed=settings.seed)
-    copy_model(settings, row)
-    point = OperatingPoint(zoo=settings.zoo, encoder=row.encoder, layer=settings.layer or None)
     made = provenance(settings, "train codebook", files=len(files), frames=sum(counts))
-    rated = _rated(settings, features, files) if settings.rate is not None else []
-    # Lambda is fitted to the codes as they will be loaded.
-    books = [codes.cpu().half().float() if settings.save_half else codes.cpu() for codes in found.values()]
-    points = [_with_lambda(settings, replace(point, k=len(codes)), codes, rated, encoder) for codes in books]
-    rates = {"sample_rate": encoder.sample_rate, "frame_rate": encoder.frame_rate}
-    for codes, with_lambda in zip(books, points, strict=True):
-        # A codebook is independent of lambda: its row names none.
-        publish(settings, Codebook(codes, with_lambda).checkpoint(made), lmbda=None, num_neighbors=None, **rates)
-    return points
+    return [codes.cpu() for codes in found.values()], made
 
 
 def _check_k(settings: CodebookSettings, counts: Sequence[int]) -> None:

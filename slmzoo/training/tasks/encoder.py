@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmcore.errors import must
+from slmcore.files.places import write_bytes
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.acoustics import in_a_room, through_a_channel, with_background
 from slmzoo.training.data.augment import masked_spans, speed_perturbed, with_gain_and_noise
-from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, num_sampled
+from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, npy, num_sampled
 from slmzoo.training.data.pseudo_labels import make_targets, read_targets
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
@@ -24,6 +25,7 @@ from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.settings import TrainSettings
 from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task, generator
 from slmzoo.training.options.encoder import EncoderOptions
+from slmzoo.training.tasks.head_codes import head_codes
 from wavlm_codebooks import WavLM, WavLMConfig, wavlm
 
 __all__ = ["EncoderSettings", "EncoderTask", "start_as_filterbank", "train"]
@@ -91,6 +93,8 @@ def _three(text: str) -> tuple[int, int, int]:
 def train(settings: EncoderSettings) -> dict[str, Any]:
     """Train an encoder, add it to the zoo, and return its last validation figures.
 
+    The run folder gets `codes.npy`, a codebook of the head: its units are the predicted clusters.
+
     Raises the errors of `Recordings` and `read_targets` for unusable data, and those of `fit`.
     """
     recordings = Recordings(settings.audio, WavLM.sample_rate, settings.sizes.hop)
@@ -107,6 +111,7 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
     made = provenance(settings, "train encoder", hours=round(recordings.hours, 3), recordings=len(recordings))
     rates = {"sample_rate": task.encoder.sample_rate, "frame_rate": task.encoder.frame_rate}
     publish(settings, task.encoder.checkpoint(made), **rates)
+    write_bytes(run.path / "codes.npy", npy(head_codes(task.head, task.encoder.output_norm)))
     return {"zoo": settings.zoo, "kind": "wavlm", "encoder": settings.name, **run.reached(task.monitor)}
 
 

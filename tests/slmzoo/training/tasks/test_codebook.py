@@ -85,6 +85,35 @@ def test_layer_0_clusters_the_output_of_the_encoder_after_its_last_norm(speech: 
     assert all(torch.equal(u, d.argmin(1)) for u, d in zip(units, distances, strict=True))
 
 
+def test_given_codes_are_taken_and_lambda_is_fitted_to_them(speech: Path, tmp_path: Path) -> None:
+    frames = dp_slm.wavlm(zoo="tiny")[0].features(*audio.load(audio.find(speech)[0]))
+    codes = frames[torch.linspace(0, len(frames) - 1, 6).long()]
+    np.save(tmp_path / "codes.npy", codes.numpy())
+    given = {"codes": tmp_path / "codes.npy", "layer": 0, "k": (6,), "rate": 20.0, "num_neighbors": 6}
+    (point,) = train(settings(tmp_path / "run", speech, **given))
+    where = {"zoo": "mine", "registry": tmp_path / "run" / "zoo.json"}
+    assert torch.equal(dp_slm.load_codebook(k=6, **where).codes, codes)
+    made = hub.pipeline(**where, lmbda=point.lmbda, with_ulm=False, with_speech=False)
+    units = [made.units(*audio.load(file)) for file in audio.find(speech)]
+    assert sum(map(len, units)) / sum(u.seconds for u in units) == pytest.approx(20, rel=0.1)
+
+
+def test_codes_of_another_size_or_kind_are_refused(speech: Path, tmp_path: Path) -> None:
+    wrong = {
+        r"`codes` must be finite numbers, \(k, 64\) as": np.zeros((6, 63), np.float32),
+        r"`codes` must be finite numbers, \(k, 64\)": np.zeros((6, 64), np.int64),
+        r"`codes` must be finite numbers, ": np.full((6, 64), np.nan, np.float32),
+        r"`k` must be 5, the number of codes in .*, but is '6'": np.zeros((5, 64), np.float32),
+    }
+    for message, codes in wrong.items():
+        np.save(tmp_path / "codes.npy", codes)
+        with pytest.raises(ValueError, match=message):
+            train(settings(tmp_path / "run", speech, codes=tmp_path / "codes.npy", k=(6,)))
+    with pytest.raises(ValueError, match="`codes` must be left out with speaker_directions"):
+        settings(tmp_path / "run", speech, codes=tmp_path / "codes.npy", speaker_directions=1)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_drawn_share_of_each_file_and_no_more_is_on_disk(speech: Path, tmp_path: Path) -> None:
     encoder, files = dp_slm.wavlm(zoo="tiny")[0], audio.find(speech)
     run = Run.open(settings(tmp_path / "run", speech))
