@@ -6,7 +6,7 @@ Error rates under one recogniser tell systems apart; they do not compare with th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
@@ -22,7 +22,7 @@ from slmcore.pauses import pauses
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.speech import ctranslate
 
-__all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "require", "unknown_words"]
+__all__ = ["Recogniser", "dictionary", "hear", "language", "recogniser", "require"]
 
 Recogniser = Callable[[Tensor, int], str]
 """Function of mono speech (1, samples) and its rate in Hz to a transcript, possibly empty."""
@@ -87,11 +87,6 @@ def dictionary() -> list[str]:
     """Return the vocabulary of pocketsphinx, in the order of its dictionary."""
     lines = (language() / "cmudict-en-us.dict").read_text().splitlines()
     return [line.split(maxsplit=1)[0] for line in lines if line.strip()]
-
-
-def unknown_words(words: Iterable[str]) -> list[str]:
-    """Return the words that are out of pocketsphinx's vocabulary."""
-    return sorted(set(words) - set(dictionary()))
 
 
 def _hear(work: tuple[Path, str, str]) -> str:

@@ -110,6 +110,7 @@ def test_a_frame_of_zeros_is_far_from_all_but_another():
 
 
 @given(onset=st.integers(0, 400), length=st.integers(1, 400), rate=st.sampled_from([25, 50, 100]))
+@settings(deadline=None)
 def test_frames_are_those_whose_middle_is_inside(onset, length, rate):
     item = Item("f", Fraction(onset, 400), Fraction(onset + length, 400), "a", "b", "c", "s")
     expected = abx_slow.inside(item.onset, item.offset, rate, 300)
