@@ -16,11 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from slmcore.clustering import kmeans
-from slmcore.files.places import write_bytes
 from slmzoo.recipes.demo.common import run_options
 from slmzoo.recipes.demo.corpus import balanced_by_voice
 from slmzoo.recipes.demo.teacher import whisper_features
-from slmzoo.training.data.feature_samples import Features, npy
+from slmzoo.training.data.feature_samples import Features, write_npy
 from slmzoo.training.data.pseudo_labels import target_files
 from slmzoo.training.tasks.encoder import EncoderSettings, train
 
@@ -63,8 +62,7 @@ def write_targets(files: Sequence[Path], folder: Path, features: Features, clust
     for start in tqdm(range(0, len(left), _AT_ONCE), desc="targets", mininterval=10):
         some = left[start : start + _AT_ONCE]
         for (_, place), x in zip(some, features([file for file, _ in some]), strict=True):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(place, npy(kmeans.assign(x, codes).to(torch.int16)))
+            write_npy(place, kmeans.assign(x, codes).to(torch.int16))
     return folder
 
 
@@ -72,6 +70,5 @@ def _codes(files: Sequence[Path], place: Path, features: Features, clusters: int
     if not place.exists():
         chosen = files[:: -(-len(files) // _CLUSTERED_FILES)]
         found = [x for start in range(0, len(chosen), _AT_ONCE) for x in features(chosen[start : start + _AT_ONCE])]
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(place, npy(kmeans.fit(torch.cat(found), clusters, iterations=50, tolerance=1e-4)))
+        write_npy(place, kmeans.fit(torch.cat(found), clusters, iterations=50, tolerance=1e-4))
     return torch.from_numpy(np.load(place, allow_pickle=False))

@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.clustering.dtw import align
-from slmcore.files.places import write_bytes
 from slmcore.roles import Encoder, Quantizer
 from slmzoo import hub
 from slmzoo.recipes.demo.common import ZOO
 from slmzoo.recipes.speech.natural import REFERENCE
 from slmzoo.training.data.acoustics import in_a_room, through_a_channel
 from slmzoo.training.data.augment import with_gain_and_noise
-from slmzoo.training.data.feature_samples import npy
+from slmzoo.training.data.feature_samples import write_npy
 
 __all__ = ["Units", "disturbed", "heard_in", "make"]
 
@@ -38,14 +38,14 @@ _NOISE, _QUIETEST = 0.4, 0.1
 
 
 def make(data: Path, runs: Path) -> None:
-    """Write units (frames,) of all recordings to `runs/units`, those for the acoustic models to `runs/heard`.
+    """Write int16 units (frames,) of all recordings to `runs/units`, those for the acoustic models to `runs/heard`.
 
     Folders are those of the corpus. Existing files are kept.
     """
     where = {"zoo": ZOO, "registry": runs / "zoo.json"}
     units = Units(hub.encoder(**where), hub.quantizer(**where))
     units.write(data / "wavs", runs / "units")
-    units.write_heard(data / "wavs" / "train", runs / "heard")
+    units.write_heard(data / "wavs" / "train", runs / "units" / "train", runs / "heard")
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,27 @@ class Units:
         for start in tqdm(range(0, len(left), _AT_ONCE), desc="units", mininterval=10):
             files = left[start : start + _AT_ONCE]
             for file, units in zip(files, self.of(self.features([self._load(file) for file in files])), strict=True):
-                _write(places[file], units)
+                write_npy(places[file], units)
 
-    def write_heard(self, wavs: Path, folder: Path) -> None:
-        """Write units for the recordings of the reference voice in `wavs`, the training set.
+    def write_heard(self, wavs: Path, plain: Path, folder: Path) -> None:
+        """Write units for the recordings of the reference voice in `wavs`, the training set; `plain`: those by `write`.
 
         Utterances that another speaker says too have that speaker's units; of the others one in three is disturbed.
         """
-        said = {file.stem: file for file in audio.find([wavs]) if file.parent.name.startswith("s")}
-        for file in tqdm(audio.find([wavs / REFERENCE]), desc="heard", mininterval=10):
-            place = (folder / file.relative_to(wavs)).with_suffix(".npy")
-            if not place.exists():
-                _write(place, self._heard(self._load(file), file.stem, said.get(file.stem)))
+        files = audio.find([wavs])
+        said = {file.stem: file for file in files if file.parent.name != REFERENCE}
+        for file in tqdm([file for file in files if file.parent.name == REFERENCE], desc="heard", mininterval=10):
+            name = file.relative_to(wavs).with_suffix(".npy")
+            if not (folder / name).exists():
+                write_npy(folder / name, self._heard(file, plain / name, said.get(file.stem)))
 
-    def _heard(self, wav: Tensor, name: str, other: Path | None) -> Tensor:
-        draw = torch.Generator().manual_seed(crc32(name.encode()))
+    def _heard(self, file: Path, plain: Path, other: Path | None) -> Tensor:
         if other is not None:
-            return heard_in(self, wav, self._load(other))
-        return disturbed(self, wav, draw) if crc32(name.encode()) % _EVERY == 0 else self.of(self.features([wav]))[0]
+            return heard_in(self, self._load(file), self._load(other))
+        units, seed = torch.from_numpy(np.load(plain, allow_pickle=False)), crc32(file.stem.encode())
+        if seed % _EVERY:
+            return units
+        return disturbed(self, self._load(file), len(units), torch.Generator().manual_seed(seed))
 
     def _load(self, file: Path) -> Tensor:
         return audio.resample(*audio.load(file), self.encoder.sample_rate)[0]
@@ -100,9 +103,9 @@ def heard_in(units: Units, wav: Tensor, other: Tensor) -> Tensor:
     return units.of(features[1:])[0][align(*features)]
 
 
-def disturbed(units: Units, wav: Tensor, draw: torch.Generator) -> Tensor:
+def disturbed(units: Units, wav: Tensor, frames: int, draw: torch.Generator) -> Tensor:
     """Return the units of a higher or lower, noisy copy of `wav` in a room, on the frames of `wav`: int16 (frames,)."""
-    rate, frames = units.encoder.sample_rate, len(units.features([wav])[0])
+    rate = units.encoder.sample_rate
     shift = _FASTEST ** (2 * torch.rand((), generator=draw).item() - 1)
     copy = audio.resample(wav[None], round(rate * shift), rate)[0]
     for change in (in_a_room, through_a_channel):
@@ -110,8 +113,3 @@ def disturbed(units: Units, wav: Tensor, draw: torch.Generator) -> Tensor:
             copy = change(copy, draw)
     found = units.of(units.features([with_gain_and_noise(copy, _NOISE, _QUIETEST, 1.0, draw)]))[0]
     return found[(torch.arange(frames) * len(found)) // frames]
-
-
-def _write(place: Path, units: Tensor) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(place, npy(units))

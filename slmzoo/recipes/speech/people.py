@@ -1,7 +1,7 @@
 """Recordings of people, without texts: what synthetic voices cannot teach an encoder.
 
 `python -m slmzoo.recipes.speech.people --data DIR` writes `DIR/people/<source>/<name>.wav` (16 kHz, mono) from packages
-of Debian: the English dialogue of the adventure game Flight of the Amazon Queen (a dozen actors, 4.2 hours), and
+of Debian: the English dialogue of the adventure game Flight of the Amazon Queen (several actors, 4.1 hours), and
 Asterisk's prompts in French, Italian and Russian (three speakers). Its English and Spanish prompts are by one speaker,
 who is held out. Existing files are kept.
 """

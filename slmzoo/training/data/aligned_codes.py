@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from ellav import EllaVTokenizer
 from slmcore import audio
-from slmcore.files.places import write_bytes
-from slmzoo.training.data.feature_samples import npy
+from slmzoo.training.data.feature_samples import write_npy
 from slmzoo.training.data.unit_files import Spoken, all_checked, arrays_in, load_array
 from slmzoo.training.loop.run import rank
 from wavtokenizer import WavTokenizer
@@ -63,8 +62,7 @@ def encoded(files: Mapping[str, Path], codec: WavTokenizer, folder: Path) -> dic
     missing = [name for name, file in kept.items() if not file.exists()]
     for name in tqdm(missing, desc=f"codec tokens, {folder.name}", unit="file", disable=not missing or rank() > 0):
         codes = codec.encode(*audio.load(files[name])).flatten().cpu()
-        kept[name].parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(kept[name], npy(codes.to(torch.int16 if codec.num_codes <= 1 << 15 else torch.int32)))
+        write_npy(kept[name], codes.to(torch.int16 if codec.num_codes <= 1 << 15 else torch.int32))
     return kept
 
 

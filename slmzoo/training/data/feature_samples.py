@@ -24,7 +24,7 @@ from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import generator
 from wavlm_codebooks import WavLM
 
-__all__ = ["Features", "cepstral_features", "drawn_frames", "encoder_features", "npy", "num_sampled"]
+__all__ = ["Features", "cepstral_features", "drawn_frames", "encoder_features", "num_sampled", "write_npy"]
 
 
 Features = Callable[[Sequence[Path]], list[Tensor]]
@@ -87,7 +87,7 @@ def drawn_frames(
                 block = folder / f"{first:09d}-{end:09d}.npy"
                 with run.writing(f"The features of {first} files are kept"):
                     write_bytes(block.with_suffix(".json"), json.dumps([len(x) for x in frames]).encode())
-                    write_bytes(block, npy(torch.cat(frames)))
+                    write_npy(block, torch.cat(frames))
                 first, frames = end, []
     blocks = sorted(folder.glob("*.npy"))
     counts = [count for path in blocks for count in json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))]
@@ -103,8 +103,9 @@ def _check_files(record: Path, files: Sequence[Path]) -> None:
         raise ValueError(must("audio", f"the files of {record}", shown, "Give --overwrite to begin again."))
 
 
-def npy(x: Tensor) -> bytes:
-    """Read an .npy file."""
+def write_npy(place: Path, x: Tensor) -> None:
+    """Write a tensor as an .npy file, atomically, and make its folder."""
     content = BytesIO()
     np.save(content, x.numpy())
-    return content.getvalue()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(place, content.getvalue())

@@ -12,8 +12,7 @@ from tqdm import tqdm
 
 from slmcore.clustering import kmeans
 from slmcore.errors import must
-from slmcore.files.places import write_bytes
-from slmzoo.training.data.feature_samples import Features, drawn_frames, npy
+from slmzoo.training.data.feature_samples import Features, drawn_frames, write_npy
 from slmzoo.training.data.unit_files import all_checked, load_array
 from slmzoo.training.loop.run import Run
 
@@ -68,9 +67,8 @@ def make_targets(
         for start in range(0, len(left), _AT_ONCE):
             some = left[start : start + _AT_ONCE]
             for (_, place), x in zip(some, features([file for file, _ in some]), strict=True):
-                place.parent.mkdir(parents=True, exist_ok=True)
                 with run.writing("What was computed is kept"):
-                    write_bytes(place, npy(kmeans.assign(x.cpu(), codes).to(_small(clusters))))
+                    write_npy(place, kmeans.assign(x.cpu(), codes).to(_small(clusters)))
             progress.update(len(some))
     return folder
 

@@ -15,10 +15,9 @@ from tqdm import tqdm
 
 from slmcore import audio
 from slmcore.errors import must
-from slmcore.files.places import write_bytes
 from slmcore.roles import Codec
 from slmcore.units import Codes
-from slmzoo.training.data.feature_samples import npy
+from slmzoo.training.data.feature_samples import write_npy
 from slmzoo.training.loop.run import rank
 
 __all__ = ["Transcribed", "TranscribedCodes", "coded", "fitting", "phones_of_all", "read_manifest"]
@@ -41,7 +40,7 @@ class TranscribedCodes:
     ids: Tensor
     """Ids of the phones between begin and end, int64 (n,)."""
     file: Path
-    """Codes of all levels as .npy, (levels, frames)."""
+    """Codes of all levels as .write_npy, (levels, frames)."""
     frames: int
 
     def codes(self, levels: int, size: int) -> Tensor:
@@ -116,7 +115,7 @@ def coded(utterances: Sequence[Transcribed], codec: Codec, folder: Path) -> list
     kept = [folder / f"{hashlib.sha256(str(each.file.resolve()).encode()).hexdigest()[:32]}.npy" for each in utterances]
     missing = [(each, file) for each, file in zip(utterances, kept, strict=True) if not file.exists()]
     for utterance, file in tqdm(missing, desc="codes", unit="file", disable=None if missing and not rank() else True):
-        write_bytes(_made(file), npy(_encoded(utterance, codec).codes.to(_narrow(codec.num_codes))))
+        write_npy(file, _encoded(utterance, codec).codes.to(_narrow(codec.num_codes)))
     return kept
 
 
@@ -130,8 +129,3 @@ def _encoded(utterance: Transcribed, codec: Codec) -> Codes:
 
 def _narrow(codes: int) -> torch.dtype:
     return torch.int16 if codes <= 1 << 15 else torch.int32
-
-
-def _made(file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file

@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slmcore.errors import must
-from slmcore.files.places import write_bytes
 from slmcore.units import OperatingPoint
 from slmzoo.training.data.acoustics import in_a_room, through_a_channel, with_background
 from slmzoo.training.data.augment import masked_spans, speed_perturbed, with_gain_and_noise
-from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, npy, num_sampled
+from slmzoo.training.data.feature_samples import Features, cepstral_features, encoder_features, num_sampled, write_npy
 from slmzoo.training.data.pseudo_labels import make_targets, read_targets
 from slmzoo.training.data.recordings import Recordings
 from slmzoo.training.loop.fit import fit, provenance, publish
@@ -111,7 +110,7 @@ def train(settings: EncoderSettings) -> dict[str, Any]:
     made = provenance(settings, "train encoder", hours=round(recordings.hours, 3), recordings=len(recordings))
     rates = {"sample_rate": task.encoder.sample_rate, "frame_rate": task.encoder.frame_rate}
     publish(settings, task.encoder.checkpoint(made), **rates)
-    write_bytes(run.path / "codes.npy", npy(head_codes(task.head, task.encoder.output_norm)))
+    write_npy(run.path / "codes.npy", head_codes(task.head, task.encoder.output_norm))
     return {"zoo": settings.zoo, "kind": "wavlm", "encoder": settings.name, **run.reached(task.monitor)}
 
 

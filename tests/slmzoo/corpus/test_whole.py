@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import threading
 import uuid
@@ -20,6 +19,7 @@ from slmzoo.corpus import items, sources
 from slmzoo.corpus.items import Item
 from slmzoo.corpus.sources import Corpus
 from tests.reference.corpora import named, tar_of, wav_bytes
+from tests.reference.programs import needs_ffmpeg
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -180,7 +180,7 @@ def m4a_in(folder: Path) -> bytes:
     return (folder / "x.m4a").read_bytes()
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="m4a is made and decoded by ffmpeg, which is not here")
+@needs_ffmpeg
 def test_what_ffmpeg_reads_is_audio_in_folders_lists_and_tars(tmp_path, monkeypatch):
     content = m4a_in(tmp_path / "in")
     (tmp_path / "in" / "x.wav").unlink()

@@ -33,7 +33,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     for recording in (tmp_path / "wavs" / "train" / "joe" / "a.wav", tmp_path / "people" / "queen" / "b.wav"):
         recording.parent.mkdir(parents=True)
         recording.touch()
-    point = OperatingPoint(zoo=ZOO, encoder="wavlm_demo", layer=5, k=200, lmbda=7.0, num_neighbors=20)
+    point = OperatingPoint(zoo=ZOO, encoder="wavlm_demo", k=200, lmbda=7.0, num_neighbors=20)
     save(tmp_path / "codebook.safetensors", Codebook(torch.zeros(200, DIM), point).checkpoint({}))
     add_row(tmp_path / "zoo.json", ZOO, {"kind": "codebook", "k": 200, "file": "codebook.safetensors"})
     monkeypatch.setattr(encoder, "whisper_features", lambda: None)

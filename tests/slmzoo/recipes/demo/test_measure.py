@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ from slmzoo import hub
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.recipes.demo.measure import held_out, same_sentence, speech, ways, words
 from slmzoo.recipes.speech.flite import speak
+from tests.reference.programs import needs_flite
 from twist import UnitVocoder, VocoderConfig
 
 SAMPLE = Path(__file__).parents[4] / "examples" / "sample.wav"
-needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 
 
 def test_held_out_sentences_are_of_the_other_voices_or_of_the_reference(tmp_path):

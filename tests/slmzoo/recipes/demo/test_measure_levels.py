@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from slmzoo.recipes.demo.measure_levels import Options, levels_of, measure
 from slmzoo.recipes.mini import benchmark
 from slmzoo.recipes.mini.benchmark import Mini
 from speechtokenizer import SpeechTokenizer, SpeechTokenizerConfig
+from tests.reference.programs import needs_flite
 
-needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 RATE, SIZE = 50.0, 64
 
 

@@ -189,7 +189,7 @@ def test_units_of_a_disturbed_copy_are_on_the_frames_of_the_original() -> None:
     ramp = Ramp()
     wav = torch.tensor([0.1, 0.5, 0.3]).repeat_interleave(100 * 320)
     units = units_stage.Units(ramp, ramp)
-    found = [units_stage.disturbed(units, wav, torch.Generator().manual_seed(seed)) for seed in range(8)]
+    found = [units_stage.disturbed(units, wav, 300, torch.Generator().manual_seed(seed)) for seed in range(8)]
     assert {(len(x), x.dtype) for x in found} == {(300, torch.int16)}
-    assert torch.equal(found[0], units_stage.disturbed(units, wav, torch.Generator().manual_seed(0)))
+    assert torch.equal(found[0], units_stage.disturbed(units, wav, 300, torch.Generator().manual_seed(0)))
     assert len({tuple(x.tolist()) for x in found}) > 4

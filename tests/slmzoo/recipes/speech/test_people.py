@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -14,9 +13,9 @@ import torch
 
 from slmcore import audio
 from slmzoo.recipes.speech.people import GAME, dialogue, make
+from tests.reference.programs import needs_ffmpeg
 
 RATE = 11025
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is a program of the system")
 
 
 def tone(seconds: float, rate: int) -> torch.Tensor:
@@ -93,6 +92,6 @@ def test_missing_packages_are_named_with_their_remedy(tmp_path):
     assert not (tmp_path / "people").exists()
 
 
-@pytest.mark.skipif(not GAME.exists(), reason="a package of Debian")
+@pytest.mark.skipif(not GAME.exists(), reason="reads the game's archive: apt install flight-of-the-amazon-queen")
 def test_the_package_has_6745_lines():
     assert len(dict(dialogue(GAME))) == 6745

@@ -12,8 +12,8 @@ import torch
 
 from slmcore import audio
 from slmzoo.recipes.speech.recorded import PROMPTS, TEXTS, prompts, recordings
+from tests.reference.programs import needs_ffmpeg
 
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is a program of the system")
 SIX, TWENTY = "one two three four five six", " ".join(["word"] * 20)
 
 
