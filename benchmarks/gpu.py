@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measured(name: str, quick: bool, seconds: float) -> dict[str, Any]:
-    """Result of a row in a process of its own, or its error."""
+    """Result of a row in a process of its own, or the last line of its error, which is printed in full."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "row.json"
@@ -57,6 +57,7 @@ def measured(name: str, quick: bool, seconds: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             return {"error": f"stopped after its {seconds:g} s"}
         if done.returncode:
+            print(f"{name}:\n{done.stderr}", file=sys.stderr, flush=True)
             return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
         return {**json.loads(file.read_text()), "seconds_in_all": round(time.monotonic() - began, 1)}
 
