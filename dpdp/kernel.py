@@ -37,7 +37,8 @@ class GpuSearch:
         self.k = k
         self.width = triton.next_power_of_2(k)
         self.warps = min(8, max(1, self.width // _CODES_A_WARP))
-        self.narrow = switch.on(device)
+        self.spare = 31 - (self.width - 1).bit_length()
+        self.narrow = switch.on(device) and max(lengths) < 1 << self.spare
         self.lmbdas = _on(device, torch.tensor(lmbdas, dtype=torch.float32))
         self.bounds = _bounds(lengths, device)
         shape = len(lmbdas), sum(lengths)
@@ -64,6 +65,7 @@ class GpuSearch:
             *(self.done, self.k, 0 if block[0].begins else 1, 0 if block[-1].ends else 1),
             WIDTH=self.width,
             NARROW=self.narrow,
+            SPARE=self.spare,
             num_warps=self.warps,
         )
         self.lead.reverse()
@@ -74,7 +76,7 @@ class GpuSearch:
         """Backtrack all utterances: int64 (lambdas, frames)."""
         units = torch.empty(self.best.shape, dtype=torch.int64, device=self.best.device)
         grid = len(self.bounds) - 1, len(units)
-        _backtrack[grid](self.best, self.since, units, self.bounds, units.shape[1], num_warps=1)
+        _backtrack[grid](self.best, self.since, units, self.bounds, units.shape[1], WIDTH=32, num_warps=1)
         return units
 
 
@@ -104,6 +106,7 @@ def _advance(
     goes_on,  # whether the last segment continues in the next block
     WIDTH: tl.constexpr,
     NARROW: tl.constexpr,  # whether reductions are of 32 bits, one instruction of a warp
+    SPARE: tl.constexpr,  # bits of such a number beside those of a code
 ):
     piece, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
     first, last = tl.load(bounds + piece), tl.load(bounds + piece + 1)
@@ -114,50 +117,65 @@ def _advance(
     known = inside & (piece == 0) & (resumes != 0)
     lead = tl.load(lead_in + mine, mask=known, other=float("inf"))
     start = tl.load(start_in + mine, mask=known, other=0)
+    # Frames are read ahead, so that the memory's latency hides behind the reductions.
     row = tl.load(costs + first * k + code, mask=inside, other=float("inf"))
+    second = tl.load(costs + (first + 1) * k + code, mask=inside & (first + 1 < last), other=float("inf"))
+    third = tl.load(costs + (first + 2) * k + code, mask=inside & (first + 2 < last), other=float("inf"))
     t = first
     while t < last:  # not `for`: the interpreter cannot take bounds from memory
-        # Prefetch the next frame, so that memory latency hides behind the reductions.
-        following = tl.load(costs + (t + 1) * k + code, mask=inside & (t + 1 < last), other=float("inf"))
+        fourth = tl.load(costs + (t + 3) * k + code, mask=inside & (t + 3 < last), other=float("inf"))
         stays = lead < lmbda
         start = tl.where(stays, start, (done + t).to(tl.int32))
         value = row + tl.where(stays, lead - lmbda, 0.0)
-        lowest = tl.min(value, 0)
+        lowest = _lowest(value) if NARROW else tl.min(value, 0)
         lead = value - lowest
         at = which * total + done + t
         if NARROW:
-            winner = tl.min(tl.where(value == lowest, code, WIDTH), 0)
-            tl.store(best + at, winner)
-            tl.store(since + at, tl.max(tl.where(code == winner, start, -1), 0))
+            # The lowest of the best codes and the frames since its start, packed into one number.
+            both = (code << SPARE) | ((done + t).to(tl.int32) - start)
+            lowest_of_both = tl.min(tl.where(value == lowest, both, 0x7FFFFFFF), 0)
+            tl.store(best + at, lowest_of_both >> SPARE)
+            tl.store(since + at, (done + t).to(tl.int32) - (lowest_of_both & ((1 << SPARE) - 1)))
         else:
-            # The lowest of the best codes and its start, packed into one number for a single reduction.
             both = (code.to(tl.int64) << 32) | start.to(tl.int64)
             lowest_of_both = tl.min(tl.where(value == lowest, both, 0x7FFFFFFF00000000), 0)
             tl.store(best + at, (lowest_of_both >> 32).to(tl.int32))
             tl.store(since + at, (lowest_of_both & 0xFFFFFFFF).to(tl.int32))
-        row = following
+        row, second, third = second, third, fourth
         t += 1
     kept = inside & (piece == tl.num_programs(0) - 1) & (goes_on != 0)
     tl.store(lead_out + mine, lead, mask=kept)
     tl.store(start_out + mine, start, mask=kept)
 
 
+@triton.jit
+def _ordered(value):
+    # Integers ordered like the floats, -0 below 0.
+    bits = value.to(tl.int32, bitcast=True)
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+@triton.jit
+def _lowest(value):
+    key = tl.min(_ordered(value), 0)
+    return (key ^ ((key >> 31) & 0x7FFFFFFF)).to(tl.float32, bitcast=True)
+
+
 @triton.jit(do_not_specialize=["total"])
-def _backtrack(best, since, units, bounds, total):
+def _backtrack(best, since, units, bounds, total, WIDTH: tl.constexpr):
     utterance, which = tl.program_id(0), tl.program_id(1).to(tl.int64)
     first, last = tl.load(bounds + utterance), tl.load(bounds + utterance + 1)
-    begin = last
-    code = tl.full((), 0, tl.int32)
-    t = last - 1
-    # Every frame is read, although only ends of segments matter: consecutive reads need not wait.
-    while t >= first:
-        at = which * total + t
-        code_here, begin_here = tl.load(best + at), tl.load(since + at).to(tl.int64)
-        is_end = t < begin
-        code = tl.where(is_end, code_here, code)
-        begin = tl.where(is_end, begin_here, begin)
-        tl.store(units + at, code.to(tl.int64))
-        t -= 1
+    row = which * total
+    frame = tl.arange(0, WIDTH)
+    end = last - 1
+    while end >= first:
+        code = tl.load(best + row + end).to(tl.int64)
+        begin = tl.load(since + row + end).to(tl.int64)
+        t = begin
+        while t <= end:
+            tl.store(units + row + t + frame, tl.zeros((WIDTH,), tl.int64) + code, mask=t + frame <= end)
+            t += WIDTH
+        end = begin - 1
 
 
 @triton.jit(do_not_specialize=["n"])
@@ -166,13 +184,12 @@ def _limit(costs, n, k, WIDTH: tl.constexpr):
     inside = code < k
     at = costs + tl.program_id(0).to(tl.int64) * k + code
     value = tl.load(at, mask=inside, other=float("inf"))
-    # Integers ordered like the floats (0 and -0 coincide); their n-th lowest is found by bisection.
-    bits = tl.where(value == 0.0, 0.0, value).to(tl.int32, bitcast=True)
-    key = tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(tl.int64)
+    # The n-th lowest is found by bisection; 0 and -0 coincide.
+    key = _ordered(tl.where(value == 0.0, 0.0, value))
     low = tl.min(key, 0)
     high = tl.max(tl.where(inside, key, low), 0)
     for _ in range(32):
-        middle = (low + high) >> 1
+        middle = (low & high) + ((low ^ high) >> 1)  # without overflow
         enough = tl.sum(((key <= middle) & inside).to(tl.int32), 0) >= n
         low = tl.where(enough, low, tl.minimum(middle + 1, high))
         high = tl.where(enough, middle, high)

@@ -86,12 +86,13 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from dpdp import kernel
 pointers = dict(costs="*fp32", lmbdas="*fp32", bounds="*i64", lead_in="*fp32", start_in="*i32", lead_out="*fp32",
-                start_out="*i32", best="*i32", since="*i32", units="*i64", WIDTH="constexpr", NARROW="constexpr")
+                start_out="*i32", best="*i32", since="*i32", units="*i64", WIDTH="constexpr", NARROW="constexpr",
+                SPARE="constexpr")
 for function in (kernel._advance, kernel._backtrack, kernel._limit):
     signature = {name: pointers.get(name, "i32") for name in function.arg_names}
     for capability in (70, 90):
         for narrow in (False, True):
-            constants = {"WIDTH": 512, "NARROW": narrow}
+            constants = {"WIDTH": 512, "NARROW": narrow, "SPARE": 22}
             constants = {name: constants[name] for name in signature if name in constants}
             source = ASTSource(fn=function, signature=signature, constexprs=constants)
             compile(source, target=GPUTarget("cuda", capability, 32))

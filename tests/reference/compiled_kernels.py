@@ -7,20 +7,27 @@ from typing import Any
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 
-from slmcore.layers.fast.kernels import attention, gates, norms, slots
+from slmcore.layers.fast.kernels import attention, gates, norms, products, slots
 
 POINTERS = dict.fromkeys(("first", "last"), "i32") | {"positions": "i64"}
-POINTERS |= dict.fromkeys(("gate", "rates", "weight", "bias", "tops", "totals"), "fp32")
+POINTERS |= dict.fromkeys(("gate", "rates", "weight", "scale", "bias", "tops", "totals"), "fp32")
 CACHED = {"HEADS": 16, "KV_HEADS": 16, "DIM": 64}
 FLASH = {"GROUP": 1, "DIM": 64, "WIDTH": 64, "QUERIES": 64, "KEYS": 64, "LOOP": 0}
 SLOTS = {"EACH": 2, "GROUP": 1, "KV_HEADS": 16, "QUERIES": 16, "DIM": 64, "WIDTH": 64, "KEYS": 64, "LOOP": 0}
 ROWS = {"COLUMNS": 1024, "WIDTH": 1024, "ROWS": 4, "ADDED": True}
+FEW = {"ROWS": 2, "INNER": 1024, "WIDTH": 1024, "COLUMNS": 8, "PADDED": 2}
 KERNELS: list[tuple[Any, dict[str, Any], tuple[str, ...]]] = [
     (attention._attend, {**FLASH, "CAUSAL": False, "BIASED": True}, ("q", "k", "v", "out", "by_offset")),
     (attention._attend, {**FLASH, "CAUSAL": True, "BIASED": False}, ("q", "k", "v", "out", "by_offset")),
     (norms._normed, {**ROWS, "CENTRED": True, "GELU": True}, ("x", "more", "total", "out")),
     (norms._normed, {**ROWS, "CENTRED": False, "GELU": False}, ("x", "more", "total", "out")),
     (gates._gated, {"COLUMNS": 1024}, ("x", "out")),
+    (
+        products._product,
+        {**FEW, **dict.fromkeys(("ADDED", "NORMED", "GATED"), True)},
+        ("x", "more", "weight", "total", "out"),
+    ),
+    (products._product, {**FEW, **dict.fromkeys(("ADDED", "NORMED", "GATED"), False)}, ("x", "weight", "out")),
     (slots._turn, {**CACHED, "HALF": 32, "STORED": True}, ("qkv", "keys", "values")),
     (slots._turn, {**CACHED, "HALF": 32, "STORED": False}, ("qkv", "keys", "values")),
     (slots._attend, {**SLOTS, "WHOLE": True}, ("q", "keys", "values", "means")),

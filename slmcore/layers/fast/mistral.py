@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.nn.functional import linear
 
 from slmcore.layers.cache import KVCache
 from slmcore.layers.fast.attention import Rows, attend_rows
-from slmcore.layers.fast.gates import gated
 from slmcore.layers.fast.norms import Norm, normed
+from slmcore.layers.fast.products import product
 from slmcore.layers.fast.slots import attend_slots, turn
 from slmcore.layers.fast.weights import joined
 
@@ -47,9 +46,11 @@ def _through(model: Any, ids: Tensor, attend: Callable[[int, Tensor], Tensor]) -
     stream, more = model.tok_embeddings(ids), None
     for index, layer in enumerate(model.layers):
         attention, forward = layer.attention, layer.feed_forward
-        stream, seen = normed(stream, Norm.of(layer.attention_norm), more)
-        qkv = linear(seen, joined([attention.wq, attention.wk, attention.wv])).unflatten(1, (-1, attention.head_dim))
-        more = attention.wo(attend(index, qkv).flatten(1))
-        stream, seen = normed(stream, Norm.of(layer.ffn_norm), more)
-        more = forward.w2(gated(linear(seen, joined([forward.w1, forward.w3]))))
+        heads = joined([attention.wq, attention.wk, attention.wv])
+        stream, qkv = product(stream, heads, Norm.of(layer.attention_norm), more)
+        attended = attend(index, qkv.unflatten(1, (-1, attention.head_dim)))
+        more = product(attended.flatten(1), attention.wo.weight)[1]
+        gates = joined([forward.w1, forward.w3])
+        stream, hidden = product(stream, gates, Norm.of(layer.ffn_norm), more, gate=True)
+        more = product(hidden, forward.w2.weight)[1]
     return normed(stream, Norm.of(model.norm), more)[1]

@@ -36,7 +36,7 @@ def launch_turn(
     _turn[rows, parts if stored else heads + kv_heads](
         *(
             qkv,
-            positions,
+            positions.contiguous(),
             _rates(dim, theta, qkv.device),
             *cache,
             qkv.stride(0),
@@ -102,6 +102,7 @@ def launch_attend(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) ->
     """Run the kernels; arguments as for `slmcore.layers.fast.slots.attend_slots`."""
     rows, heads, dim = q.shape
     batch, kv_heads, slots, _ = keys.shape
+    positions = positions.contiguous()
     group, each = heads // kv_heads, rows // batch
     splits = min(-(-_PROGRAMS // (batch * kv_heads)), -(-slots // _LEAST_CHUNK))
     chunk = -(-slots // (splits * _KEYS)) * _KEYS

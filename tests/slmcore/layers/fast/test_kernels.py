@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from slmcore.layers.fast import attention, gates, norms, slots, switch
+from slmcore.layers.fast import attention, gates, norms, products, slots, switch
 from slmcore.layers.fast.attention import GatedBias, Rows, attend_rows
 from slmcore.layers.fast.norms import Norm, normed
 
@@ -136,6 +136,21 @@ def test_slots(device: str, name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_positions_that_sequences_share(device: str) -> None:
+    shared = torch.arange(5, 6, device=device).expand(3, 1).flatten()
+    assert shared.stride() == (0,)
+    qkv = drawn(device, torch.float32, 3, 2 + 2 * 2, 16)
+    cache = drawn(device, torch.float32, 2, 3, 2, 20, 16)
+    expected_qkv, expected = qkv.clone(), cache.clone()
+    slots.turn(qkv, shared, 2, 1e4, *cache)
+    slots.plain_turn(expected_qkv, shared, 2, 1e4, *expected)
+    close(qkv, expected_qkv)
+    close(cache, expected)
+    found = slots.attend_slots(qkv[:, :2], *cache, shared)
+    close(found, slots.plain_attend(qkv[:, :2], *cache, shared))
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_slots_not_in_use_are_not_read(device: str) -> None:
     cache = torch.full((2, 1, 1, 1100, 16), torch.nan, device=device)
     cache[:, :, :, :521] = drawn(device, torch.float32, 2, 1, 1, 521, 16)
@@ -163,3 +178,28 @@ def test_turning_in_place_leaves_values(device: str, dtype: torch.dtype) -> None
 def test_gates(device: str, width: int, dtype: torch.dtype) -> None:
     x = 3 * drawn(device, dtype, 3, 2 * width)
     close(gates.gated(x), gates.plain(x))
+
+
+PRODUCTS = {
+    "one row": (1, 16, 8),
+    "one output with a gate": (2, 16, 2),
+    "the published width": (2, 1024, 24),
+    "longer than a part": (3, 4100, 6),
+    "odd sizes": (4, 37, 10),
+    "more rows than are few": (5, 48, 6),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("is_normed", "added"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("gate", [False, True])
+@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("device", DEVICES)
+def test_products(device: str, name: str, gate: bool, is_normed: bool, added: bool, dtype: torch.dtype) -> None:
+    rows, inner, outputs = PRODUCTS[name]
+    x, more = drawn(device, dtype, rows, inner), drawn(device, dtype, rows, inner + 1)[:, 1:] if added else None
+    weight = drawn(device, dtype, outputs, inner) / inner**0.5
+    norm = Norm(1 + drawn(device, torch.float32, inner), None, 1e-5) if is_normed else None
+    found = products.product(x, weight, norm, more, gate)
+    for part, expected in zip(found, products.plain(x, weight, norm, more, gate), strict=True):
+        close(part, expected)
