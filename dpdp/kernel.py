@@ -25,7 +25,7 @@ from slmcore.layers.fast import switch
 __all__ = ["GpuSearch"]
 
 _BLOCK_BYTES = 1 << 30
-_CODES_A_WARP = 512
+_CODES_A_WARP = 128
 
 
 class GpuSearch:

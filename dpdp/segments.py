@@ -24,9 +24,9 @@ def segments(
     ends = torch.tensor(lengths).cumsum(0).to(framewise.device, non_blocking=True)
     starts_here = torch.ones_like(framewise, dtype=torch.bool)
     torch.ne(framewise[1:], framewise[:-1], out=starts_here[1:])
-    starts_here[ends[:-1]] = True
+    starts_here.index_fill_(0, ends[:-1], True)
     starts = starts_here.nonzero()[:, 0]
-    durations = torch.diff(starts, append=starts.new_tensor([len(framewise)]))
+    durations = torch.diff(starts, append=starts.new_full((1,), len(framewise)))
     counts = torch.diff(starts_here.cumsum(0)[ends - 1], prepend=starts.new_zeros(1)).tolist()
     parts = zip(framewise[starts].split(counts), durations.split(counts), strict=True)
     return [Units(units, lasting, frame_rate, operating_point) for units, lasting in parts]

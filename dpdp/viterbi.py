@@ -51,7 +51,7 @@ def _run(search: Any, features: Sequence[Tensor], codes: Codes, num_neighbors: i
     lengths = [len(x) for x in features]
     largest = codes.norms.new_zeros(())
     for block in blocks(lengths, max(1, search.block_bytes // (4 * max(codes.shape)))):
-        frames = [features[piece.utterance][piece.first : piece.last] for piece in block]
+        frames = [_frames(features[piece.utterance], piece) for piece in block]
         costs, norm = codes.costs(end_to_end(frames))
         largest = torch.maximum(largest, norm)  # NaN stays
         if not largest.is_cuda:
@@ -62,6 +62,10 @@ def _run(search: Any, features: Sequence[Tensor], codes: Codes, num_neighbors: i
     units = search.units()
     check_squares(largest, features)  # on a GPU only after all work is queued
     return units
+
+
+def _frames(utterance: Tensor, piece: Piece) -> Tensor:
+    return utterance if piece.begins and piece.ends else utterance[piece.first : piece.last]
 
 
 def end_to_end(frames: Sequence[Tensor]) -> Tensor:

@@ -28,18 +28,18 @@ def sequence_logprobs(model: Transformer, sequences: Sequence[Tensor], progress:
     rounding (about 1e-5 in a sum).
     """
     sequences = on_host(sequences)
-    keys = [tuple(s.tolist()) for s in sequences]
+    keys = [s.long().numpy().tobytes() for s in sequences]
     unique = dict(zip(keys, sequences, strict=True))
-    found: dict[tuple[int, ...], Tensor] = {}
+    found: dict[bytes, Tensor] = {}
     device = model.tok_embeddings.weight.device
-    names = list(unique)
+    names, distinct = list(unique), list(unique.values())
     if names and model.fused(device):
-        found = dict(zip(names, packed_logprobs(model, list(unique.values())), strict=True))
+        found = dict(zip(names, packed_logprobs(model, distinct), strict=True))
         return [found[key].clone() for key in keys]
     budget = TOKENS_AT_ONCE.get(device.type, 8192)
     with tqdm(total=len(names), desc="scoring", unit="seq", disable=not progress) as bar:
-        for batch in batches([len(name) for name in names], budget):
-            chosen = [unique[names[i]] for i in batch]
+        for batch in batches([len(s) for s in distinct], budget):
+            chosen = [distinct[i] for i in batch]
             with for_linears(model, sum(map(len, chosen))):
                 scored = _score(model, chosen)
             found |= {names[i]: logprobs for i, logprobs in zip(batch, scored, strict=True)}

@@ -10,7 +10,7 @@ from triton.compiler import ASTSource, compile
 from slmcore.layers.fast.kernels import attention, gates, norms, products, slots
 
 POINTERS = dict.fromkeys(("first", "last"), "i32") | {"positions": "i64"}
-POINTERS |= dict.fromkeys(("gate", "rates", "weight", "scale", "bias", "tops", "totals"), "fp32")
+POINTERS |= dict.fromkeys(("gate", "rates", "weight", "gains", "bias", "tops", "totals"), "fp32")
 CACHED = {"HEADS": 16, "KV_HEADS": 16, "DIM": 64}
 FLASH = {"GROUP": 1, "DIM": 64, "WIDTH": 64, "QUERIES": 64, "KEYS": 64, "LOOP": 0}
 SLOTS = {"EACH": 2, "GROUP": 1, "KV_HEADS": 16, "QUERIES": 16, "DIM": 64, "WIDTH": 64, "KEYS": 64, "LOOP": 0}
@@ -28,8 +28,8 @@ KERNELS: list[tuple[Any, dict[str, Any], tuple[str, ...]]] = [
         ("x", "more", "weight", "total", "out"),
     ),
     (products._product, {**FEW, **dict.fromkeys(("ADDED", "NORMED", "GATED"), False)}, ("x", "weight", "out")),
-    (slots._turn, {**CACHED, "HALF": 32, "STORED": True}, ("qkv", "keys", "values")),
-    (slots._turn, {**CACHED, "HALF": 32, "STORED": False}, ("qkv", "keys", "values")),
+    (slots._turn, {**CACHED, "HALF": 32, "PARTS": 16, "STORED": True}, ("qkv", "keys", "values")),
+    (slots._turn, {**CACHED, "HALF": 32, "PARTS": 16, "STORED": False}, ("qkv", "keys", "values")),
     (slots._attend, {**SLOTS, "WHOLE": True}, ("q", "keys", "values", "means")),
     (slots._attend, {**SLOTS, "WHOLE": False}, ("q", "keys", "values", "means")),
     (slots._combine, {"HEADS": 16, "DIM": 64, "WIDTH": 64, "SPLITS": 4}, ("means", "out")),

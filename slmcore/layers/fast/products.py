@@ -35,8 +35,9 @@ def plain(
     x: Tensor, weight: Tensor, norm: Norm | None = None, more: Tensor | None = None, gate: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Reference implementation of `product` in separate passes."""
-    seen = x if more is None else x + more
-    if norm is not None:
+    if norm is None:
+        x = seen = x if more is None else x + more
+    else:
         x, seen = normed(x, norm, more)
     made = linear(seen, weight)
-    return (seen if norm is None else x), (gated(made) if gate else made)
+    return x, (gated(made) if gate else made)

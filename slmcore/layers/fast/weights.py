@@ -23,13 +23,15 @@ def joined(layers: Sequence[nn.Linear]) -> Tensor:
 
 def view_of(parts: Sequence[Tensor]) -> Tensor | None:
     """Return (sum of n_i, D) of parts (n_i, D) that lie end to end in memory, without a copy; None if they do not."""
-    first = parts[0].detach()
-    place, storage = first.data_ptr(), first.untyped_storage().data_ptr()
+    first, last = parts[0].detach(), parts[-1]
+    # What lies between the first and the last is in their storage.
+    if last.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
+        return None
+    place, dtype = first.data_ptr(), first.dtype
     for part in parts:
-        alike = part.is_contiguous() and part.dtype == first.dtype and part.untyped_storage().data_ptr() == storage
-        if not alike or part.data_ptr() != place:
+        if part.data_ptr() != place or part.dtype != dtype or not part.is_contiguous():
             return None
-        place += part.numel() * part.itemsize
+        place += part.numel() * dtype.itemsize
     # The stride of a single row may be any, also in a contiguous tensor.
     width = first.shape[1]
     return first.as_strided((sum(map(len, parts)), width), (width, 1), first.storage_offset())

@@ -12,7 +12,16 @@ from slmcore.layers.fast import switch
 from slmcore.layers.fast.norms import Norm, normed
 from slmcore.layers.precision import Float32, LayerNorm32
 
-__all__ = ["CACHED", "Affine", "Frontend", "FrontendLayer", "GroupNormLayer", "moments", "strided_conv"]
+__all__ = [
+    "CACHED",
+    "Affine",
+    "Frontend",
+    "FrontendLayer",
+    "GroupNormLayer",
+    "convolved_by_cudnn",
+    "moments",
+    "strided_conv",
+]
 
 CACHED = 1 << 21
 """Elements (8 MB) that fit a processor's cache: on a CPU, longer inputs are computed in segments of about that size.
@@ -42,6 +51,12 @@ def strided_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     ]
     parts += [x[:, at::stride][:, :frames] @ taps[at] for at in range(whole, kernel)]
     return sum(parts[1:], parts[0])
+
+
+def convolved_by_cudnn(x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """`strided_conv` in one pass, for half precision on a GPU: half of its time where a tap remains."""
+    weight = weight[:, :, None].contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x.transpose(1, 2)[:, :, None], weight, stride=(1, stride))[:, :, 0].transpose(1, 2)
 
 
 def moments(wav: Tensor, kernel: int, stride: int, block: int = 1 << 18) -> tuple[Tensor, Tensor]:
@@ -101,11 +116,18 @@ class FrontendLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        x = strided_conv(x, self.weight, self.stride)
+        x = self._convolved(x)
         x = x if self.bias is None else x + self.bias
         if switch.infers(x.device) and isinstance(self.norm, LayerNorm32):
             return normed(x, Norm.of(self.norm, gelu=True))[1]
         return F.gelu(self.norm(x))
+
+    def _convolved(self, x: Tensor) -> Tensor:
+        _, inputs, kernel = self.weight.shape
+        # In float32 it would round to TF32.
+        if switch.infers(x.device) and x.itemsize == 2 and inputs > 1 and kernel % self.stride:
+            return convolved_by_cudnn(x, self.weight, self.stride)
+        return strided_conv(x, self.weight, self.stride)
 
 
 class GroupNormLayer(nn.Module):

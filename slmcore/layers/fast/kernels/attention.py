@@ -48,7 +48,7 @@ def launch(q: Tensor, k: Tensor, v: Tensor, rows: Rows, causal: bool, bias: Gate
         BIASED=bias is not None,
         LOOP=rows.longest if interpreted else 0,
         num_warps=4,
-        num_stages=2,
+        num_stages=3,
     )
     return out
 

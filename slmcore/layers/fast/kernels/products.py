@@ -52,7 +52,7 @@ def _product(
     x,  # (ROWS, INNER)
     more,
     weight,  # (outputs or 2 outputs, INNER)
-    scale,  # (INNER,)
+    gains,  # (INNER,), of the norm
     total,  # (ROWS, INNER)
     out,  # (ROWS, outputs)
     outputs,
@@ -89,7 +89,7 @@ def _product(
             value = value.to(tl.float32)
             if NORMED:
                 value *= tl.rsqrt(tl.sum(value * value, 0) / INNER + eps)
-                value = value * tl.load(scale + i, mask=inside, other=0.0)
+                value = value * tl.load(gains + i, mask=inside, other=0.0)
                 value = value.to(x.dtype.element_ty).to(tl.float32)
             mine = (row == r)[:, None]
             sums += tl.where(mine, tl.sum(a.to(tl.float32) * value[None, :], 1)[None, :], 0.0)

@@ -18,10 +18,11 @@ from slmcore.layers.fast.switch import interpreted
 __all__ = ["launch_attend", "launch_turn"]
 
 _LEAST = 16
+_MANY = 4096
 _KEYS = 64
 _PROGRAMS = 264
 """Programs that fill a large card twice; with fewer sequences and heads the keys of each are split."""
-_LEAST_CHUNK = 512
+_LEAST_CHUNK = 256
 """Fewest slots that are worth a program of their own."""
 
 
@@ -33,7 +34,10 @@ def launch_turn(
     kv_heads = (parts - heads) // 2
     stored = keys is not None and values is not None
     cache: tuple[Tensor, Tensor] = (keys, values) if keys is not None and values is not None else (qkv[None], qkv)
-    _turn[rows, parts if stored else heads + kv_heads](
+    turned = parts if stored else heads + kv_heads
+    # A few rows, as in decoding, are spread over the device; of many, a program has several parts.
+    together = 4 if rows < _MANY else 16
+    _turn[rows, triton.cdiv(turned, together)](
         *(
             qkv,
             positions.contiguous(),
@@ -47,6 +51,7 @@ def launch_turn(
         KV_HEADS=kv_heads,
         DIM=dim,
         HALF=triton.next_power_of_2(dim // 2),
+        PARTS=together,
         STORED=stored,
         num_warps=1,
     )
@@ -74,28 +79,30 @@ def _turn(
     KV_HEADS: tl.constexpr,
     DIM: tl.constexpr,
     HALF: tl.constexpr,
+    PARTS: tl.constexpr,  # heads of a program
     STORED: tl.constexpr,
 ):
-    row, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    pair = tl.arange(0, HALF)
-    wide = pair < DIM // 2
-    here = qkv + row * row_stride + part * DIM + 2 * pair
-    a, b = tl.load(here, mask=wide, other=0.0), tl.load(here + 1, mask=wide, other=0.0)
+    row, part = tl.program_id(0).to(tl.int64), tl.program_id(1) * PARTS + tl.arange(0, PARTS)
+    pair, d = tl.arange(0, HALF), tl.arange(0, 2 * HALF)
+    turned = part < HEADS + KV_HEADS
+    is_value = (part >= HEADS + KV_HEADS) & (part < HEADS + 2 * KV_HEADS)
+    wide = (d < DIM)[None, :]
+    here = qkv + row * row_stride + part[:, None] * DIM + d[None, :]
+    x = tl.load(here, mask=(turned | (is_value & STORED))[:, None] & wide, other=0.0)
+    a, b = tl.split(tl.reshape(x.to(tl.float32), (PARTS, HALF, 2)))
     position = tl.load(positions + row)
-    angle = position.to(tl.float32) * tl.load(rates + pair, mask=wide, other=0.0)
-    cos, sin = tl.cos(angle), tl.sin(angle)
-    x, y = a.to(tl.float32), b.to(tl.float32)
-    slot = (row // rows_of_one) * cache_row + position * cache_slot + 2 * pair
-    if part < HEADS + KV_HEADS:
-        a, b = (x * cos - y * sin).to(a.dtype), (y * cos + x * sin).to(b.dtype)
-    if STORED and part >= HEADS + KV_HEADS:
-        there = values + slot + (part - HEADS - KV_HEADS) * cache_head
-    elif STORED and part >= HEADS:
-        there = keys + slot + (part - HEADS) * cache_head
+    angle = position.to(tl.float32) * tl.load(rates + pair, mask=pair < DIM // 2, other=0.0)
+    cos, sin = tl.cos(angle)[None, :], tl.sin(angle)[None, :]
+    pairs = tl.join(a * cos - b * sin, b * cos + a * sin)
+    y = tl.reshape(pairs, (PARTS, 2 * HALF)).to(x.dtype)
+    if STORED:
+        tl.store(here, y, mask=(part < HEADS)[:, None] & wide)
+        slot = (row // rows_of_one) * cache_row + position * cache_slot + d[None, :]
+        is_key = turned & (part >= HEADS)
+        tl.store(keys + slot + (part - HEADS)[:, None] * cache_head, y, mask=is_key[:, None] & wide)
+        tl.store(values + slot + (part - HEADS - KV_HEADS)[:, None] * cache_head, x, mask=is_value[:, None] & wide)
     else:
-        there = here
-    tl.store(there, a, mask=wide)
-    tl.store(there + 1, b, mask=wide)
+        tl.store(here, y, mask=turned[:, None] & wide)
 
 
 def launch_attend(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
@@ -123,7 +130,7 @@ def launch_attend(q: Tensor, keys: Tensor, values: Tensor, positions: Tensor) ->
         WHOLE=splits == 1,
         LOOP=chunk if interpreted else 0,
         num_warps=4,
-        num_stages=2,
+        num_stages=3,
     )
     if splits > 1:
         _combine[rows, heads](

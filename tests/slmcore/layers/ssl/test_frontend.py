@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmcore.layers.ssl import frontend
-from slmcore.layers.ssl.frontend import Frontend, GroupNormLayer, moments, strided_conv
+from slmcore.layers.ssl.frontend import Frontend, GroupNormLayer, convolved_by_cudnn, moments, strided_conv
 
 
 @given(kernel=st.integers(1, 12), stride=st.integers(1, 6), channels=st.sampled_from([1, 3]), extra=st.integers(0, 40))
@@ -17,7 +17,8 @@ def test_strided_conv_is_conv1d(kernel: int, stride: int, channels: int, extra: 
     x = torch.randn(2, kernel + extra, channels, dtype=torch.float64)
     weight = torch.randn(5, channels, kernel, dtype=torch.float64)
     expected = F.conv1d(x.transpose(1, 2), weight, stride=stride).transpose(1, 2)
-    torch.testing.assert_close(strided_conv(x, weight, stride), expected)
+    for convolved in (strided_conv, convolved_by_cudnn):
+        torch.testing.assert_close(convolved(x, weight, stride), expected)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
