@@ -37,7 +37,7 @@ class GpuSearch:
         self.k = k
         self.width = triton.next_power_of_2(k)
         self.warps = min(8, max(1, self.width // _CODES_A_WARP))
-        self.spare = 31 - (self.width - 1).bit_length()
+        self.spare = 31 - (k - 1).bit_length()
         self.narrow = switch.on(device) and max(lengths) < 1 << self.spare
         self.lmbdas = _on(device, torch.tensor(lmbdas, dtype=torch.float32))
         self.bounds = _bounds(lengths, device)
