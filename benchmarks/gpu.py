@@ -1,8 +1,8 @@
 """All rows of the GPU table: `python benchmarks/gpu.py`, in at most six minutes on a machine with one card.
 
-Each row runs in a process of its own with a time limit of its own, and is written to `results/<subject>-gpu.json` as
-soon as it ends: a slow or broken one does not affect the others. `--only WORDS` measures the rows whose names contain
-them; `--quick` rehearses all on a CPU with small sizes and writes nothing.
+Each row runs in a process of its own for its share of the time and what those before it left of theirs, and is written
+to `results/<subject>-gpu.json` as soon as it ends: a slow or broken one does not affect the others. `--only WORDS`
+measures the rows whose names contain them; `--quick` rehearses all on a CPU with small sizes and writes nothing.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name, file = options.row
         Path(file).write_text(json.dumps(ROWS[name].measure(options.quick)))
         return 0
-    failed = 0
+    failed, until = 0, time.monotonic()
     for name, row in ROWS.items():
         if options.only.lower() not in name.lower():
             continue
-        found = measured(name, options.quick, row.seconds)
+        until += row.seconds
+        found = measured(name, options.quick, until - time.monotonic())
         failed += "error" in found
         print(f"{name}: {json.dumps(found)}", flush=True)
         if not options.quick:
@@ -55,7 +56,7 @@ def measured(name: str, quick: bool, seconds: float) -> dict[str, Any]:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=os.environ, check=False)
         except subprocess.TimeoutExpired:
-            return {"error": f"stopped after its {seconds:g} s"}
+            return {"error": f"stopped after its {seconds:.3g} s"}
         if done.returncode:
             print(f"{name}:\n{done.stderr}", file=sys.stderr, flush=True)
             return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
+import shutil
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ from slmzoo.training.loop.task import generator
 from slmzoo.training.tasks.ulm import Chapters, UlmSettings, UlmTask, chunk_loss
 
 K = 500
+MEMORY = Path("/dev/shm")
 QUICK = {"dim": 64, "n_layers": 2, "head_dim": 16, "hidden_dim": 128, "n_heads": 4, "n_kv_heads": 4}
 QUICK |= {"chunk": 64, "batch": 4, "accumulate": 2}
 
@@ -74,7 +76,8 @@ def main() -> None:
 
 
 def settings(more: dict, steps: int, warm: int) -> UlmSettings:
-    folder = Path(tempfile.mkdtemp())
+    # In memory where there is a file system for it: the last checkpoint of the full size has 2.4 GB.
+    folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
     return UlmSettings(
         run=folder / "run", train=folder, validation=folder, k=K, lmbda=0.0, precision="bf16", steps=steps + warm,
         validate_every=None, save_every=10**9, log_every=warm, **more,
@@ -93,6 +96,7 @@ def framework(chosen: UlmSettings, warm: int) -> float:
     fit(task(chosen), chosen, Run.open(chosen))
     with (chosen.run / "train.csv").open() as file:
         rows = [(int(row["step"]), float(row["seconds"])) for row in csv.DictReader(file)]
+    shutil.rmtree(chosen.run.parent)
     (first, began), (last, ended) = rows[0], rows[-1]
     return (last - first) * tokens_a_step(chosen) / (ended - began)
 

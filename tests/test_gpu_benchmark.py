@@ -34,6 +34,14 @@ def test_a_row_that_takes_too_long_is_stopped() -> None:
     assert gpu.measured("ELLA-V, batch 1", True, 0.2) == {"error": "stopped after its 0.2 s"}
 
 
+def test_a_row_gets_what_those_before_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    monkeypatch.setattr(gpu, "measured", lambda name, quick, seconds: limits.append(seconds) or {})
+    gpu.main(["--quick", "--only", "DPDP"])
+    shares = [row.seconds for name, row in ROWS.items() if "DPDP" in name]
+    assert limits == pytest.approx([shares[0], sum(shares)], abs=0.5)
+
+
 def test_rows_are_chosen_by_name_and_a_broken_one_is_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

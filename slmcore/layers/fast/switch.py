@@ -1,4 +1,4 @@
-"""The switch between the plain computation and the fast one for GPUs, which has not been measured on a GPU yet.
+"""The switch between the plain computation and the fast one for GPUs.
 
 `SLMZOO_FAST=1` turns the fast one on for CUDA devices in the whole process; without it everything is computed as on a
 CPU. `SLMZOO_FAST=rehearse` turns it on for other devices too, with plain functions in place of the kernels: the results
