@@ -40,6 +40,15 @@ def test_check_accepts_speech_and_names_what_is_wrong():
         audio.check(torch.zeros(1, 0), 16000, "talk.wav")
 
 
+def test_a_sum_that_overflows_is_no_infinite_sample():
+    for loud in (torch.full((1, 2000), 3e38), torch.full((1, 2000), 6e4, dtype=torch.float16)):
+        assert loud.sum().isinf()
+        audio.check(loud, 16000)
+    opposed = torch.tensor([[math.inf, -math.inf]]).repeat(1, 1000)
+    with pytest.raises(ValueError, match="finite"):
+        audio.check(opposed, 16000)
+
+
 def test_silence_is_no_error():
     audio.check(torch.zeros(1, 400), 16000)
     assert audio.is_silent(torch.zeros(1, 400))
