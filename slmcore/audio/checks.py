@@ -61,7 +61,7 @@ def check(wav: Tensor, sr: int, name: str = "wav", shortest: float = SHORTEST_SE
     if wav.shape[1] < samples:
         length = f"at least {samples} samples long ({1000 * shortest:.3g} ms at {rate} Hz)"
         raise ValueError(must(name, length, f"a wav of {wav.shape[1]}"))
-    # A sum is finite if all samples are, unless it overflows, and takes a fifth of the time of looking at each.
+    # A sum is finite if all samples are, unless it overflows, and takes a tenth of the time of looking at each.
     if not (math.isfinite(wav.sum()) or torch.isfinite(wav).all()):
         raise ValueError(must(name, "finite", "a wav with NaN or infinite samples"))
 
