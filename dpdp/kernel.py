@@ -151,14 +151,18 @@ def _advance(
 @triton.jit
 def _ordered(value):
     # Integers ordered like the floats, -0 below 0.
-    bits = value.to(tl.int32, bitcast=True)
+    return _flipped(value.to(tl.int32, bitcast=True))
+
+
+@triton.jit
+def _flipped(bits):
+    # Its own inverse.
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
 @triton.jit
 def _lowest(value):
-    key = tl.min(_ordered(value), 0)
-    return (key ^ ((key >> 31) & 0x7FFFFFFF)).to(tl.float32, bitcast=True)
+    return _flipped(tl.min(_ordered(value), 0)).to(tl.float32, bitcast=True)
 
 
 @triton.jit(do_not_specialize=["total"])

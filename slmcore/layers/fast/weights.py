@@ -24,7 +24,7 @@ def joined(layers: Sequence[nn.Linear]) -> Tensor:
 def view_of(parts: Sequence[Tensor]) -> Tensor | None:
     """Return (sum of n_i, D) of parts (n_i, D) that lie end to end in memory, without a copy; None if they do not."""
     first, last = parts[0].detach(), parts[-1]
-    # What lies between the first and the last is in their storage.
+    # Addresses from the first to the last: checking the storage of both ends covers the parts between.
     if last.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
         return None
     place, dtype = first.data_ptr(), first.dtype

@@ -40,7 +40,7 @@ class TranscribedCodes:
     ids: Tensor
     """Ids of the phones between begin and end, int64 (n,)."""
     file: Path
-    """Codes of all levels as .write_npy, (levels, frames)."""
+    """Codes of all levels as .npy, (levels, frames)."""
     frames: int
 
     def codes(self, levels: int, size: int) -> Tensor:
