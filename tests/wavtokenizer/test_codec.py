@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slmcore.files.checkpoint import Checkpoint
@@ -70,16 +70,32 @@ def test_other_rates_are_resampled(sr: int):
     assert torch.equal(MODEL.encode(wav, sr), expected)
 
 
+@torch.inference_mode()
+def sensitivity(codes: torch.Tensor) -> float:
+    """How far the waveform moves per relative error of the vectors, by a difference in float64.
+
+    Groups of one frame normalise two values: where they nearly agree, an error grows a thousandfold.
+    """
+    if not len(codes):
+        return 0.0
+    vectors = DOUBLE.quantizer.decode(codes[None])
+    errors = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(0), dtype=vectors.dtype)
+    moved = DOUBLE.decoder(vectors * (1 + 1e-6 * errors))
+    return float((moved - DOUBLE.decoder(vectors)).abs().max()) / 1e-6
+
+
 @settings(max_examples=12, deadline=None)
 @given(sizes=lengths)
+@example(sizes=[2, 1, 11])
 def test_decoding_in_a_batch_changes_nothing(sizes: list[int]):
     sequences = random_codes(sizes)
-    for model, tolerance in ((MODEL, 2e-3), (DOUBLE, 1e-10)):
+    for model in (MODEL, DOUBLE):
         together = model.decode_batch(sequences)
         for codes, wav in zip(sequences, together, strict=True):
             alone = model.decode(codes[None, None])[0][0]
             assert wav.shape == (len(codes) * 20,)
-            assert torch.allclose(wav, alone, rtol=0, atol=tolerance * float(alone.std() if len(codes) else 1))
+            rounding = torch.finfo(alone.dtype).eps * (1 + sensitivity(codes))
+            assert torch.allclose(wav, alone, rtol=0, atol=200 * rounding)
 
 
 def test_what_lies_beyond_the_end_cannot_leak():
