@@ -51,8 +51,9 @@ def check_target(path: str | Path) -> None:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` at the end of the block, for writers that take a name.
 
-    Other than regular files are yielded directly. If the block fails, `path` stays what it was and the temporary is
-    removed. Raises OSError that names `path` and the remedy if the disk is full or the file cannot be made.
+    A new file gets the permissions that the umask grants, a replaced one keeps its own. Other than regular files are
+    yielded directly. If the block fails, `path` stays what it was and the temporary is removed. Raises OSError that names
+    `path` and the remedy if the disk is full or the file cannot be made.
     """
     path = Path(path)
     check_target(path)
@@ -67,7 +68,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             if target.exists():
                 shutil.copymode(target, part)
+            mode = part.stat().st_mode
             yield part
+            if part.stat().st_mode != mode:  # safetensors puts a file in its place that only the owner may read
+                part.chmod(mode)
             sync(part)
             part.replace(target)
             sync(target.parent)

@@ -21,7 +21,7 @@ _SIZES: dict[str, Any] = {
 }  # fmt: skip
 """1.2 million parameters. Strides, levels and frame rate are those of the published codec."""
 _RATE: dict[str, Any] = {
-    "steps": 30_000, "batch": 4, "lr": 1e-3, "last_lr": 2e-5, "warmup": 500, "crop": 16_000, "held_out": 20,
+    "steps": 25_000, "batch": 4, "lr": 1e-3, "last_lr": 2e-5, "warmup": 500, "crop": 16_000, "held_out": 20,
     "validate_every": 5000, "save_every": 500,
 }  # fmt: skip
 # The published discriminators cost many times as much as a codec this small; a narrow spectral one about as much.

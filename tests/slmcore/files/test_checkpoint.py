@@ -103,6 +103,20 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatc
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+@pytest.mark.parametrize("existing", [None, 0o600, 0o664])
+def test_whoever_may_read_the_folder_may_read_the_weights(tmp_path, existing):
+    path = tmp_path / "a.safetensors"
+    if existing is not None:
+        save(path, example())
+        path.chmod(existing)
+    before = os.umask(0o027)
+    try:
+        save(path, example())
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == (0o640 if existing is None else existing)
+
+
 def test_equal_checkpoints_are_equal_files(tmp_path):
     for i in range(8):
         save(tmp_path / f"{i}.safetensors", replace(example(), provenance={"data": 'flüte "1"\n\x01', "ß": 1}))
