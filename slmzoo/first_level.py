@@ -12,7 +12,7 @@ from dpdp import DPDPQuantizer
 from slmcore.errors import must
 from slmcore.units import OperatingPoint
 from slmzoo.sources import Choice, Source, check_size
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 from slmzoo.text_to_speech import USLMSpeech
 from slmzoo.text_to_speech import load as load_speech
 

@@ -14,7 +14,7 @@ from slmzoo import synthesizers, systems
 from slmzoo.pipeline import Pipeline
 from slmzoo.signatures import RoleOptions, SourceOptions, written_out
 from slmzoo.sources import Choice, Source
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -27,7 +27,7 @@ from slmcore.units import OperatingPoint
 from slmzoo.ellav_synthesizer import EllaVSynthesizer
 from slmzoo.kinds import KINDS
 from slmzoo.sources import Choice, Source, check_size, placed, placed_codebook, placed_encoder
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 from wavlm_codebooks import WavLM
 from wavlm_codebooks import wavlm as wavlm_file
 from wavtokenizer import WavTokenizer

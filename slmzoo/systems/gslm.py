@@ -27,7 +27,7 @@ from slmcore.roles import Encoder
 from slmcore.units import OperatingPoint
 from slmzoo.kinds import KINDS, Role
 from slmzoo.sources import Choice, Source, check_size, placed, placed_codebook, placed_encoder, warn_once
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 
 __all__ = [
     "SYSTEM",

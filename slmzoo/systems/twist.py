@@ -17,7 +17,7 @@ from slmcore.files.content import is_safetensors
 from slmcore.files.rows import Row
 from slmcore.units import OperatingPoint
 from slmzoo.sources import Choice, Source, check_size, placed, placed_codebook, placed_encoder
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 from twist import lm, mhubert
 from twist import vocoder as unit_vocoder
 from twist.lm import TwistLM

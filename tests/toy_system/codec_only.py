@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 from tests.toy_system.system import codec
 
 __all__ = ["SYSTEM"]

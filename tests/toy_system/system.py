@@ -5,7 +5,7 @@ from __future__ import annotations
 from slmcore.files import registry
 from slmzoo.kinds import Kind
 from slmzoo.sources import Choice, Source
-from slmzoo.systems.system import System
+from slmzoo.systems import System
 from tests.toy_system.parts import BandEncoder, Bigram, LoudestBand, SampleCodec, Tones, read
 
 __all__ = ["SYSTEM"]
