@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from dpdp.distances import Codes, check_features, check_lmbda, check_num_neighbors, check_squares
-from dpdp.loops import loops
-from dpdp.viterbi import fresh_state
+from dpdp.viterbi import fresh_state, loops
 from slmcore.checks import whole
 
 __all__ = ["OnlineDPDP", "OnlineSearch"]

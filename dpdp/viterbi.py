@@ -12,25 +12,29 @@ of the codes that were best. With lambda = 0 this is the nearest code, the lowes
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dpdp import fallback
 from dpdp.blocks import Piece, blocks
 from dpdp.distances import Codes, check_squares
-from dpdp.loops import Loops
 from slmcore.layers.fast import switch
 from slmcore.layers.fast.weights import view_of
 from slmcore.threads import for_products
 
-__all__ = ["CpuSearch", "decode"]
+__all__ = ["CpuSearch", "Loops", "decode", "loops"]
 
 _BLOCK_BYTES = 4 << 20  # fits a core's cache
 _LIMIT_TASK_FRAMES = 256
-_loops_for = Loops()
+_FRAMES_WITHOUT_NUMBA = 1000
+"""Frames after which numba is loaded: 20 s of speech. While numba loads, torch calls could search some 10,000 frames,
+and several times as many if the loops must be compiled."""
 
 
 def decode(features: Sequence[Tensor], codes: Codes, lmbdas: Sequence[float], num_neighbors: int) -> Tensor:
@@ -77,6 +81,35 @@ def end_to_end(frames: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(frames)) if whole is None else whole
 
 
+@cache
+def loops() -> Any:
+    """Return the module of compiled loops, or that of torch calls without numba."""
+    try:
+        from dpdp import compiled
+    except ImportError:
+        return fallback
+    return compiled
+
+
+class Loops:
+    """Torch calls for the first frames of a process, then compiled loops: short speech never waits for numba."""
+
+    def __init__(self, frames: int = _FRAMES_WITHOUT_NUMBA) -> None:
+        """`frames`: number of frames searched without numba."""
+        self._left = frames
+
+    def __call__(self, frames: int) -> Any:
+        """Return the module of loops for so many further frames, counted per lambda."""
+        if self._left < frames or "dpdp.compiled" in sys.modules:
+            self._left = 0
+            return loops()
+        self._left -= frames
+        return fallback
+
+
+_loops_for = Loops()
+
+
 class CpuSearch:
     """Recursion on a CPU: compiled if numba pays off, with threads over utterances, lambdas and frames."""
 
@@ -85,7 +118,7 @@ class CpuSearch:
     def __init__(
         self, k: int, lmbdas: Sequence[float], lengths: Sequence[int], device: torch.device, loops: Any = None
     ) -> None:
-        """`loops`: module of loops, by default chosen by `dpdp.loops.Loops`."""
+        """`loops`: module of loops, by default chosen by `Loops`."""
         self.k = k
         self.lmbdas = lmbdas
         self.device = device

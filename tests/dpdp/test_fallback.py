@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dpdp import DPDPQuantizer, fallback
-from dpdp.loops import Loops, loops
+from dpdp.viterbi import Loops, loops
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from dpdp import naive, objective
 from dpdp.blocks import blocks
-from dpdp.loops import loops
-from dpdp.viterbi import CpuSearch
+from dpdp.viterbi import CpuSearch, loops
 from tests.reference.dpdp_brute import all_optimal, limited, optimum, preferred
 from tests.reference.dpdp_paths import PATHS, search
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from dpdp import fallback, viterbi
 from dpdp.blocks import blocks
-from dpdp.loops import loops
 from dpdp.online import OnlineSearch
+from dpdp.viterbi import loops
 
 
 def search(kind: Any, costs: Tensor, lengths: Sequence[int], lmbdas: Sequence[float], n: int, size: int) -> Tensor:
