@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from slmcore.layers.attention import rotary, rotate
+from slmcore.layers.positions import rotary, rotate
 from slmcore.layers.precision import LayerNorm32
 from slmcore.layers.streaming import State, Stateful
 from soundstream.config import TransformerConfig

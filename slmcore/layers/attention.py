@@ -1,11 +1,10 @@
-"""Causal self-attention with grouped-query heads, rotary angles, and the choice of the kernel."""
+"""Causal self-attention with grouped-query heads, and the choice of the kernel."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import logging
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +12,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from slmcore.layers.cache import Slots
 from slmcore.layers.int8 import together
+from slmcore.layers.positions import Turn
 
-__all__ = ["Attention", "attend", "rotary", "rotate", "xformers_works"]
+__all__ = ["Attention", "attend", "xformers_works"]
 
 logger = logging.getLogger(__name__)
-
-
-def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Return cosines and signed sines of the rotary angles, (B, 1, T, head_dim) each, for positions (B, T).
-
-    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2, equation 34.
-    """
-    pairs = torch.arange(0, head_dim, 2, device=positions.device, dtype=dtype)
-    angles = positions[:, None, :, None].to(dtype) * theta ** (-pairs / head_dim)
-    cos, sin = angles.cos(), angles.sin()
-    return torch.stack([cos, cos], dim=-1).flatten(-2), torch.stack([-sin, sin], dim=-1).flatten(-2)
-
-
-def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate adjacent pairs of the last axis of (B, H, T, head_dim): the complex, not the half-split layout."""
-    cos, sin = angles
-    wide = x.to(cos.dtype)
-    swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
@@ -85,12 +66,10 @@ class Attention(nn.Module):
         self.wv = nn.Linear(dim, n_kv_heads * head_dim, bias=bias)
         self.wo = nn.Linear(n_heads * head_dim, dim, bias=bias)
 
-    def forward(
-        self, x: Tensor, turn: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], slots: Slots | None, layer: int
-    ) -> Tensor:
+    def forward(self, x: Tensor, turn: Turn, slots: Slots | None, layer: int) -> Tensor:
         """(B, T, dim) to (B, T, dim): causal over x alone, or over the cache that `slots` writes to.
 
-        `turn` applies positions to queries and keys, (B, heads, T, head_dim) each (`slmcore.layers.positions`).
+        `turn` applies positions to queries and keys, (B, heads, T, head_dim) each.
         """
         heads = (y.unflatten(-1, (-1, self.head_dim)) for y in together(self, x))
         q, k, v = (y.transpose(1, 2) for y in heads)

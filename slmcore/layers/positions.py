@@ -10,9 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from slmcore.layers.attention import rotary, rotate
-
-__all__ = ["Learned", "Positions", "Rotary", "Sinusoidal", "Turn"]
+__all__ = ["Learned", "Positions", "Rotary", "Sinusoidal", "Turn", "rotary", "rotate"]
 
 Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Function of queries and keys, (B, heads, T, head_dim) each, that applies the positions of one forward pass."""
@@ -85,6 +83,25 @@ class Learned(nn.Module):
     def turn(self, positions: Tensor, dtype: torch.dtype) -> Turn:
         """Return the identity on queries and keys."""
         return _unturned
+
+
+def rotary(positions: Tensor, head_dim: int, theta: float, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Return cosines and signed sines of the rotary angles, (B, 1, T, head_dim) each, for positions (B, T).
+
+    Source: Su et al. 2021 (arXiv 2104.09864), section 3.2.2, equation 34.
+    """
+    pairs = torch.arange(0, head_dim, 2, device=positions.device, dtype=dtype)
+    angles = positions[:, None, :, None].to(dtype) * theta ** (-pairs / head_dim)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([cos, cos], dim=-1).flatten(-2), torch.stack([-sin, sin], dim=-1).flatten(-2)
+
+
+def rotate(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate adjacent pairs of the last axis of (B, H, T, head_dim): the complex, not the half-split layout."""
+    cos, sin = angles
+    wide = x.to(cos.dtype)
+    swapped = wide.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(wide * cos, swapped, sin).to(x.dtype)
 
 
 def _turn_pairs(angles: tuple[Tensor, Tensor], q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

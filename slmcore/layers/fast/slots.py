@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from slmcore.layers.attention import rotary, rotate
 from slmcore.layers.fast.switch import kernels_run
+from slmcore.layers.positions import rotary, rotate
 
 __all__ = ["attend_slots", "plain_attend", "plain_turn", "turn"]
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slmcore.errors import CheckpointError
-from slmcore.layers.attention import attend, rotary, rotate, xformers_works
-from slmcore.layers.positions import Learned, Sinusoidal
+from slmcore.layers.attention import attend, xformers_works
+from slmcore.layers.positions import Learned, Sinusoidal, rotary, rotate
 from slmcore.layers.precision import LayerNorm32
 from slmcore.layers.transformer import MISTRAL, Form, Perceptron, PostNormBlock, Transformer, TransformerConfig
 
