@@ -128,7 +128,7 @@ class UnitLM(Saved):
         `bos` conditions the first unit on BOS, so that it is scored too; `eos` scores the end, for this model the BOS
         of a next utterance. Raises ValueError for a sequence without any scored token.
         """
-        ids = [_framed(self.tokenizer.encode(_plain(units)), bos, eos) for units in sequences]
+        ids = [self.tokenizer.framed(_plain(units), bos, eos) for units in sequences]
         return sequence_logprobs(self.transformer, ids, progress)
 
     def quantize(self, scheme: Scheme) -> None:
@@ -200,15 +200,6 @@ class UnitLM(Saved):
 
 def _plain(units: UnitSequence) -> Sequence[int] | Tensor:
     return units.units if isinstance(units, Units) else units
-
-
-def _framed(ids: Tensor, bos: bool, eos: bool) -> Tensor:
-    """Return the ids (n,) to score, all but the first of which are scored."""
-    framed = torch.cat([ids, ids[:1]]) if eos else ids
-    framed = framed if bos else framed[1:]
-    if len(framed) < 2:
-        raise ValueError(must("units", "at least two without BOS", f"a sequence of {len(ids) - 1}", "Score BOS."))
-    return framed
 
 
 def published(obj: Any) -> Checkpoint:

@@ -46,6 +46,18 @@ class UnitTokenizer:
             raise ValueError(must("units", f"in 0..{self.k - 1}", [int(ids.min()), int(ids.max())], remedy))
         return torch.cat([ids.new_full((1,), BOS), ids + 1])
 
+    def framed(self, units: Sequence[int] | Tensor, bos: bool, eos: bool) -> Tensor:
+        """Encode units as ids (n,) int64 to score, all but the first of which are scored.
+
+        `bos`: begin with BOS; `eos`: end with the BOS of a next utterance. Raises ValueError if none would be scored.
+        """
+        ids = self.encode(units)
+        framed = torch.cat([ids, ids[:1]]) if eos else ids
+        framed = framed if bos else framed[1:]
+        if len(framed) < 2:
+            raise ValueError(must("units", "at least two without BOS", f"a sequence of {len(ids) - 1}", "Score BOS."))
+        return framed
+
     def decode(self, ids: Sequence[int] | Tensor) -> list[int]:
         """Decode ids to units, without each BOS."""
         return [i - 1 for i in torch.as_tensor(ids).tolist() if i != BOS]
