@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 __all__ = ["Continuation", "Speech"]
@@ -56,6 +58,21 @@ class Speech:
         """Speech without its first units."""
         wav, codes = self.wav[:, self.samples_of(units) :], self.codes[self.frames_of(units) :]
         return replace(self, wav=wav, codes=codes, durations=self.durations[units:])
+
+    @staticmethod
+    def joined(segments: Sequence[Speech], silences: Sequence[float]) -> Speech:
+        """Concatenate segments of speech, with `silences` in seconds before, between and after them."""
+        first, wanted = segments[0], [s.wanted_seconds for s in segments if s.wanted_seconds is not None]
+        quiet = [first.wav.new_zeros(1, round(seconds * first.sample_rate)) for seconds in silences]
+        wavs = [part for pair in zip(quiet, [s.wav for s in segments], strict=False) for part in pair]
+        return replace(
+            first,
+            wav=torch.cat([*wavs, quiet[-1]], 1),
+            codes=torch.cat([s.codes for s in segments]),
+            finished=all(s.finished for s in segments),
+            durations=torch.cat([s.durations for s in segments]),
+            wanted_seconds=sum(wanted) + sum(silences) if len(wanted) == len(segments) else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)

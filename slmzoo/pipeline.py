@@ -31,7 +31,6 @@ from slmcore.units import Codes, OperatingPoint, Units
 from slmzoo.compatibility import check_codec_alone, check_fit
 from slmzoo.saved import ROLES, card_of_pipeline, read_pipeline, write_pipeline
 from slmzoo.segments import cut, is_short, segments_of
-from slmzoo.segments import joined as joined_segments
 from slmzoo.streaming import SpeechStream, Timing, UnitStream
 
 __all__ = ["Continuation", "Pipeline", "Speech"]
@@ -218,7 +217,7 @@ class Pipeline(nn.Module, Publishable):
         spoken = self._spoken(segments * num_samples, seed, options)
         edges = [0, *(edge for stretch in stretches for edge in stretch), wav.shape[-1]]
         silences = [(b - a) / sr for a, b in zip(edges[::2], edges[1::2], strict=True)]
-        return [joined_segments(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
+        return [Speech.joined(spoken[i : i + len(segments)], silences) for i in range(0, len(spoken), len(segments))]
 
     def is_short(self, wav: Tensor, sr: int) -> bool:
         """Whether `resynthesize` treats speech (channels, samples) as one segment."""

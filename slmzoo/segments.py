@@ -1,20 +1,17 @@
-"""Segmentation of long speech: cuts, units and durations of segments, and concatenation of their speech."""
+"""Segmentation of long speech: cuts, and the units and durations of segments."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from slmcore import audio
 from slmcore.errors import must
 from slmcore.pauses import stretches
-from slmcore.speech import Speech
 from slmcore.units import Units
 
-__all__ = ["codec_tokens", "cut", "is_short", "joined", "segments_of"]
+__all__ = ["codec_tokens", "cut", "is_short", "segments_of"]
 
 _USUAL = 0.8
 """Usual length of a segment relative to the longest, since the longest utterances are rare in training."""
@@ -57,18 +54,3 @@ def codec_tokens(units: Units, rate: float) -> Tensor:
     """
     edges = (units.boundaries() * rate - _SLACK).ceil().long().clamp(min=0)
     return edges.diff()
-
-
-def joined(segments: Sequence[Speech], silences: Sequence[float]) -> Speech:
-    """Concatenate segments of speech, with `silences` in seconds before, between and after them."""
-    first, wanted = segments[0], [s.wanted_seconds for s in segments if s.wanted_seconds is not None]
-    quiet = [first.wav.new_zeros(1, round(seconds * first.sample_rate)) for seconds in silences]
-    wavs = [part for pair in zip(quiet, [s.wav for s in segments], strict=False) for part in pair]
-    return replace(
-        first,
-        wav=torch.cat([*wavs, quiet[-1]], 1),
-        codes=torch.cat([s.codes for s in segments]),
-        finished=all(s.finished for s in segments),
-        durations=torch.cat([s.durations for s in segments]),
-        wanted_seconds=sum(wanted) + sum(silences) if len(wanted) == len(segments) else None,
-    )

@@ -7,10 +7,11 @@ import torch
 
 from slmcore.files.checkpoint import save
 from slmcore.files.zoofile import add_row
+from slmcore.speech import Speech
 from slmcore.units import Units
 from slmzoo import hub
 from slmzoo.pipeline import Pipeline
-from slmzoo.segments import codec_tokens, cut, joined, segments_of
+from slmzoo.segments import codec_tokens, cut, segments_of
 from slmzoo.systems import dp_slm
 
 
@@ -157,13 +158,13 @@ def test_speech_is_finished_only_if_it_lasts_as_long_as_its_units(pipeline, monk
 
 def test_a_lost_segment_is_told_of_the_whole(pipeline):
     fine = pipeline.synthesizer.speak([of_durations(20, 30), of_durations(20, 30)], keep_durations=True)
-    assert joined(fine, [0, 0, 0]).finished
+    assert Speech.joined(fine, [0, 0, 0]).finished
     short = pipeline.synthesizer.speak([of_durations(20, 500)], temperature=0)  # a cap of 11 tokens, not 400
     assert not short[0].finished
-    together = joined([*fine, *short], [0, 0.5, 0, 0.25])
+    together = Speech.joined([*fine, *short], [0, 0.5, 0, 0.25])
     assert not together.finished
     assert together.wanted_seconds == pytest.approx(12.4 + 0.75)
-    assert joined([*fine, *pipeline.synthesizer.speak([torch.tensor([3])])], [0] * 4).wanted_seconds is None
+    assert Speech.joined([*fine, *pipeline.synthesizer.speak([torch.tensor([3])])], [0] * 4).wanted_seconds is None
 
 
 def test_many_segments_are_decoded_some_at_a_time(pipeline, monkeypatch):
