@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -192,9 +193,10 @@ def decode(
     `first` is the index of the first sequence: its random numbers depend on the index, not on the batch. `graph`
     captures the step as a CUDA graph; None does so on CUDA.
     """
+    weight = next(model.parameters())
+    keeping = kept_for(model, prompts, rule, limit, graph) if switch.on(weight.device) else nullcontext()
     # Graphs are captured on the current device.
-    here = torch.cuda.device_of(next(model.parameters()))
-    with here, torch.inference_mode(), kept_for(model, prompts, rule, limit, graph) as kept:
+    with torch.cuda.device_of(weight), torch.inference_mode(), keeping as kept:
         with for_linears(model, sum(map(len, prompts))):
             where = {} if kept is None else {"cache": kept.cache.first(len(prompts)), "room": kept.room(limit)}
             decoding = Decoding(model, prompts, rule, sampler, limit, first, **where)

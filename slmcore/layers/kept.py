@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from slmcore.layers.cache import KVCache
-from slmcore.layers.fast import switch
 
 __all__ = ["MOST_BYTES", "Kept", "KeptRule", "captured_step", "kept_for", "slots_needed"]
 
@@ -54,16 +53,16 @@ _models: weakref.WeakKeyDictionary[nn.Module, Kept] = weakref.WeakKeyDictionary(
 
 @contextmanager
 def kept_for(model: Any, prompts: Sequence[Tensor], rule: Any, limit: int, graph: bool | None) -> Iterator[Kept | None]:
-    """Provide what is kept with `model`, for one call at a time.
+    """Provide what is kept with `model` on the fast path, for one call at a time.
 
-    None where the switch is off or `graph` is False, for rules that cannot be reused, while another thread decodes with
-    the model, and for sequences so many or long that their cache is not to stay in memory.
+    None where `graph` is False, for rules that cannot be reused, while another thread decodes with the model, and for
+    sequences so many or long that their cache is not to stay in memory.
     """
     if graph is False or not isinstance(model, nn.Module) or not isinstance(rule, KeptRule):
         yield None
         return
-    kept = _models.setdefault(model, Kept()) if switch.on(next(model.parameters()).device) else None
-    if kept is None or not kept.lock.acquire(blocking=False):
+    kept = _models.setdefault(model, Kept())
+    if not kept.lock.acquire(blocking=False):
         yield None
         return
     try:
