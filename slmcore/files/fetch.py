@@ -13,9 +13,8 @@ from slmcore.files import model_hub
 from slmcore.files.cache import Wanted, cache_folder, obtain, verify_cached
 from slmcore.files.digests import check, read_record, sha256_of
 from slmcore.files.download import Policy
-from slmcore.files.registry import Row
+from slmcore.files.registry import Row, built_in_zoos, shared_names
 from slmcore.files.rows import file_name
-from slmcore.zoos import built_in_zoos, shared_names
 
 __all__ = ["Policy", "Status", "cache_folder", "fetch", "resolve", "status", "verify"]
 

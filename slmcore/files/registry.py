@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.resources
 import os
+import pkgutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import slmcore.zoos
 from slmcore.errors import must
 from slmcore.files.rows import Row, check_k, check_lmbda, file_name, shown
 from slmcore.files.zoofile import rows_of_file, rows_of_text
 from slmcore.units import OperatingPoint
-from slmcore.zoos import built_in_rows, built_in_zoos
 
 __all__ = [
     "Registries",
     "Row",
+    "built_in_rows",
+    "built_in_zoos",
     "default_row",
     "find",
     "operating_points",
     "reserved_zoos",
     "rows",
+    "shared_names",
     "system_of",
     "variant_of",
     "zoos",
@@ -48,6 +54,29 @@ def rows(zoo: str | None = None, kind: str | None = None, registry: Registries =
     if kind is not None and kind not in {row.kind for row in table}:
         raise ValueError(must("kind", f"one of {_listed(row.kind for row in table)}", kind))
     return tuple(row for row in table if zoo in (None, row.zoo) and kind in (None, row.kind))
+
+
+@cache
+def built_in_rows() -> tuple[Row, ...]:
+    """Return the rows of all built-in zoos, DP-SLM's first, the others by name."""
+    names = sorted(
+        (file.name for file in pkgutil.iter_modules(slmcore.zoos.__path__)), key=lambda n: (n != "dp_slm", n)
+    )
+    tables = (importlib.import_module(f"slmcore.zoos.{name}") for name in names)
+    return tuple(row for table in tables for row in table.published_rows())
+
+
+@cache
+def built_in_zoos() -> frozenset[str]:
+    """Return the names of the built-in zoos, whose files keep their published names in the cache."""
+    return frozenset(row.zoo for row in built_in_rows())
+
+
+@cache
+def shared_names() -> frozenset[str]:
+    """Return file names that occur several times in the built-in zoos, such as config.json."""
+    names = Counter(row.file for row in {row.url: row for row in built_in_rows()}.values())
+    return frozenset(name for name, files in names.items() if files > 1)
 
 
 def zoos(registry: Registries = None) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from slmcore.files import registry
-from slmcore.zoos import shared_names
 from slmzoo import systems
 from slmzoo.kinds import KINDS
 from slmzoo.sources import Choice, Source
@@ -74,5 +73,5 @@ def test_the_files_of_the_evaluation_are_known():
 
 
 def test_files_of_one_name_are_known_as_such():
-    assert {"code_dict", "tts_checkpoint_best.pt"} <= shared_names()
-    assert not {"hubert100_lm.tgz", "waveglow_256channels_standalone.pt"} & shared_names()
+    assert {"code_dict", "tts_checkpoint_best.pt"} <= registry.shared_names()
+    assert not {"hubert100_lm.tgz", "waveglow_256channels_standalone.pt"} & registry.shared_names()

@@ -7,7 +7,6 @@ import pytest
 from slmcore.files import registry
 from slmcore.files.fetch import _wanted, fetch
 from slmcore.files.rows import Row
-from slmcore.zoos import built_in_rows, shared_names
 
 ROWS = registry.rows("twist")
 
@@ -39,9 +38,9 @@ def test_the_pipelines_parts_are_of_one_operating_point():
 
 
 def test_all_names_that_files_share_are_kept_apart_in_the_cache():
-    names = Counter(row.file for row in {row.url: row for row in built_in_rows()}.values())
-    assert shared_names() == {name for name, n in names.items() if n > 1} >= {"generator.pt", "config.json"}
-    remote = [row for row in built_in_rows() if row.url.startswith("http")]
+    names = Counter(row.file for row in {row.url: row for row in registry.built_in_rows()}.values())
+    assert registry.shared_names() == {name for name, n in names.items() if n > 1} >= {"generator.pt", "config.json"}
+    remote = [row for row in registry.built_in_rows() if row.url.startswith("http")]
     paths = {_wanted(row).path: row.url for row in remote}
     assert len(paths) == len({row.url for row in remote})
     twist = registry.find("unit_hifigan", zoo="twist")
