@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention
     from slmzoo.evaluation.likelihood.scoring import evaluate_pairs, evaluate_pairs_of_units, evaluate_scores
-    from slmzoo.evaluation.report.findings import Findings
+    from slmzoo.evaluation.report.results import Findings
     from slmzoo.evaluation.slmtokbench.scoring import Spoken, TokenTask, evaluate_tokens
     from slmzoo.evaluation.slmtokbench.tokens import codec_tokens, tokens_of, unit_tokens
     from slmzoo.evaluation.speech.generated import GenerationTask, evaluate_generation
@@ -48,7 +48,7 @@ __all__ = [
 _MODULES = {
     "likelihood.conventions": ("PRESETS", "Convention"),
     "likelihood.scoring": ("evaluate_pairs", "evaluate_pairs_of_units", "evaluate_scores"),
-    "report.findings": ("Findings",),
+    "report.results": ("Findings",),
     "slmtokbench.scoring": ("Spoken", "TokenTask", "evaluate_tokens"),
     "slmtokbench.tokens": ("codec_tokens", "tokens_of", "unit_tokens"),
     "speech.generated": ("GenerationTask", "evaluate_generation"),

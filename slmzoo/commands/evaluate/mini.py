@@ -21,7 +21,7 @@ from slmzoo.commands.evaluate.units import UnitScores
 from slmzoo.commands.options.suites import MiniOptions
 from slmzoo.evaluation.optional import need
 from slmzoo.evaluation.report.provenance import identity
-from slmzoo.evaluation.report.results import Result, from_flat, items_of, read, table
+from slmzoo.evaluation.report.results import Findings, from_flat, items_of, read, table
 from slmzoo.evaluation.speech.speech_scores import require
 from slmzoo.evaluation.units.unit_store import units_of
 from slmzoo.recipes.mini import benchmark as mini
@@ -124,16 +124,9 @@ class RunMini(MiniOptions, SynthesisCommand, Evaluation):
         models = {kind: model for content in parts.values() for kind, model in content["models"].items()}
         point = {name: parts["units"]["conventions"][name] for name in ("zoo", "k", "lmbda", "num_neighbors")}
         conventions = {**point, **{name: content["conventions"] for name, content in parts.items()}}
-        result = Result(
-            task="mini",
-            scores=[from_flat(row) for row in named],
-            tables=tables,
-            conventions=conventions,
-            models=models,
-            bootstrap=self.bootstrap,
-            command=invocation.command(),
-        )
-        path = result.save(self.out)
+        scores = [from_flat(row) for row in named]
+        found = Findings(scores=scores, tables=tables, conventions=conventions, models=models)
+        path = found.result("mini", self.bootstrap, invocation.command()).save(self.out)
         content = read(path)
         self.tell(content["scores"], table(content) + f"{path}\n")
         return 0

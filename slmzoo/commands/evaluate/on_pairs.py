@@ -18,8 +18,7 @@ from slmzoo.evaluation.likelihood import zerospeech
 from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, usual_convention
 from slmzoo.evaluation.likelihood.pairs import Benchmark
 from slmzoo.evaluation.likelihood.scoring import evaluate_pairs, evaluate_pairs_of_units, evaluate_scores
-from slmzoo.evaluation.report.findings import Findings
-from slmzoo.evaluation.report.results import Problems
+from slmzoo.evaluation.report.results import Findings, Problems
 from slmzoo.evaluation.units.unit_store import described, units_in
 
 __all__ = ["PairsEvaluation"]

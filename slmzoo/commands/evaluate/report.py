@@ -12,9 +12,8 @@ from slmzoo import invocation
 from slmzoo.commands.common import ModelCommand
 from slmzoo.commands.options.report import ReportOptions
 from slmzoo.commands.results import ResultsCommand
-from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import models_of
-from slmzoo.evaluation.report.results import Problems, insist, read, table
+from slmzoo.evaluation.report.results import Findings, Problems, insist, read, table
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.kinds import Role
 

@@ -12,9 +12,8 @@ from slmcore.roles import UnitLanguageModel
 from slmcore.units import Units
 from slmzoo.evaluation.likelihood.conventions import PRESETS, Convention, loglikelihoods, usual_convention
 from slmzoo.evaluation.likelihood.pairs import Benchmark, accuracy, likelihood_rows, problems_of
-from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.provenance import identity, models_of
-from slmzoo.evaluation.report.results import Problems, score_items
+from slmzoo.evaluation.report.results import Check, Findings, Problems, accept, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.units.unit_store import units_of
 from slmzoo.pipeline import Pipeline

@@ -16,7 +16,7 @@ import platform
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,10 +30,13 @@ from slmzoo.tables import columns
 __all__ = [
     "CLUSTER",
     "GROUP",
+    "Check",
+    "Findings",
     "Problems",
     "Result",
     "Row",
     "Score",
+    "accept",
     "flat",
     "from_flat",
     "insist",
@@ -47,6 +50,8 @@ __all__ = [
 Row = Mapping[str, Any]
 Problems = Mapping[str, Sequence[str]]
 """Names affected by each kind of problem ("missing", "extra", "duplicated", ...)."""
+Check = Callable[[Problems], None]
+"""Callback that receives the problems of the data before any expensive computation, and may raise."""
 
 CLUSTER, GROUP = "resampled_by", "averaged_by"
 """Columns of a csv: groups resampled together, and groups averaged first."""
@@ -84,27 +89,38 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """Result of one evaluation."""
+class Findings:
+    """Scores of an evaluation, the items behind them, and how they were computed."""
 
-    task: str
     scores: Sequence[Score]
     tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    """Items of each metric that has any."""
+    """Rows of the items of each metric that has any."""
     conventions: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, Any] = field(default_factory=dict)
     """Models by role, each with its SHA-256."""
     problems: Problems = field(default_factory=dict)
-    """Items left out, by reason; the result is incomplete if there are any."""
-    bootstrap: Bootstrap = field(default_factory=Bootstrap)
-    command: Sequence[str] = ()
+    """Items left out, by reason; the findings are incomplete if there are any."""
+
+    def result(self, task: str, bootstrap: Bootstrap | None = None, command: Sequence[str] = ()) -> Result:
+        """Return the result that `slmzoo eval` writes (`Result.save`), under the name `task`."""
+        return Result(task=task, findings=self, bootstrap=bootstrap or Bootstrap(), command=command)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Findings of one evaluation under the name of its task, as they are written."""
+
+    task: str
+    findings: Findings
+    bootstrap: Bootstrap
+    command: Sequence[str]
 
     def save(self, folder: str | Path) -> Path:
         """Write the csvs and then the JSON, each atomically; return the JSON's path."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         csvs: dict[str, dict[str, str]] = {}
-        for metric, rows in self.tables.items():
+        for metric, rows in self.findings.tables.items():
             path = folder / f"{self.task}.{metric}.csv"
             write_atomically(path, _csv(rows))
             csvs[metric] = {"file": path.name, "sha256": sha256_of(path)}
@@ -114,17 +130,18 @@ class Result:
         return target
 
     def _content(self, csvs: Mapping[str, Any]) -> dict[str, Any]:
+        found = self.findings
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "task": self.task,
-            "complete": not any(self.problems.values()),
-            "scores": [flat(score) for score in self.scores],
+            "complete": not any(found.problems.values()),
+            "scores": [flat(score) for score in found.scores],
             "csv": csvs,
-            "conventions": dict(self.conventions),
+            "conventions": dict(found.conventions),
             "statistics": {**asdict(self.bootstrap), "method": "bootstrap over items"},
-            "models": dict(self.models),
-            "problems": {kind: list(names) for kind, names in self.problems.items() if names},
+            "models": dict(found.models),
+            "problems": {kind: list(names) for kind, names in found.problems.items() if names},
             "versions": versions(),
             "command": shlex.join(self.command),
         }
@@ -174,6 +191,10 @@ def score_items(
     groups = [(column, value) for column in by for value in _values(rows, column)]
     parts = [({c: v}, [row for row in rows if str(row[c]) == v]) for c, v in groups]
     return [score(rows, {}), *(score(some, subset) for subset, some in parts)]
+
+
+def accept(problems: Problems) -> None:
+    """Accept any problems; they are part of the findings."""
 
 
 def insist(problems: Problems, allow_missing: bool, report: Path | None = None) -> None:

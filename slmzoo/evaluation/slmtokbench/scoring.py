@@ -16,8 +16,7 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
 from slmzoo.evaluation.recordings import matched
-from slmzoo.evaluation.report.findings import Check, Findings, accept
-from slmzoo.evaluation.report.results import Row, Score
+from slmzoo.evaluation.report.results import Check, Findings, Row, Score, accept
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.slmtokbench.tokens import Speak, Tokenizer
 from slmzoo.evaluation.speech import wer

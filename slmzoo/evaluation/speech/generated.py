@@ -14,8 +14,8 @@ from slmcore import audio
 from slmcore.errors import must
 from slmcore.files.digests import sha256_of, write_atomically
 from slmzoo.evaluation.convention import Convention, is_gslm
-from slmzoo.evaluation.report.findings import Findings
 from slmzoo.evaluation.report.provenance import models_of, outside
+from slmzoo.evaluation.report.results import Findings
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.continuations import TrueContinuation, chosen, continuation_bleu, read_continuations

@@ -9,8 +9,8 @@ from typing import Any
 
 from slmcore import audio
 from slmzoo.evaluation.recordings import found_in, matched
-from slmzoo.evaluation.report.findings import Check, Findings, accept
 from slmzoo.evaluation.report.provenance import outside
+from slmzoo.evaluation.report.results import Check, Findings, accept
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.speakers import DEFAULT

@@ -16,8 +16,7 @@ from slmcore.errors import must
 from slmcore.files.digests import sha256_of
 from slmcore.units import Units
 from slmzoo.evaluation.recordings import matched
-from slmzoo.evaluation.report.findings import Check, Findings, accept
-from slmzoo.evaluation.report.results import Problems, Score, score_items
+from slmzoo.evaluation.report.results import Check, Findings, Problems, Score, accept, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.units.text_information import (
     Bound,

@@ -13,8 +13,7 @@ from slmcore.errors import must
 from slmcore.units import Units
 from slmzoo.evaluation.convention import Convention
 from slmzoo.evaluation.recordings import matched
-from slmzoo.evaluation.report.findings import Check, Findings, accept
-from slmzoo.evaluation.report.results import Problems
+from slmzoo.evaluation.report.results import Check, Findings, Problems, accept
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.units import abx
 from slmzoo.evaluation.units.textgrid import Phone

@@ -14,8 +14,7 @@ from tqdm import tqdm
 from slmcore.roles import Encoder, Quantizer, Synthesizer
 from slmcore.units import OperatingPoint, Units
 from slmzoo.evaluation.recordings import matched
-from slmzoo.evaluation.report.findings import Check, Findings, accept
-from slmzoo.evaluation.report.results import Problems, Row, Score
+from slmzoo.evaluation.report.results import Check, Findings, Problems, Row, Score, accept
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech.asr import recogniser
 from slmzoo.evaluation.speech.speech_scores import transcripts

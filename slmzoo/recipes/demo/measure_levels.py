@@ -22,7 +22,7 @@ from slmcore.errors import must
 from slmcore.files.checkpoint import read
 from slmcore.units import Codes, Units
 from slmzoo.convert import published
-from slmzoo.evaluation.report.findings import Findings
+from slmzoo.evaluation.report.results import Findings
 from slmzoo.evaluation.speech.scoring import SpeechMetrics, evaluate_speech
 from slmzoo.evaluation.units.abx import Item, read_items
 from slmzoo.evaluation.units.scoring import AbxTask, evaluate_abx, evaluate_units

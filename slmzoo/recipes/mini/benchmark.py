@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from slmcore.files.digests import write_atomically
 from slmcore.units import Units
-from slmzoo.evaluation.report.findings import Findings
-from slmzoo.evaluation.report.results import score_items
+from slmzoo.evaluation.report.results import Findings, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.units.edit_distance import distances
 from slmzoo.recipes.mini.items import KNOWN, NEW, SENTENCES, scrambled

@@ -12,7 +12,7 @@ from slmcore.files import registry as table
 from slmzoo.cli import main
 from slmzoo.evaluation.report.figures import abx_figure, bands_figure, likelihood_figure, rate_figure, values_of
 from slmzoo.evaluation.report.published import POINTS
-from slmzoo.evaluation.report.results import Result, Score, read, score_items
+from slmzoo.evaluation.report.results import Findings, Score, read, score_items
 from slmzoo.evaluation.report.statistics import Bootstrap, Interval
 
 
@@ -22,7 +22,7 @@ def score(metric: str, value: float | None, **subset: str) -> Score:
 
 
 def saved(folder: Path, *scores: Score, **conventions: object) -> Path:
-    return Result(task="units", scores=scores, conventions=conventions).save(folder)
+    return Findings(scores=scores, conventions=conventions).result("units").save(folder)
 
 
 @pytest.fixture
@@ -56,12 +56,11 @@ def test_wer_against_bit_rate_beside_what_was_published(tmp_path, drawn):
 
 
 def test_a_suite_and_a_sweep_say_where_each_score_lies(tmp_path, drawn):
-    suite = Result(
-        task="mini",
+    suite = Findings(
         scores=[score("units.bit_rate", 90.0), score("originals.wer", 0.05), score("resynthesis.wer", 0.4)],
         conventions={"k": 100, "lmbda": 5.0, "units": {"tier": "phones"}},
     )
-    values = values_of("mini", read(suite.save(tmp_path / "a")))
+    values = values_of("mini", read(suite.result("mini").save(tmp_path / "a")))
     assert [(v.metric, v.value, v.k, v.lmbda) for v in values] == [("bit_rate", 90.0, 100, 5.0), ("wer", 0.4, 100, 5.0)]
     scores = [score("abx_within", 0.1 + i / 100, k="100", lmbda=str(x)) for i, x in enumerate((200, 0, 50))]
     swept = values_of("sweep", read(saved(tmp_path / "b", *scores)))
@@ -128,8 +127,8 @@ def test_what_is_not_there_is_not_drawn(tmp_path, drawn):
 def test_on_the_command_line(tmp_path, capsys):
     rows = [{"item": f"r{i}", "value": -float(i), "side": ["positive", "negative"][i % 2]} for i in range(8)]
     scores = [score("bit_rate", 90.0), score("wer", 0.4)]
-    result = Result(task="x", scores=scores, tables={"loglikelihood": rows}, conventions={"k": 100, "lmbda": 5})
-    path = result.save(tmp_path)
+    found = Findings(scores=scores, tables={"loglikelihood": rows}, conventions={"k": 100, "lmbda": 5})
+    path = found.result("x").save(tmp_path)
     assert main(["eval", "figures", str(path), "--out", str(tmp_path / "png")]) == 0
     files = [Path(json.loads(line)["figure"]) for line in capsys.readouterr().out.splitlines()]
     assert [file.name for file in files] == ["wer-bitrate.png", "loglikelihood-x.png"]

@@ -13,7 +13,7 @@ from slmzoo import invocation
 from slmzoo.cli import main
 from slmzoo.evaluation.report.compare import cautions, compare_results
 from slmzoo.evaluation.report.provenance import outside
-from slmzoo.evaluation.report.results import Result, Score, insist, items_of, read, score_items, table
+from slmzoo.evaluation.report.results import Findings, Result, Score, insist, items_of, read, score_items, table
 from slmzoo.evaluation.report.statistics import Bootstrap, Interval
 
 BOOTSTRAP = Bootstrap(resamples=200)
@@ -26,16 +26,10 @@ def rows(values: list[float], **columns: list) -> list[dict]:
 
 def result(values: list[float], task: str = "swuggy", **more) -> Result:
     made = rows(values, length=["10", "2", "2", ""])
-    return Result(
-        task=task,
-        scores=score_items("accuracy", made, ["length"], "accuracy", BOOTSTRAP),
-        tables={"accuracy": made},
-        conventions={"reduction": "sum", "bos": True},
-        models={"ulm": {"sha256": "ab" * 32}},
-        bootstrap=BOOTSTRAP,
-        command=["slmzoo", "eval", "swuggy", "x"],
-        **more,
-    )
+    told = {"conventions": {"reduction": "sum", "bos": True}, "models": {"ulm": {"sha256": "ab" * 32}}}
+    scores = score_items("accuracy", made, ["length"], "accuracy", BOOTSTRAP)
+    found = Findings(**{"scores": scores, "tables": {"accuracy": made}, **told, **more})
+    return found.result(task, BOOTSTRAP, ["slmzoo", "eval", "swuggy", "x"])
 
 
 def test_a_result_holds_all_that_a_reader_must_know(tmp_path):
@@ -118,7 +112,7 @@ def test_problems_are_named_and_only_allowed_when_asked(tmp_path):
 def test_a_score_that_is_not_defined_is_null(tmp_path):
     nothing = Score(metric="wer", interval=Interval(value=None, low=None, high=None), items=0)
     infinite = Score(metric="ppl", interval=Interval(value=float("inf"), low=1.0, high=float("inf")), items=3)
-    content = read(Result(task="speech", scores=[nothing, infinite]).save(tmp_path))
+    content = read(Findings(scores=[nothing, infinite]).result("speech").save(tmp_path))
     assert [(s["value"], s["high"]) for s in content["scores"]] == [(None, None), (None, None)]
     assert table(content).splitlines()[2].split() == ["wer", "-", "-", "..", "-", "0"]
 
@@ -155,10 +149,9 @@ def test_compare_on_the_command_line(tmp_path, capsys, terminal):
 
 def test_compare_says_what_makes_a_comparison_mislead(tmp_path, caplog):
     first = result([1, 0, 0, 1]).save(tmp_path / "a")
-    other = replace(
-        result([1, 1, 1, 1]), conventions={"reduction": "mean", "bos": True, "k": 100, "part": {"tier": "x"}}
-    )
-    second = replace(other, problems={"missing": ["w9", "w8"]}).save(tmp_path / "b")
+    others = {"reduction": "mean", "bos": True, "k": 100, "part": {"tier": "x"}}
+    problems = {"missing": ["w9", "w8"]}
+    second = result([1, 1, 1, 1], conventions=others, problems=problems).save(tmp_path / "b")
     assert cautions(first, first) == []
     conventions, incomplete = cautions(first, second)
     assert conventions == "These results differ in their conventions: reduction (sum and mean), part.tier (None and x)."
@@ -169,15 +162,16 @@ def test_compare_says_what_makes_a_comparison_mislead(tmp_path, caplog):
 
 def test_what_cannot_be_compared_is_said(tmp_path, capsys):
     first = result([1, 0, 0, 1]).save(tmp_path / "a")
-    part = replace(result([1, 1, 1, 1]), scores=score_items("accuracy", rows([1.0, 0.0]), (), "", BOOTSTRAP))
-    of_subset = replace(part, scores=[replace(s, subset={"length": "7"}) for s in part.scores]).save(tmp_path / "b")
+    scores = score_items("accuracy", rows([1.0, 0.0]), (), "", BOOTSTRAP)
+    sevens = [replace(score, subset={"length": "7"}) for score in scores]
+    of_subset = result([1, 1, 1, 1], scores=sevens).save(tmp_path / "b")
     assert main(["eval", "compare", str(first), str(of_subset)]) == 2
     assert "no subsets of a metric in common" in capsys.readouterr().err
     strangers = [{**row, "item": f"x{row['item']}"} for row in rows([1.0, 0.0, 1.0])]
-    apart = replace(part, tables={"accuracy": strangers}).save(tmp_path / "c")
+    apart = result([1, 1, 1, 1], scores=scores, tables={"accuracy": strangers}).save(tmp_path / "c")
     assert main(["eval", "compare", str(first), str(apart)]) == 2
     assert "no items in common" in capsys.readouterr().err
-    bare = replace(part, tables={}).save(tmp_path / "d")
+    bare = result([1, 1, 1, 1], scores=scores, tables={}).save(tmp_path / "d")
     assert main(["eval", "compare", str(bare), str(bare)]) == 2
     assert "no csv of items" in capsys.readouterr().err
 
