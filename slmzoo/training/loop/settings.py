@@ -11,7 +11,6 @@ import torch
 
 from slmcore.errors import must
 from slmcore.files.registry import reserved_zoos
-from slmzoo.training.loop.task import Optimization
 from slmzoo.training.options.run import RunOptions, TrainOptions
 
 __all__ = ["RunSettings", "TrainSettings"]
@@ -56,7 +55,7 @@ class RunSettings(RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(TrainOptions, RunSettings, Optimization):
+class TrainSettings(TrainOptions, RunSettings):
     """Checked settings of training by gradient descent."""
 
     fixed: ClassVar[frozenset[str]] = RunSettings.fixed | {"init"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,28 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slmzoo.training.options.run import OptimizationOptions
+from slmzoo.training.options.run import Optimization
 
-__all__ = ["Figures", "Optimization", "ParameterGroup", "StepContext", "Task", "generator"]
+__all__ = ["Figures", "ParameterGroup", "StepContext", "Task", "generator"]
 
 Figures = Mapping[str, float | Tensor]
 """Numbers to log, by name; tensors of one element, detached, stay on the device until they are logged."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Optimization(OptimizationOptions):
-    """AdamW with a linear warm-up and a cosine decay."""
-
-    def lr_at(self, step: int) -> float:
-        """Return the learning rate at a step, 0-based."""
-        return self._lr_at(step, self.steps)
-
-    def _lr_at(self, step: int, steps: int) -> float:
-        """Return the learning rate at a step of a schedule of `steps` steps."""
-        if step < self.warmup:
-            return self.first_lr + (self.lr - self.first_lr) * step / self.warmup
-        done = min(1.0, (step - self.warmup) / max(1, steps - 1 - self.warmup))
-        return self.last_lr + (self.lr - self.last_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)

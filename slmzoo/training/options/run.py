@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,11 +11,11 @@ from simple_parsing import field
 
 from slmzoo.arguments import flag
 
-__all__ = ["OptimizationOptions", "RunOptions", "TrainOptions"]
+__all__ = ["Optimization", "RunOptions", "TrainOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizationOptions:
+class Optimization:
     """AdamW with a linear warm-up and a cosine decay."""
 
     title: ClassVar[str] = "optimisation"
@@ -37,6 +38,17 @@ class OptimizationOptions:
     """AdamW's weight decay."""
     clip: float = 1.0
     """Largest norm of the gradient."""
+
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate at a step, 0-based."""
+        return self._lr_at(step, self.steps)
+
+    def _lr_at(self, step: int, steps: int) -> float:
+        """Return the learning rate at a step of a schedule of `steps` steps."""
+        if step < self.warmup:
+            return self.first_lr + (self.lr - self.first_lr) * step / self.warmup
+        done = min(1.0, (step - self.warmup) / max(1, steps - 1 - self.warmup))
+        return self.last_lr + (self.lr - self.last_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +83,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(RunOptions, OptimizationOptions):
+class TrainOptions(RunOptions, Optimization):
     """Training by gradient descent."""
 
     title: ClassVar[str] = "training"

@@ -24,7 +24,8 @@ from slmzoo.training.data.vocoder_settings import VocoderSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
 from slmzoo.training.loop.init_from import identity, initialise_from
 from slmzoo.training.loop.run import Run
-from slmzoo.training.loop.task import Figures, Optimization, ParameterGroup, StepContext, Task
+from slmzoo.training.loop.task import Figures, ParameterGroup, StepContext, Task
+from slmzoo.training.options.run import Optimization
 from slmzoo.training.tasks.samples import write_sample
 from slmzoo.training.tasks.vocoder_losses import duration_loss, inner_runs, vocoder_discriminators
 from twist import UnitVocoder

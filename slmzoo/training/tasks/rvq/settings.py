@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from slmcore.errors import must
 from slmzoo.training.loop.settings import TrainSettings
-from slmzoo.training.loop.task import Optimization
+from slmzoo.training.options.run import Optimization
 from slmzoo.training.options.rvq import RVQOptions
 from slmzoo.training.tasks.rvq.adversary import DISCRIMINATORS
 

@@ -6,8 +6,9 @@ import yaml
 
 from slmzoo.arguments import OptionsParser
 from slmzoo.training.loop.settings import RunSettings, TrainSettings
-from slmzoo.training.loop.task import Optimization, generator
+from slmzoo.training.loop.task import generator
 from slmzoo.training.options.file import arguments_of_yaml
+from slmzoo.training.options.run import Optimization
 from tests.reference.tiny_task import settings
 
 
