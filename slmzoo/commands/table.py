@@ -77,33 +77,27 @@ COMMANDS = {
     "convert-units": Command(
         _MODELS, "convert units between toolkits", "models:ConvertUnitsOptions", "corpus.convert_units:ConvertUnits"
     ),
-    "train encoder": Command(
-        _TRAINING, "train a speech encoder", "train:TrainEncoderOptions", "train.encoder:train_encoder"
-    ),
+    "train encoder": Command(_TRAINING, "train a speech encoder", "train:TrainEncoderOptions", "train:train_encoder"),
     "train codebook": Command(
-        _TRAINING, "cluster the features of an encoder", "train:TrainCodebookOptions", "train.codebook:train_codebook"
+        _TRAINING, "cluster the features of an encoder", "train:TrainCodebookOptions", "train:train_codebook"
     ),
-    "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train.ulm:train_ulm"),
-    "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train.codec:train_codec"),
+    "train ulm": Command(_TRAINING, "train a unit language model", "train:TrainUlmOptions", "train:train_ulm"),
+    "train codec": Command(_TRAINING, "train a speech codec", "train:TrainCodecOptions", "train:train_codec"),
     "train soundstream": Command(
         _TRAINING,
         "train a codec with residual codebooks",
         "train:TrainSoundStreamOptions",
-        "train.soundstream:train_soundstream",
+        "train:train_soundstream",
     ),
     "train speechtokenizer": Command(
         _TRAINING,
         "train a codec whose first level holds content",
         "train:TrainSpeechTokenizerOptions",
-        "train.speechtokenizer:train_speechtokenizer",
+        "train:train_speechtokenizer",
     ),
-    "train ellav": Command(_TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train.ellav:train_ellav"),
-    "train vocoder": Command(
-        _TRAINING, "train a unit vocoder", "train:TrainVocoderOptions", "train.vocoder:train_vocoder"
-    ),
-    "train uslm": Command(
-        _TRAINING, "train text to speech over a codec", "train:TrainUslmOptions", "train.uslm:train_uslm"
-    ),
+    "train ellav": Command(_TRAINING, "train an acoustic model", "train:TrainEllavOptions", "train:train_ellav"),
+    "train vocoder": Command(_TRAINING, "train a unit vocoder", "train:TrainVocoderOptions", "train:train_vocoder"),
+    "train uslm": Command(_TRAINING, "train text to speech over a codec", "train:TrainUslmOptions", "train:train_uslm"),
     "eval mini": Command(
         _BENCHMARKS, "the whole suite on a small synthetic benchmark", "suites:MiniOptions", "evaluate.mini:RunMini"
     ),

@@ -11,7 +11,7 @@ import pytest
 from slmcore import audio
 from slmzoo.cli import main
 from slmzoo.commands.results import ResultsCommand, number
-from slmzoo.commands.train.training import Training
+from slmzoo.commands.train import Training
 from tests.reference.recipe import GOLDEN
 
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from slmzoo.commands.train.training import Training
+from slmzoo.commands.train import Training
 from slmzoo.training.loop.module import Module
 from slmzoo.training.loop.run import Run
 from slmzoo.training.loop.task import generator

@@ -1,1 +1,0 @@
-"""Commands of `slmzoo train`, one file each."""
