@@ -38,10 +38,7 @@ class EllaVSynthesizer(nn.Module):
                 f"{codec.num_codes} at {codec.frame_rate} Hz. Load the codec that ELLA-V was trained with."
             )
         self.ellav, self.codec = ellav, codec
-
         self.eval()
-
-    """Whether `speak` can keep the durations of units."""
 
     @property
     def models(self) -> dict[str, EllaV | WavTokenizer]:
