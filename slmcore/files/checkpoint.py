@@ -47,7 +47,7 @@ class Checkpoint:
     """The content of a model file, in the project's terms."""
 
     kind: str
-    """"wavlm", "codebook", "ulm", "ellav", "wavtokenizer", "speechtokenizer", "uslm" or "soundstream"."""
+    """Name of the kind of model, by which `read` refuses a file of another."""
     config: dict[str, Any]
     """Fields of the model's config dataclass."""
     state: dict[str, Tensor]
