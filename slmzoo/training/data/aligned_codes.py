@@ -17,7 +17,7 @@ from slmzoo.training.data.unit_files import Spoken, all_checked, arrays_in, load
 from slmzoo.training.loop.run import rank
 from wavtokenizer import WavTokenizer
 
-__all__ = ["Utterance", "check_durations", "encoded", "partners", "utterances"]
+__all__ = ["Utterance", "aligned_files", "check_durations", "encoded", "utterances"]
 
 _TOLD = 5
 
@@ -33,7 +33,7 @@ class Utterance:
     """Codec tokens at the tokenizer's codec rate, int64 (tokens,)."""
 
 
-def partners(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, Path]:
+def aligned_files(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, Path]:
     """Return the file of each utterance below `folder`, by name: numbers for `load_array`, or audio of any suffix.
 
     Raises FileNotFoundError for a missing folder, and a ValueError that names utterances without a file and files
@@ -46,11 +46,11 @@ def partners(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, 
     files = audio.find(str(folder)) if of_audio else arrays_in(folder)
     found = {Path(file).relative_to(folder).with_suffix("").as_posix(): Path(file) for file in files}
     names = {spoken.name for spoken in said}
-    lonely = {
+    unpaired = {
         "units without a file in": sorted(names - found.keys()),
         "no units for files in": sorted(found.keys() - names),
     }
-    wrong = [f"{what} {folder}: {_listed(which)}" for what, which in lonely.items() if which]
+    wrong = [f"{what} {folder}: {_listed(which)}" for what, which in unpaired.items() if which]
     if wrong:
         raise ValueError(f"There are {'; '.join(wrong)}. Both folders must hold the same names.")
     return found

@@ -17,7 +17,7 @@ from ellav import EllaV, EllaVTokenizer
 from slmcore.batching import batches
 from slmcore.errors import must
 from slmzoo.systems import dp_slm
-from slmzoo.training.data.aligned_codes import Utterance, encoded, partners, utterances
+from slmzoo.training.data.aligned_codes import Utterance, aligned_files, encoded, utterances
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.data.unit_settings import UnitSettings
 from slmzoo.training.loop.fit import fit, provenance, publish
@@ -61,7 +61,7 @@ def train(settings: EllavSettings) -> dict[str, Any]:
     if settings.validate_every is None:
         half = len(said["train"]) // (2 * settings.batch * settings.accumulate)
         settings = replace(settings, validate_every=max(1, half))
-    files = {n: partners(said[n], getattr(settings, f"{n}_speech"), codec is not None) for n in _SPLITS}
+    files = {n: aligned_files(said[n], getattr(settings, f"{n}_speech"), codec is not None) for n in _SPLITS}
     if codec is not None:
         run = Run.open(settings)
         files = {name: encoded(files[name], codec, run.path / "codes" / name) for name in _SPLITS}

@@ -17,7 +17,7 @@ from slmcore.layers.discriminators import ScaleOutput, discriminator_loss, featu
 from slmcore.layers.spectral import LogMel
 from slmcore.layers.weight_norm import add_weight_norm
 from slmcore.units import Units
-from slmzoo.training.data.aligned_codes import partners
+from slmzoo.training.data.aligned_codes import aligned_files
 from slmzoo.training.data.aligned_speech import AlignedSpeech, speakers_of
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.data.vocoder_settings import VocoderSettings
@@ -79,7 +79,7 @@ def train(settings: VocoderSettings) -> dict[str, Any]:
 def _aligned(
     settings: VocoderSettings, said: Sequence[Any], split: str, hop: int, speakers: Sequence[str]
 ) -> AlignedSpeech:
-    files = partners(said, getattr(settings, f"{split}_speech"), True)
+    files = aligned_files(said, getattr(settings, f"{split}_speech"), True)
     return AlignedSpeech(said, files, settings.sample_rate, hop, speakers, settings.tolerance)
 
 

@@ -13,7 +13,7 @@ from slmcore.layers.discriminators import MultiPeriodDiscriminator, MultiScaleDi
 from slmcore.layers.spectral import LogMel
 from slmcore.units import Units
 from slmzoo.cli import main
-from slmzoo.training.data.aligned_codes import partners
+from slmzoo.training.data.aligned_codes import aligned_files
 from slmzoo.training.data.aligned_speech import AlignedSpeech, speakers_of
 from slmzoo.training.data.unit_files import UnitSource
 from slmzoo.training.loop.fit import fit
@@ -67,7 +67,7 @@ def settings(run: Path, folder: Path, **more: object) -> VocoderSettings:
 
 def speech(chosen: VocoderSettings, split: str = "train", hop: int = 320) -> AlignedSpeech:
     said = list(UnitSource(getattr(chosen, split)).read(K))
-    files = partners(said, getattr(chosen, f"{split}_speech"), True)
+    files = aligned_files(said, getattr(chosen, f"{split}_speech"), True)
     return AlignedSpeech(said, files, RATE, hop, speakers_of(said) if chosen.speakers else ())
 
 
