@@ -29,6 +29,8 @@ class DPDPQuantizer(Saved):
 
     The optimum is exact (see `dpdp.viterbi`, also for ties) and costs little more than nearest codes. Kamper, arXiv
     2202.11929.
+
+    Example: `DPDPQuantizer(torch.randn(100, 768), lmbda=50.0).segment(torch.randn(200, 768)).units`
     """
 
     codebook: Tensor

@@ -65,7 +65,8 @@ class EllaV(Saved):
     def from_pretrained(cls, path: str | Path) -> EllaV:
         """Load a published or saved model: a file, a folder with one, or `hf://owner/repo`.
 
-        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        Example: `EllaV.from_pretrained("ellav.pt").generate([["u17", "u3"]], 200, 10, top_p=0.8)`. Raises
+        FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
         """
         return load(weights_file(path))
 

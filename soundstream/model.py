@@ -79,7 +79,10 @@ class SoundStream(Saved):
 
     @classmethod
     def from_pretrained(cls, path: str | Path, **facts: Any) -> SoundStream:
-        """Load a published or saved model from its file or folder; see `load`."""
+        """Load a published or saved model from its file or folder; see `load`.
+
+        Example: `SoundStream.from_pretrained("soundstream.safetensors").encode_wav(wav, sr)`
+        """
         return load(path, **facts)
 
     @property

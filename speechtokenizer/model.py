@@ -62,7 +62,8 @@ class SpeechTokenizer(Saved):
     def from_pretrained(cls, path: str | Path) -> SpeechTokenizer:
         """Load a published or saved model from its file or folder; a config.json beside published weights is read.
 
-        Raises FileNotFoundError, or CheckpointError for a file that is damaged or of another kind.
+        Example: `SpeechTokenizer.from_pretrained("SpeechTokenizer.pt").encode_wav(wav, sr)`. Raises FileNotFoundError,
+        or CheckpointError for a file that is damaged or of another kind.
         """
         return load(path)
 

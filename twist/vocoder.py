@@ -63,7 +63,10 @@ class UnitVocoder(Saved):
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> UnitVocoder:
-        """Load a published or saved vocoder from its file or folder, as `load` does."""
+        """Load a published or saved vocoder from its file or folder, as `load` does.
+
+        Example: `UnitVocoder.from_pretrained("hifigan_lj_mhubert_base_25hz.pt").speak([[17, 3, 250]])[0].wav`
+        """
         return load(path)
 
     @property
