@@ -52,8 +52,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` at the end of the block, for writers that take a name.
 
     A new file gets the permissions that the umask grants, a replaced one keeps its own. Other than regular files are
-    yielded directly. If the block fails, `path` stays what it was and the temporary is removed. Raises OSError that names
-    `path` and the remedy if the disk is full or the file cannot be made.
+    yielded directly. If the block fails, `path` stays what it was and the temporary is removed. Raises OSError that
+    names `path` and the remedy if the disk is full or the file cannot be made.
     """
     path = Path(path)
     check_target(path)
