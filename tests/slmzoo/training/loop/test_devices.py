@@ -25,10 +25,10 @@ from tests.reference.units_on_disk import K, write_files
 
 
 class Exchange:
-    """Processes as threads: an exchange that not all of them enter breaks after a second."""
+    """Processes as threads: an exchange that not all of them enter breaks after a minute."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.barrier = size, Barrier(size, timeout=1)
+        self.size, self.barrier = size, Barrier(size, timeout=60)
         self.given: list[object] = [None] * size
 
     def all_of(self, rank: int, value: object) -> list:
