@@ -32,7 +32,7 @@ class Stream:
 
     def reset(self) -> None:
         """Reset the state: the next chunks begin new sounds."""
-        self._heard, self._spoken = State(), State()
+        self._encoder_state, self._decoder_state = State(), State()
         self._waiting: Tensor | None = None
 
     @property
@@ -54,7 +54,7 @@ class Stream:
         self._waiting = wav[:, whole:].clone()
         if not whole:
             return torch.zeros(len(wav), self._levels, 0, dtype=torch.int64)
-        latents = self._model.analyse(wav[:, :whole], self._heard)
+        latents = self._model.analyse(wav[:, :whole], self._encoder_state)
         return self._model.quantizer.encode(latents, last=self._levels).transpose(0, 1).cpu()
 
     def flush(self) -> Tensor:
@@ -63,7 +63,7 @@ class Stream:
             return torch.zeros(0, self._levels, 0, dtype=torch.int64)
         missing = -self._waiting.shape[1] % self._model.hop
         codes = self.encode(self._waiting.new_zeros(len(self._waiting), missing))
-        self._heard, self._waiting = State(), None
+        self._encoder_state, self._waiting = State(), None
         return codes
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class Stream:
 
         Raises ValueError for another shape or a code outside the codebook.
         """
-        return self._model.synthesise(self._model.dequantize(codes), self._spoken).float()
+        return self._model.synthesise(self._model.dequantize(codes), self._decoder_state).float()
 
     def _check(self, chunk: Tensor) -> None:
         batch = "B" if self._waiting is None else len(self._waiting)

@@ -177,7 +177,7 @@ class SpeechTokenizer(Saved):
 
     def encode_batch(self, wavs: Sequence[Tensor], sr: int) -> list[Codes]:
         """Encode waveforms (1, samples) at `sr` Hz, each as alone: only those of one length share a pass."""
-        codes = by_length(self._heard(wavs, sr), lambda stacked: self.encode(stacked).transpose(0, 1))
+        codes = by_length(self._at_sample_rate(wavs, sr), lambda stacked: self.encode(stacked).transpose(0, 1))
         return [Codes(found.contiguous(), self.frame_rate, self.num_codes) for found in codes]
 
     def decode_batch(self, codes: Sequence[Codes]) -> list[Tensor]:
@@ -217,7 +217,7 @@ class SpeechTokenizer(Saved):
     def first_level_features(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
         """Return the vectors (frames, dimension) that level 1 quantises, float32, of waveforms as for
         `encode_batch`."""
-        latents = by_length(self._heard(wavs, sr), self._latents)
+        latents = by_length(self._at_sample_rate(wavs, sr), self._latents)
         return [each.mT.float() for each in latents]
 
     @property
@@ -228,7 +228,7 @@ class SpeechTokenizer(Saved):
     def _dtype(self) -> torch.dtype:
         return next(self.encoder.parameters()).dtype
 
-    def _heard(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
+    def _at_sample_rate(self, wavs: Sequence[Tensor], sr: int) -> list[Tensor]:
         for wav in wavs:
             audio.check(wav, sr)
         return [audio.resample(wav.to(self.device, torch.float32), sr, self.sample_rate) for wav in wavs]

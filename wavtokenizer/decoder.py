@@ -86,8 +86,8 @@ class Attention(nn.Module):
         """(B, dim, T) -> (B, dim, T)."""
         normed = self.norm(x, mask)
         query, key, value = (conv(normed).mT.unsqueeze(1) for conv in (self.query, self.key, self.value))
-        heard = F.scaled_dot_product_attention(query, key, value, None if mask is None else mask.unsqueeze(1))
-        return x + self.out(heard.squeeze(1).mT)
+        attended = F.scaled_dot_product_attention(query, key, value, None if mask is None else mask.unsqueeze(1))
+        return x + self.out(attended.squeeze(1).mT)
 
 
 class ConvNeXtBlock(nn.Module):

@@ -162,8 +162,8 @@ class Decoder(nn.Module):
         state.weights = torch.stack([new, state.weights[:, 1] + new], 1)
         seen = torch.cat([state.attention[0], state.context, attributes], -1)
         state.decoder = self.decoder_rnn(seen, state.decoder)
-        heard = torch.cat([state.decoder[0], state.context, attributes], -1)
-        return self.projection(heard), self.gate(heard).squeeze(-1)
+        hidden_and_context = torch.cat([state.decoder[0], state.context, attributes], -1)
+        return self.projection(hidden_and_context), self.gate(hidden_and_context).squeeze(-1)
 
 
 class Postnet(nn.Module):

@@ -96,8 +96,8 @@ def mono(wav: Tensor, name: str = "wav") -> Tensor:
     mean = wav.mean(0, keepdim=True)
     loud = float(wav.abs().max()) / wav.shape[0] if wav.numel() else 0.0
     if loud >= _SILENCE and float(mean.abs().max()) < _CANCELLED * loud:
-        told = f"The {wav.shape[0]} channels of {name} cancel (antiphase): their mean is silent, but they are not."
-        raise ValueError(f"{told} Use one channel, as by `ffmpeg -i in.wav -af pan='mono|c0=c0' out.wav`.")
+        message = f"The {wav.shape[0]} channels of {name} cancel (antiphase): their mean is silent, but they are not."
+        raise ValueError(f"{message} Use one channel, as by `ffmpeg -i in.wav -af pan='mono|c0=c0' out.wav`.")
     return mean
 
 

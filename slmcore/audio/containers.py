@@ -124,11 +124,11 @@ def _of_sphere(file: BinaryIO, size: int) -> Extent | None:
     """Return the extent of NIST SPHERE audio by its text header; None for compressed files."""
     file.seek(0)
     header = file.read(1024)
-    told = {name.decode(): int(value) for name, value in _SPHERE_SIZES.findall(header)}
+    sizes = {name.decode(): int(value) for name, value in _SPHERE_SIZES.findall(header)}
     start = header[8:16].strip()
-    if len(told) < 3 or not start.isdigit() or b"shorten" in header:
+    if len(sizes) < 3 or not start.isdigit() or b"shorten" in header:
         return None
-    declared = told["sample_count"] * told["channel_count"] * told["sample_n_bytes"]
+    declared = sizes["sample_count"] * sizes["channel_count"] * sizes["sample_n_bytes"]
     return Extent(int(start), declared, size - int(start))
 
 

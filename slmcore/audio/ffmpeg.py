@@ -63,12 +63,12 @@ def _probed(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     shown = "stream=duration,sample_rate,channels:stream_tags=DURATION:format=duration,format_name,nb_streams"
     command = ["ffprobe", "-v", "error", "-protocol_whitelist", "file", "-select_streams", "a:0"]
     command += ["-show_entries", shown, "-of", "json", f"file:{path}"]
-    found = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
-    if found.returncode:
-        raise ValueError(_last_line(found.stderr, path) or "ffprobe failed")
-    told = json.loads(found.stdout)
-    streams = told.get("streams") or [{}]
-    return streams[0], told.get("format", {})
+    probe = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    if probe.returncode:
+        raise ValueError(_last_line(probe.stderr, path) or "ffprobe failed")
+    description = json.loads(probe.stdout)
+    streams = description.get("streams") or [{}]
+    return streams[0], description.get("format", {})
 
 
 def _seconds(stream: dict[str, Any], container: dict[str, Any]) -> float:

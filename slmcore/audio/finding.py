@@ -41,15 +41,15 @@ class Found:
     problems: list[OSError] = field(default_factory=list)
     """Errors that name their paths: sources that match nothing, folders that cannot be listed, dead links."""
 
-    def told_left_out(self) -> str:
+    def describe_left_out(self) -> str:
         """Describe how many files of each kind were left out, with a remedy for audio; empty if none was."""
         kinds = [f"{count} {ending or 'without an ending'}" for ending, count in sorted(self.left_out.items())]
         if not kinds:
             return ""
-        told = f"Left out: {', '.join(kinds)}."
+        summary = f"Left out: {', '.join(kinds)}."
         if not any(ending in FFMPEG_EXTENSIONS for ending in self.left_out):
-            return told
-        return f"{told} To take the audio among them, {ffmpeg.INSTALL}, or convert it: `ffmpeg -i x.m4a x.wav`."
+            return summary
+        return f"{summary} To take the audio among them, {ffmpeg.INSTALL}, or convert it: `ffmpeg -i x.m4a x.wav`."
 
 
 def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -59,13 +59,13 @@ def find(sources: str | Path | Iterable[str | Path]) -> list[Path]:
     nothing and for a dead link, PermissionError for a folder that cannot be listed.
     """
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
-    found = search(sources)
-    if found.problems:
-        first, more = found.problems[0], len(found.problems) - 1
+    matches = search(sources)
+    if matches.problems:
+        first, more = matches.problems[0], len(matches.problems) - 1
         raise type(first)(f"{first}{f' {more} more could not be found or listed.' if more else ''}")
-    if found.left_out:
-        logger.warning("%s: %s", ", ".join(map(str, sources)), found.told_left_out())
-    return sorted(found.files)
+    if matches.left_out:
+        logger.warning("%s: %s", ", ".join(map(str, sources)), matches.describe_left_out())
+    return sorted(matches.files)
 
 
 def search(sources: str | Path | Iterable[str | Path]) -> Found:

@@ -14,7 +14,7 @@ import soundfile
 
 from slmcore.audio import containers, ffmpeg, mpeg
 
-__all__ = ["UndecodedError", "decode", "told_length"]
+__all__ = ["UndecodedError", "decode", "stated_length"]
 
 _UNKNOWN_FRAMES = 1 << 62
 _BLOCK = 1 << 20
@@ -64,7 +64,7 @@ def decode(file: BinaryIO, name: str, start: float, seconds: float | None) -> tu
     return samples, sr
 
 
-def told_length(file: BinaryIO, name: str) -> tuple[int, int] | None:
+def stated_length(file: BinaryIO, name: str) -> tuple[int, int] | None:
     """Return the samples of an open file and its rate in Hz; None if its header states none, or wrong ones."""
     try:
         found = containers.extent(file)
@@ -134,39 +134,39 @@ def _block(sound: _Forward, count: int) -> npt.NDArray[np.float32]:
 
 
 def _check_whole(
-    file: BinaryIO, name: str, sound: _Forward, found: containers.Extent | None, read: int, told: int
+    file: BinaryIO, name: str, sound: _Forward, extent: containers.Extent | None, read: int, stated: int
 ) -> None:
-    """Raise a ValueError if a file was truncated: `read` of `told` samples are there, or its container lacks bytes."""
+    """Raise a ValueError if a file was truncated: `read` of `stated` samples are there, or bytes are missing."""
     guessed = sound.subtype.startswith("MPEG")
-    missing = 0.0 if guessed else max(0, told - read) / sound.samplerate
-    if found is not None and not found.is_open:
-        missing = max(missing, found.lacks * read / sound.samplerate)
+    missing = 0.0 if guessed else max(0, stated - read) / sound.samplerate
+    if extent is not None and not extent.is_open:
+        missing = max(missing, extent.lacks * read / sound.samplerate)
     if missing:
         raise _truncated(name, read / sound.samplerate, f"{missing:.2f} s are missing")
     if sound.format == "OGG" and not containers.ogg_is_whole(file):
         raise _truncated(name, read / sound.samplerate, "its last page is missing")
 
 
-def _check_mpeg(found: mpeg.Mpeg | None, name: str, read: int, told: int) -> None:
+def _check_mpeg(header: mpeg.Mpeg | None, name: str, read: int, stated: int) -> None:
     """Raise a ValueError if an mp3 was truncated, an UndecodedError if libsndfile underestimated its length."""
-    if found is None:
+    if header is None:
         return
-    if found.is_truncated:
-        known = f"{found.missing:.2f} s are missing" if found.missing else "it ends within a frame"
-        raise _truncated(name, found.samples / found.rate, known)
-    if read < _mpeg_length(found, told) - _TOLERATED_MPEG_FRAMES * found.samples_per_frame:
-        lasts, least = found.samples / found.rate, found.frames - _LOST_MPEG_FRAMES
+    if header.is_truncated:
+        known = f"{header.missing:.2f} s are missing" if header.missing else "it ends within a frame"
+        raise _truncated(name, header.samples / header.rate, known)
+    if read < _mpeg_length(header, stated) - _TOLERATED_MPEG_FRAMES * header.samples_per_frame:
+        lasts, least = header.samples / header.rate, header.frames - _LOST_MPEG_FRAMES
         reason = (
-            f"{name} lasts {lasts:.2f} s, but its header does not say so and only {read / found.rate:.2f} s are read"
+            f"{name} lasts {lasts:.2f} s, but its header does not say so and only {read / header.rate:.2f} s are read"
         )
         remedy = "Write its header anew, as by `ffmpeg -i in.mp3 -c copy out.mp3`."
-        raise UndecodedError(reason, remedy, least * found.samples_per_frame / found.rate)
+        raise UndecodedError(reason, remedy, least * header.samples_per_frame / header.rate)
 
 
-def _mpeg_length(found: mpeg.Mpeg, told: int) -> int:
+def _mpeg_length(header: mpeg.Mpeg, stated: int) -> int:
     """Return the samples of an mp3: without the encoder's delay if its header is right, else those of all frames."""
-    trusted = found.declared is not None and found.frames <= found.declared + 1
-    return told if trusted else found.samples
+    trusted = header.declared is not None and header.frames <= header.declared + 1
+    return stated if trusted else header.samples
 
 
 def _is_beginning(file: BinaryIO) -> bool:

@@ -81,9 +81,9 @@ def length(path: Place) -> tuple[int, int]:
     from slmcore.audio import libsndfile
 
     with places.open_file(path) as file:
-        told = libsndfile.told_length(file, str(path))
-    if told is not None:
-        return told
+        stated = libsndfile.stated_length(file, str(path))
+    if stated is not None:
+        return stated
     wav, sr = read(path)
     return wav.shape[1], sr
 

@@ -57,8 +57,8 @@ def _evaluated(wav: Tensor, sr: int, to: int) -> Tensor:
         nearest = place.div(to, rounding_mode="floor")
         phase = (place - nearest * to).double() / to
         weights = _weights(offsets.double() - phase[:, None], sr, to).to(wav.dtype)
-        heard = padded[..., nearest[:, None] + offsets + reach]
-        blocks.append((heard * weights).sum(-1))
+        windows = padded[..., nearest[:, None] + offsets + reach]
+        blocks.append((windows * weights).sum(-1))
     return torch.cat(blocks, -1)
 
 

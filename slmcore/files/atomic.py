@@ -130,14 +130,14 @@ def _named(path: Path, part: Path) -> Iterator[None]:
         ours = error.errno in _DISK if error.filename is None else Path(os.fsdecode(error.filename)) == part
         if not (of_the_system and ours):
             raise
-        raise _told(path, error.strerror or "", error.errno, type(error)) from error
+        raise _disk_error(path, error.strerror or "", error.errno, type(error)) from error
     except Exception as error:
         if not any(sign in str(error) for sign in _FULL):
             raise
-        raise _told(path, str(error), errno.ENOSPC, OSError) from error
+        raise _disk_error(path, str(error), errno.ENOSPC, OSError) from error
 
 
-def _told(path: Path, reason: str, number: int | None, kind: type[OSError]) -> OSError:
+def _disk_error(path: Path, reason: str, number: int | None, kind: type[OSError]) -> OSError:
     remedy = _REMEDIES.get(number or 0, "")
     error = kind(" ".join(f"{path} was not written: {reason}. {remedy}".split()))
     error.errno = number

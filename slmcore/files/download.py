@@ -169,16 +169,16 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def _check_status(response: Response, part: Path) -> None:
-    code, said = response.status_code, f"the server answered {response.status_code} {response.reason}"
-    if code == 416:
+    status, answer = response.status_code, f"the server answered {response.status_code} {response.reason}"
+    if status == 416:
         # The partial file is longer than the server's file is now.
         discard(part)
-        raise _TransientError(said, wait=0)
-    if code in _TRANSIENT or code >= 500:
-        raise _TransientError(said, _retry_after(response))
-    if code not in (200, 206):
+        raise _TransientError(answer, wait=0)
+    if status in _TRANSIENT or status >= 500:
+        raise _TransientError(answer, _retry_after(response))
+    if status not in (200, 206):
         raise FetchError(
-            f"Could not download {response.url}: {said}. Check that the address is right and open to you, "
+            f"Could not download {response.url}: {answer}. Check that the address is right and open to you, "
             "or set SLMZOO_MIRROR to a place that holds the file."
         )
     if response.headers.get("Content-Encoding", "identity") != "identity":

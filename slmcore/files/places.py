@@ -196,8 +196,8 @@ def write_bytes(place: Place, content: bytes) -> None:
 def _stamp(known: dict[str, Any]) -> str:
     """Make a stamp of a store's metadata of a file, whose names differ between stores."""
     written = ("ETag", "etag", "CRC", "LastModified", "Last-Modified", "last_modified", "mtime", "updated", "created")
-    told = (str(known[name]) for name in written if known.get(name))
-    return f"{int(known.get('size') or 0)}:{next(told, '')}"
+    stamps = (str(known[name]) for name in written if known.get(name))
+    return f"{int(known.get('size') or 0)}:{next(stamps, '')}"
 
 
 def _split(url: Place) -> tuple[str, str, str]:

@@ -172,13 +172,13 @@ class FilesCommand(AudioOptions, PreciseCommand):
                 raise ValueError(must("AUDIO", "files, folders or patterns of this machine", source, remedy))
 
     def _files(self) -> tuple[list[Path], int]:
-        found = audio.search(self.inputs)
-        empty = [FileNotFoundError(f"{source} holds no audio file.") for source in found.empty]
-        for error in [*found.problems, *empty]:
+        matches = audio.search(self.inputs)
+        empty = [FileNotFoundError(f"{source} holds no audio file.") for source in matches.empty]
+        for error in [*matches.problems, *empty]:
             complain("", error)
-        if found.left_out:
-            logger.warning("%s", found.told_left_out())
-        return found.files, len(found.problems) + len(empty)
+        if matches.left_out:
+            logger.warning("%s", matches.describe_left_out())
+        return matches.files, len(matches.problems) + len(empty)
 
 
 def _read(path: Path) -> tuple[Tensor, int]:

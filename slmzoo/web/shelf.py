@@ -59,9 +59,9 @@ class Shelf:
 
     def upload(self, content: bytes, name: str) -> Recording:
         """Keep the speech of an audio file. Raises ValueError for other files, TooMuchError past the limits."""
-        told = libsndfile.told_length(io.BytesIO(content), name)
-        if told is not None:
-            self.check_length(told[0] / told[1])
+        stated = libsndfile.stated_length(io.BytesIO(content), name)
+        if stated is not None:
+            self.check_length(stated[0] / stated[1])
         wav, rate = audio.decode(io.BytesIO(content), name)
         return self.keep(wav, rate, name)
 
@@ -91,8 +91,8 @@ class Shelf:
         """Raise TooMuchError for a recording longer than the limits allow."""
         most = self._limits.seconds
         if seconds > most:
-            told = f"This recording lasts {seconds / 60:.0f} minutes; the page takes up to {most / 60:.0f}."
-            raise TooMuchError(f"{told} Cut it, or use `slmzoo units` on the command line, which takes any length.")
+            message = f"This recording lasts {seconds / 60:.0f} minutes; the page takes up to {most / 60:.0f}."
+            raise TooMuchError(f"{message} Cut it, or use `slmzoo units` on the command line, which takes any length.")
 
     def add_sound(self, wav: Tensor, sample_rate: int) -> str:
         """Keep synthesised speech (1, samples) as a wav file; return its id."""

@@ -55,12 +55,14 @@ def test_what_is_kept_does_not_grow(name: str):
     for number in range(30):
         codes = stream.encode(noise(1, 2 * model.hop + 1, seed=number).double())
         stream.decode(codes)
-        sizes.append(held(stream._heard) + held(stream._spoken) + stream._waiting.untyped_storage().nbytes())
+        sizes.append(
+            held(stream._encoder_state) + held(stream._decoder_state) + stream._waiting.untyped_storage().nbytes()
+        )
     assert max(sizes[20:]) <= max(sizes[:20])
     fresh = model.streaming()
     for number in range(20):
         fresh.decode(fresh.encode(noise(1, 2 * model.hop + 1, seed=number).double()))
-    assert max(sizes) <= held(fresh._heard) + held(fresh._spoken) + model.hop * 8
+    assert max(sizes) <= held(fresh._encoder_state) + held(fresh._decoder_state) + model.hop * 8
     assert stream.waiting < model.hop
 
 

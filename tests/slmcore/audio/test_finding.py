@@ -106,11 +106,11 @@ def test_folders_without_audio_and_names_of_nothing_are_part_of_the_outcome(tmp_
 
 def test_nothing_is_told_where_nothing_is_left_out(tmp_path, caplog):
     made(tmp_path, "a.wav", "b.mp3")
-    assert audio.search(tmp_path).told_left_out() == ""
+    assert audio.search(tmp_path).describe_left_out() == ""
     audio.find(tmp_path)
     assert caplog.messages == []
     made(tmp_path, "c.txt")
-    assert audio.search(tmp_path).told_left_out() == "Left out: 1 .txt."
+    assert audio.search(tmp_path).describe_left_out() == "Left out: 1 .txt."
 
 
 @pytest.mark.skipif(not ffmpeg.installed(), reason="ffmpeg is not installed")
