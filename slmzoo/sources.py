@@ -130,14 +130,14 @@ def agreed(held: OperatingPoint | None, row: Row | None, where: Source, **given:
 
     Raises a ValueError if they disagree; warns if lambda is unknown.
     """
-    said = OperatingPoint(zoo=held.zoo if held else where.zoo, **given)
+    requested = OperatingPoint(zoo=held.zoo if held else where.zoo, **given)
     for other, name in (
         (row.operating_point if row else None, "The file and the table's row"),
-        (said, "The file and k, lmbda"),
+        (requested, "The file and k, lmbda"),
     ):
         if held is not None:
             held.check_compatible(other, name)
-    known = [point for point in (held, row.operating_point if row else None, said) if point is not None]
+    known = [point for point in (held, row.operating_point if row else None, requested) if point is not None]
     fields = ("encoder", "layer", "k", "lmbda", "num_neighbors")
     joined = {f: next((getattr(p, f) for p in known if getattr(p, f) is not None), None) for f in fields}
     if joined["lmbda"] is None and "lmbda" in given:

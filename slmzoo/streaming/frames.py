@@ -74,8 +74,8 @@ class FrameStream:
         """Features of the frames up to `end` that are not done yet; None is the end of the utterance."""
         first = max(0, self._done - self._context)
         last = None if end is None else self._sample(end + self._ahead) - self._offset
-        heard = self._buffer[:, self._sample(first) - self._offset : last]
-        features = self._encoder.features(heard, self._sr, self._layer)
+        window = self._buffer[:, self._sample(first) - self._offset : last]
+        features = self._encoder.features(window, self._sr, self._layer)
         return features[self._done - first : None if end is None else end - first]
 
     def _forget(self) -> None:
@@ -88,15 +88,15 @@ class FrameStream:
         """Compare the number of frames of a window with the frame rate."""
         end = self._context + self._step
         window = torch.zeros(1, self._sample(end + self._ahead))
-        found = len(self._encoder.features(window, self._sr, self._layer))
-        if end <= found <= end + self._ahead + 1:
+        num_features = len(self._encoder.features(window, self._sr, self._layer))
+        if end <= num_features <= end + self._ahead + 1:
             return
         name = type(self._encoder).__name__
-        if found < end and found + self._ahead + 3 >= end:
+        if num_features < end and num_features + self._ahead + 3 >= end:
             remedy = f"The last of {end} frames needs more than {self._ahead} frames of speech after it."
             raise ValueError(must("ahead", f"longer for {name}", self._ahead / self._encoder.frame_rate, remedy))
-        told = f"{end + self._ahead} frames of speech give {found} features"
-        raise ValueError(f"{name} cannot be streamed in windows: {told}. Encode whole utterances with `features`.")
+        mismatch = f"{end + self._ahead} frames of speech give {num_features} features"
+        raise ValueError(f"{name} cannot be streamed in windows: {mismatch}. Encode whole utterances with `features`.")
 
 
 def _mono(wav: Tensor) -> Tensor:

@@ -165,8 +165,8 @@ def _codes_line(row: Mapping[str, Any]) -> str:
     """Return the text of a file's codes, a paragraph per codebook."""
     levels = row["codes"]
     about = f"{len(levels[0])} frames of {len(levels)} codes in {row['seconds']:.2f} s"
-    told = [f"{row['file']}: {about}, {row['bits_per_second']:g} bits per second"]
+    lines = [f"{row['file']}: {about}, {row['bits_per_second']:g} bits per second"]
     for level, codes in enumerate(levels, 1):
         text = f"{level}: " + " ".join(map(str, codes))
-        told.append(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="     "))
-    return "\n".join(told)
+        lines.append(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="     "))
+    return "\n".join(lines)

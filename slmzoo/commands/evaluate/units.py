@@ -24,8 +24,8 @@ class UnitScores(UnitScoresOptions, OnUnits):
         known: dict[str, list[Phone]] | None = None
         if self.alignments is not None:
             known, problems["unreadable alignments"] = alignments_in(self.alignments, self.tier)
-        told = {"tolerance": self.tolerance, "convention": self.convention}
-        options = {**told, "bootstrap": self.bootstrap, "check": partial(self.insist, "units")}
+        matching = {"tolerance": self.tolerance, "convention": self.convention}
+        options = {**matching, "bootstrap": self.bootstrap, "check": partial(self.insist, "units")}
         found = evaluate_units(material.units, known, problems=problems, **options)
         more = {"tier": self.tier} if known is not None else {}
         conventions = {**self.conventions(material.units), **found.conventions, **more}

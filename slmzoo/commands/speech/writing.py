@@ -55,8 +55,8 @@ def written(out: Path, stem: str, spoken: list[Speech]) -> dict[str, Any]:
 def lengths_of(row: Mapping[str, Any]) -> str:
     """Describe the wavs of a result with their durations, and which of them are incomplete."""
     wavs = zip(row["wavs"], row["wav_seconds"], row["finished"], strict=True)
-    told = {True: "", False: ", incomplete"}
-    return ", ".join(f"{wav} ({seconds:.1f} s{told[whole]})" for wav, seconds, whole in wavs)
+    notes = {True: "", False: ", incomplete"}
+    return ", ".join(f"{wav} ({seconds:.1f} s{notes[whole]})" for wav, seconds, whole in wavs)
 
 
 def _tell_length(path: Path, speech: Speech) -> None:
