@@ -110,13 +110,13 @@ def _key(item: Item, stamped: bool) -> Key:
 
 def _renewed(before: Item, now: Item) -> Item:
     """Return an utterance in its present state, with its former name and its length in the shard plan."""
-    told = {"speaker": as_text(now.speaker), "chapter": as_text(now.chapter)}
-    return replace(now, id=before.id, probable=before.probable, update=before.update, **told)
+    labels = {"speaker": as_text(now.speaker), "chapter": as_text(now.chapter)}
+    return replace(now, id=before.id, probable=before.probable, update=before.update, **labels)
 
 
 def _is_replaced(before: Item, now: Item, stamped: bool) -> bool:
-    told = (before.speaker, before.chapter) != (as_text(now.speaker), as_text(now.chapter))
-    return told or (before.stamp != now.stamp if stamped else before.probable != now.probable)
+    relabelled = (before.speaker, before.chapter) != (as_text(now.speaker), as_text(now.chapter))
+    return relabelled or (before.stamp != now.stamp if stamped else before.probable != now.probable)
 
 
 def _state(now: File, item: Item | None, place: str, lists: dict[str, str | None] | None) -> str:

@@ -26,7 +26,7 @@ from slmzoo.corpus.job import Job, difference
 from slmzoo.corpus.models import Coder, Settings
 from slmzoo.corpus.plain import Report, one_thread
 from slmzoo.corpus.plan import Planned
-from slmzoo.corpus.stages import Encoded, Failed, Heard, encode, read, write
+from slmzoo.corpus.stages import Decoded, Encoded, Failed, encode, read, write
 
 __all__ = ["run"]
 
@@ -55,12 +55,12 @@ def run(
         pool = ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2)
         tasks = ray.data.TaskPoolStrategy(size=workers)
         rows = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
-        heard = rows.map(
+        decoded = rows.map(
             partial(_guarded, partial(_read, job=job, settings=settings, sample_rate=models.sample_rate)),
             num_cpus=_TO_READ,
             compute=tasks,
         )
-        encoded = heard.map(
+        encoded = decoded.map(
             _Encoder,
             fn_constructor_args=(settings, job.target.provenance),
             num_cpus=_TO_ENCODE,
@@ -97,8 +97,8 @@ def _cluster(address: str | None) -> Iterator[Any]:
     try:
         yield ray
     except ray.exceptions.RayError as error:
-        told = f"The cluster failed: {str(error).strip()[:500]}. Finished shards are kept; run again to resume."
-        raise OSError(told) from error
+        message = f"The cluster failed: {str(error).strip()[:500]}. Finished shards are kept; run again to resume."
+        raise OSError(message) from error
     finally:
         context.enable_progress_bars = shown
         if ours:
@@ -118,14 +118,14 @@ def _guarded(stage: Callable[[Row], Row], row: Row) -> Row:
 def _read(row: Row, job: Job, settings: Settings, sample_rate: int) -> Row:
     items = plan.items_of(job.manifest, Planned(**row))
     with one_thread(settings), ThreadPoolExecutor(_READERS) as readers:
-        heard = read(items, sample_rate, job.roots, readers)
+        decoded = read(items, sample_rate, job.roots, readers)
     return {
         **row,
-        "heard": [item.to_json() for item in heard.items],
-        "speech": torch.cat([torch.zeros(1, 0), *heard.wavs], 1)[0].numpy(),
-        "ends": np.cumsum([wav.shape[1] for wav in heard.wavs], dtype=np.int64),
-        "lengths": np.array([n for length in heard.lengths for n in length], dtype=np.int64),
-        "failed": [value for failure in heard.failed for value in asdict(failure).values()],
+        "speech_items": [item.to_json() for item in decoded.items],
+        "speech": torch.cat([torch.zeros(1, 0), *decoded.wavs], 1)[0].numpy(),
+        "ends": np.cumsum([wav.shape[1] for wav in decoded.wavs], dtype=np.int64),
+        "lengths": np.array([n for length in decoded.lengths for n in length], dtype=np.int64),
+        "failed": [value for failure in decoded.failed for value in asdict(failure).values()],
     }
 
 
@@ -144,18 +144,18 @@ class _Encoder:
     def encode(self, row: Row) -> Row:
         """Turn a row of `_read` into one for `_write`; a ValueError if the machine has other models than the job."""
         if self.wrong:
-            told = f"The machine {platform.node()} has other models than the one that began the job ({self.wrong})."
-            raise ValueError(f"{told} Install the same version and files on all machines.")
+            message = f"The machine {platform.node()} has other models than the one that began the job ({self.wrong})."
+            raise ValueError(f"{message} Install the same version and files on all machines.")
         # Copies, since Ray's buffers are read-only and results must equal those of the other engine.
         speech = [part.copy() for part in np.split(row.pop("speech"), row.pop("ends"))[:-1]]
-        heard = Heard(
-            items=[Item.from_json(line) for line in row.pop("heard")],
+        decoded = Decoded(
+            items=[Item.from_json(line) for line in row.pop("speech_items")],
             wavs=[torch.from_numpy(wav)[None] for wav in speech],
             lengths=[(int(samples), int(rate)) for samples, rate in np.reshape(row.pop("lengths"), (-1, 2))],
             failed=[Failed(*values) for values in zip(*[iter(row.pop("failed"))] * 3, strict=True)],
         )
         with one_thread(self.models.settings):
-            encoded = encode(heard, self.models, self.provenance)
+            encoded = encode(decoded, self.models, self.provenance)
         return {**row, **asdict(encoded), "speech_seconds": encoded.seconds, "seconds": row["seconds"]}
 
 

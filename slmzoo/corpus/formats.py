@@ -65,7 +65,7 @@ class Format:
             for number, line in enumerate(file, 1):
                 content, where = line.removeprefix(_BOM) if number == 1 else line, f"{source}, line {number}"
                 if content.strip():
-                    name, pairs = _told(self.decode, content, where)
+                    name, pairs = _decoded(self.decode, content, where)
                     yield where, _record(names.get(name, name_of_line(name)), pairs, frame_rate, where)
 
     def _files(self, source: Path, suffix: str, frame_rate: float) -> Found:
@@ -75,7 +75,7 @@ class Format:
         names = Names(source / _NAMES).read()
         for file in files:
             inside = str(PurePosixPath(file.relative_to(source).as_posix()).with_suffix(""))
-            pairs = _told(self.decode, file.read_bytes(), str(file))
+            pairs = _decoded(self.decode, file.read_bytes(), str(file))
             yield str(file), _record(names.get(inside, name_of_file(inside)), pairs, frame_rate, str(file))
 
     def write(self, target: Path, records: Iterable[Record]) -> None:
@@ -201,7 +201,7 @@ def _names_beside(lines: Path) -> Names:
     return Names(lines.with_name(f"{lines.name}.{_NAMES}"))
 
 
-def _told(decode: Callable[[bytes], Any], content: bytes, where: str) -> Any:
+def _decoded(decode: Callable[[bytes], Any], content: bytes, where: str) -> Any:
     try:
         return decode(content)
     except Exception as error:  # damaged bytes may raise anything

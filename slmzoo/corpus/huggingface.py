@@ -21,15 +21,15 @@ def items(name: str) -> Iterator[Item]:
     Raises ImportError without the library, ValueError for a dataset without an audio column.
     """
     dataset, column = loaded(name)
-    told = {"id": "id", "speaker": "speaker_id", "chapter": "chapter_id"}
-    told = {ours: theirs for ours, theirs in told.items() if theirs in dataset.column_names}
-    rows = dataset.select_columns(list(told.values())) if told else None
+    columns = {"id": "id", "speaker": "speaker_id", "chapter": "chapter_id"}
+    columns = {ours: theirs for ours, theirs in columns.items() if theirs in dataset.column_names}
+    rows = dataset.select_columns(list(columns.values())) if columns else None
     for row, probable in enumerate(_lengths(dataset, column)):
         values = rows[row] if rows is not None else {}
-        said = {ours: str(values[theirs]) for ours, theirs in told.items() if values[theirs] is not None}
-        called = said.get("id", f"{row:09d}")
-        speaker, chapter = said.get("speaker"), said.get("chapter")
-        yield Item(id=called, audio=name, row=row, probable=probable, speaker=speaker, chapter=chapter)
+        fields = {ours: str(values[theirs]) for ours, theirs in columns.items() if values[theirs] is not None}
+        row_id = fields.get("id", f"{row:09d}")
+        speaker, chapter = fields.get("speaker"), fields.get("chapter")
+        yield Item(id=row_id, audio=name, row=row, probable=probable, speaker=speaker, chapter=chapter)
 
 
 def absolute(name: str) -> str:

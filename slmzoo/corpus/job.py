@@ -85,8 +85,8 @@ class Job:
             more = {"left_out": self.left_out} if self.left_out else {}
             return [shards.write_index(folder, more) for folder in self.target.folders]
         except ValueError as error:
-            told = " ".join(str(error).split())
-            raise ValueError(f"{told} Delete that shard and run the same command again: it is made anew.") from error
+            reason = " ".join(str(error).split())
+            raise ValueError(f"{reason} Delete that shard and run the same command again: it is made anew.") from error
 
     def failed(self) -> int:
         """Number of failed items, after `finish`."""
@@ -265,9 +265,9 @@ def _check_same(out: str, earlier: dict[str, Any], wish: dict[str, Any]) -> None
     differences.append(difference(*({n: w.get(n) for n in _COMPARED} for w in (earlier, wish))))
     if Corpus(earlier["corpus"]).named != wish["corpus"]:
         differences.append(difference({"corpus": earlier["corpus"]}, {"corpus": wish["corpus"]}))
-    told = "; ".join(filter(None, differences))
-    if told:
-        raise ValueError(f"{out} was begun otherwise ({told}). Ask for the same, or use another --out.")
+    summary = "; ".join(filter(None, differences))
+    if summary:
+        raise ValueError(f"{out} was begun otherwise ({summary}). Ask for the same, or use another --out.")
 
 
 def _is_fixed(source: str) -> bool:

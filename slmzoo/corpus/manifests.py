@@ -108,7 +108,7 @@ def _recording(row: Mapping[str, Any]) -> Item:
 
 
 def _cut(row: Mapping[str, Any]) -> Item:
-    recording, said = row["recording"], row.get("supervisions") or [{}]
+    recording, supervisions = row["recording"], row.get("supervisions") or [{}]
     _check_transforms(row)
     _check_transforms(recording)
     start, seconds = _part(row["start"], row["duration"])
@@ -119,7 +119,7 @@ def _cut(row: Mapping[str, Any]) -> Item:
         start=start,
         seconds=seconds,
         channel=_channel(row.get("channel"), recording["sources"][0].get("channels")),
-        speaker=said[0].get("speaker"),
+        speaker=supervisions[0].get("speaker"),
         chapter=recording["id"],
     )
 

@@ -80,11 +80,11 @@ class Names:
                     ) from error
         return found
 
-    def note(self, name: str, said: Name, record: Record) -> None:
-        """Record the names of a record if they differ from `said`, those of its path or line."""
-        called = Name(record.id, record.chapter, record.speaker)
-        if called != said:
-            self._rows.append(json.dumps({"name": name, **asdict(called)}) + "\n")
+    def note(self, name: str, implied: Name, record: Record) -> None:
+        """Record the names of a record if they differ from `implied`, those of its path or line."""
+        actual = Name(record.id, record.chapter, record.speaker)
+        if actual != implied:
+            self._rows.append(json.dumps({"name": name, **asdict(actual)}) + "\n")
 
     def save(self) -> None:
         """Write the recorded names; without any, remove an earlier file."""

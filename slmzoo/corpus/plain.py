@@ -27,7 +27,7 @@ from slmzoo.corpus.code_models import coder_of
 from slmzoo.corpus.job import Job
 from slmzoo.corpus.models import Coder, Settings
 from slmzoo.corpus.plan import Planned
-from slmzoo.corpus.stages import Encoded, Heard, encode, read, write
+from slmzoo.corpus.stages import Decoded, Encoded, encode, read, write
 
 __all__ = ["Report", "devices_for", "one_thread", "run"]
 
@@ -80,10 +80,10 @@ def one_thread(settings: Settings) -> AbstractContextManager[None]:
 def _pipelined(job: Job, models: Coder, shards: Iterable[Planned]) -> Iterator[Report]:
     """Read one shard ahead, encode, and write one shard behind."""
     with ThreadPoolExecutor(_readers(models.settings)) as readers, ThreadPoolExecutor(2) as stages:
-        hear = partial(_hear, job, models.sample_rate, readers)
+        read_next = partial(_read_shard, job, models.sample_rate, readers)
         writing: Future[Report] | None = None
-        for shard, heard in _one_ahead(stages, hear, shards):
-            encoded = encode(heard, models, job.target.provenance)
+        for shard, decoded in _one_ahead(stages, read_next, shards):
+            encoded = encode(decoded, models, job.target.provenance)
             if writing is not None:
                 yield writing.result()
             writing = stages.submit(_written, job, shard, encoded)
@@ -102,7 +102,7 @@ def _one_ahead(pool: Executor, work: Callable[[Value], Made], values: Iterable[V
         yield coming[0], coming[1].result()
 
 
-def _hear(job: Job, sample_rate: int, readers: Executor, shard: Planned) -> Heard:
+def _read_shard(job: Job, sample_rate: int, readers: Executor, shard: Planned) -> Decoded:
     return read(plan.items_of(job.manifest, shard), sample_rate, job.roots, readers)
 
 

@@ -76,7 +76,7 @@ def encode_corpus(
         indices = job.finish()
         points = zip(job.target.folders, indices, strict=True)
         return Outcome(
-            points=[_told(folder, index, job.left_out) for folder, index in points],
+            points=[_summary(folder, index, job.left_out) for folder, index in points],
             failed=job.failed(),
             made=len(pending),
         )
@@ -89,23 +89,23 @@ def _follow(reports: Iterable[Report], seconds: float) -> None:
     """
     shape = "{percentage:3.0f}% {n:.2f} of about {total:.2f} h [{elapsed}, {remaining} left{postfix}]"
     with tqdm(total=seconds / 3600, bar_format=shape, disable=None) as bar:
-        began = told = time.monotonic()
-        heard, done, failed = 0.0, 0.0, 0
+        began = logged = time.monotonic()
+        encoded, done, failed = 0.0, 0.0, 0
         for report in reports:
-            heard, done, failed = heard + report.seconds, done + report.probable, failed + report.failed
+            encoded, done, failed = encoded + report.seconds, done + report.probable, failed + report.failed
             now = time.monotonic()
-            state = f"{heard / (now - began):.0f} x real time, {failed} failed"
+            state = f"{encoded / (now - began):.0f} x real time, {failed} failed"
             bar.set_postfix_str(state, refresh=False)
             bar.update(report.probable / 3600)
-            if bar.disable and now - told >= SECONDS_BETWEEN_LINES:
+            if bar.disable and now - logged >= SECONDS_BETWEEN_LINES:
                 left = tqdm.format_interval((now - began) * (seconds - done) / done if done else 0)
                 log.info("%.2f of about %.2f h, %s, %s left", done / 3600, seconds / 3600, state, left)
-                told = now
+                logged = now
 
 
-def _told(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
+def _summary(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
     if "frames" in index:
-        return _told_of_codes(folder, index, left_out)
+        return _summary_of_codes(folder, index, left_out)
     point = OperatingPoint.from_json(index["provenance"]["operating_point"])
     return {
         "out": folder,
@@ -118,16 +118,16 @@ def _told(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[
     }
 
 
-def _told_of_codes(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
-    made = index["provenance"]
-    sizes, rate = json.loads(made["codebook_sizes"]), float(made["frame_rate"])
+def _summary_of_codes(folder: str, index: dict[str, Any], left_out: dict[str, int]) -> dict[str, Any]:
+    provenance = index["provenance"]
+    sizes, rate = json.loads(provenance["codebook_sizes"]), float(provenance["frame_rate"])
     return {
         "out": folder,
         "records": index["records"],
         "frames": index["frames"],
         "hours": round(index["seconds"] / 3600, 4),
         "left_out": left_out,
-        "zoo": made["zoo"],
+        "zoo": provenance["zoo"],
         "codebooks": len(sizes),
         "codebook_size": sizes[0],
         "frame_rate": rate,

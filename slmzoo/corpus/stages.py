@@ -20,7 +20,7 @@ from slmcore.shards import AnyRecord, CodesRecord, Record
 from slmcore.units import Codes, Units
 from slmzoo.corpus.items import Item, load
 
-__all__ = ["BatchEncoder", "Encoded", "Failed", "Heard", "Target", "encode", "read", "records_of", "write"]
+__all__ = ["BatchEncoder", "Decoded", "Encoded", "Failed", "Target", "encode", "read", "records_of", "write"]
 
 Made = TypeVar("Made")
 _OF_THE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -55,7 +55,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Decoded:
     """Items of a shard that are speech, with their wavs (1, samples) at the encoder's rate."""
 
     items: list[Item]
@@ -101,49 +101,49 @@ class Target:
         return places.join(self.failures, f"{name}.jsonl")
 
 
-def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads: Executor) -> Heard:
+def read(items: Sequence[Item], sample_rate: int, roots: Iterable[str], threads: Executor) -> Decoded:
     """Decode and resample. Failures are recorded, and the others continue.
 
     Raises OSError if the inputs as a whole are gone: one of their folders, all of several files, or all items by a
     device error.
     """
-    outcomes = list(threads.map(lambda item: _tried(lambda: _heard(item, sample_rate)), items))
+    outcomes = list(threads.map(lambda item: _tried(lambda: _decoded(item, sample_rate)), items))
     errors = [error for error in outcomes if isinstance(error, OSError)]
     if errors:
         _check_still_there(roots)
         if len(items) > 1 and all(isinstance(outcome, FileNotFoundError) for outcome in outcomes):
-            told = f"The inputs are gone: none of {len(items)} files is there, {items[0].audio} is the first."
-            raise FileNotFoundError(f"{told} Run again when they are, or use another --out for another list.")
+            message = f"The inputs are gone: none of {len(items)} files is there, {items[0].audio} is the first."
+            raise FileNotFoundError(f"{message} Run again when they are, or use another --out for another list.")
         if len(errors) == len(items) and not any(isinstance(error, _OF_THE_FILE) for error in errors):
             raise OSError(errors[0].errno, f"The inputs cannot be read ({errors[0]}). Run again when they can.")
     pairs = list(zip(items, outcomes, strict=True))
     good = [(item, *outcome) for item, outcome in pairs if not isinstance(outcome, Exception)]
     failed = [_failed(item, outcome) for item, outcome in pairs if isinstance(outcome, Exception)]
-    return Heard([item for item, _, _ in good], [wav for _, wav, _ in good], [n for _, _, n in good], failed)
+    return Decoded([item for item, _, _ in good], [wav for _, wav, _ in good], [n for _, _, n in good], failed)
 
 
-def records_of(heard: Heard, models: BatchEncoder) -> tuple[list[list[AnyRecord]], list[Failed]]:
+def records_of(decoded: Decoded, models: BatchEncoder) -> tuple[list[list[AnyRecord]], list[Failed]]:
     """Return the records of all wavs at each point, in the order of the items; also the failures.
 
     A failing batch is split, so that a wav fails alone. Raises ValueError for a batch that exceeds the memory: smaller
     batches would round differently, and a shard must depend on the job alone. A single wav that is too long is a
     failure.
     """
-    found: dict[int, list[Units | Codes]] = {}
-    failed = list(heard.failed)
-    for batch in models.batches([wav.shape[1] for wav in heard.wavs]):
-        for part, made in _encoded(batch, heard.wavs, models):
+    encoded: dict[int, list[Units | Codes]] = {}
+    failed = list(decoded.failed)
+    for batch in models.batches([wav.shape[1] for wav in decoded.wavs]):
+        for part, made in _encoded(batch, decoded.wavs, models):
             if isinstance(made, Exception):
-                failed.append(_failed(heard.items[part[0]], made))
+                failed.append(_failed(decoded.items[part[0]], made))
             else:
-                found |= {i: [at_point[n] for at_point in made] for n, i in enumerate(part)}
-    records = [[_record(heard.items[i], made, heard.lengths[i]) for made in found[i]] for i in sorted(found)]
+                encoded |= {i: [at_point[n] for at_point in made] for n, i in enumerate(part)}
+    records = [[_record(decoded.items[i], made, decoded.lengths[i]) for made in encoded[i]] for i in sorted(encoded)]
     return records, failed
 
 
-def encode(heard: Heard, models: BatchEncoder, provenance: Sequence[dict[str, str]]) -> Encoded:
+def encode(decoded: Decoded, models: BatchEncoder, provenance: Sequence[dict[str, str]]) -> Encoded:
     """Return the files of a shard: units of all wavs at all points, or their codes. Raises as `records_of` does."""
-    records, failed = records_of(heard, models)
+    records, failed = records_of(decoded, models)
     lines = (json.dumps(asdict(failure)) + "\n" for failure in sorted(failed, key=lambda failure: failure.id))
     return Encoded(
         shards=[shards.to_bytes((each[point] for each in records), made) for point, made in enumerate(provenance)],
@@ -164,7 +164,7 @@ def write(encoded: Encoded, target: Target, name: str) -> None:
         places.remove(target.list_of_failures(name))
 
 
-def _heard(item: Item, sample_rate: int) -> tuple[Tensor, tuple[int, int]]:
+def _decoded(item: Item, sample_rate: int) -> tuple[Tensor, tuple[int, int]]:
     wav, sr = load(item)
     return audio.resample(wav, sr, sample_rate), (wav.shape[1], sr)
 
@@ -195,14 +195,14 @@ def _encoded(
             return [(batch, error)]
         if _is_too_much(error):
             remedy = "Free memory and run again, or begin with a smaller --batch-seconds and another --out."
-            told = must("batch_seconds", "small enough for the device's memory", models.batch_seconds, remedy)
-            raise ValueError(told) from error
+            message = must("batch_seconds", "small enough for the device's memory", models.batch_seconds, remedy)
+            raise ValueError(message) from error
     return [alone for i in batch for alone in _encoded([i], wavs, models)]
 
 
 def _is_too_much(error: Exception) -> bool:
-    told = any(sign in str(error) for sign in _TOO_MUCH)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and told)
+    is_reported = any(sign in str(error) for sign in _TOO_MUCH)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and is_reported)
 
 
 def _record(item: Item, made: Units | Codes, length: tuple[int, int]) -> AnyRecord:

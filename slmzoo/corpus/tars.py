@@ -38,7 +38,7 @@ def items(place: Place, left_out: LeftOut | None = None) -> Iterator[Item]:
             raise ValueError(f"{place} is not a complete, uncompressed tar: {error}.") from error
     samples = Counter(_key(member) for member, _ in sounds)
     stems = Counter(_stem(member) for member, _ in sounds)
-    for member, told in sounds:
+    for member, metadata in sounds:
         key, stem = _key(member), _stem(member)
         yield Item(
             id=key if samples[key] == 1 else stem if stems[stem] == 1 else _inside(member),
@@ -47,7 +47,7 @@ def items(place: Place, left_out: LeftOut | None = None) -> Iterator[Item]:
             member=member.name,
             offset=member.offset_data,
             size=member.size,
-            **(told or {"chapter": folder_of(key)}),
+            **(metadata or {"chapter": folder_of(key)}),
         )
 
 
@@ -56,9 +56,9 @@ def _sounds(place: Place, tar: tarfile.TarFile, left_out: LeftOut) -> Iterator[S
     for _, members in groupby((member for member in tar if member.isfile()), _key):
         sample = list(members)
         sounds = [member for member in sample if is_audio(member.name)]
-        told = _told(place, tar, sample) if sounds else {}
+        metadata = _metadata(place, tar, sample) if sounds else {}
         for member in sounds:
-            yield member, told
+            yield member, metadata
         if not sounds:
             for member in sample:
                 left_out.add(f"{place}/{member.name}")
@@ -77,7 +77,7 @@ def _stem(member: tarfile.TarInfo) -> str:
     return str(PurePosixPath(_inside(member)).with_suffix(""))
 
 
-def _told(place: Place, tar: tarfile.TarFile, sample: list[tarfile.TarInfo]) -> dict[str, Any]:
+def _metadata(place: Place, tar: tarfile.TarFile, sample: list[tarfile.TarInfo]) -> dict[str, Any]:
     for member in sample:
         file = tar.extractfile(member) if member.name.endswith(".json") else None
         if file is not None:

@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from slmzoo.corpus.items import Item, probable_length
-from slmzoo.corpus.stages import Heard, read
+from slmzoo.corpus.stages import Decoded, read
 
-__all__ = ["heard_in"]
+__all__ = ["read_recordings"]
 
 _SECONDS_AT_ONCE = 600.0
 _READERS = 2
 
 
-def heard_in(files: Mapping[str, Path], sample_rate: int) -> Iterator[Heard]:
+def read_recordings(files: Mapping[str, Path], sample_rate: int) -> Iterator[Decoded]:
     """Read recordings by id, in that order, at `sample_rate` Hz; about ten minutes of speech at a time.
 
-    Empty, silent and damaged recordings are in `Heard.failed`. Raises OSError if no recording can be read because the
+    Empty, silent and damaged recordings are in `Decoded.failed`. Raises OSError if no recording can be read because the
     device fails.
     """
     with ThreadPoolExecutor(_READERS) as threads:
