@@ -119,39 +119,41 @@ class _Run:
     def probed(self, tokens: Mapping[str, Tensor], number: int, vectors: Tensor | None) -> Findings:
         """Text information and word errors of the first `number` streams."""
         config = self.task.probe if vectors is None else replace(self.task.probe, dim=vectors.shape[-1])
-        some = {name: x[:number] if number > 1 else x[0] for name, x in tokens.items()}
-        train, test = ({n: some[n] for n in of if n in some} for of in (self.data.train, self.data.test))
+        streams = {name: x[:number] if number > 1 else x[0] for name, x in tokens.items()}
+        train, test = ({n: streams[n] for n in of if n in streams} for of in (self.data.train, self.data.test))
         options: dict[str, Any] = {"kinds": self.tokenizer.size, "vectors": vectors, "against": self.task.against}
         options |= {"device": self.task.metrics.device, "bootstrap": self.bootstrap, "check": self.check}
-        found, probe = evaluate_token_information(train, test, self.data.texts, self.folder, config, **options)
-        said = {name: self.data.texts[name] for name in test}
-        heard = {name: "".join(probe.heard(x)) for name, x in test.items()}
-        scores, tables = recognition(said, heard, self.bootstrap)
-        scores = [*found.scores, *(replace(score, metric=_RENAMED[score.metric]) for score in scores)]
-        tables = {**found.tables, **{_RENAMED[name]: rows for name, rows in tables.items()}}
+        information, probe = evaluate_token_information(train, test, self.data.texts, self.folder, config, **options)
+        references = {name: self.data.texts[name] for name in test}
+        hypotheses = {name: "".join(probe.recognise(x)) for name, x in test.items()}
+        scores, tables = recognition(references, hypotheses, self.bootstrap)
+        scores = [*information.scores, *(replace(score, metric=_RENAMED[score.metric]) for score in scores)]
+        tables = {**information.tables, **{_RENAMED[name]: rows for name, rows in tables.items()}}
         label = self.tokenizer.label(number)
-        models = {f"probe {label}": found.models["probe"]}
-        conventions = {**found.conventions, "embedding": self.task.embedding, "streams": "embeddings added"}
+        models = {f"probe {label}": information.models["probe"]}
+        conventions = {**information.conventions, "embedding": self.task.embedding, "streams": "embeddings added"}
         del conventions["seed"]
-        return _labelled(replace(found, scores=scores, tables=tables, models=models, conventions=conventions), label)
+        return _labelled(
+            replace(information, scores=scores, tables=tables, models=models, conventions=conventions), label
+        )
 
     def resynthesised(self, tokens: Mapping[str, Tensor], numbers: Sequence[int], speak: Speak) -> list[Findings]:
         """Metrics of the originals and of speech from the first streams, each of `numbers` of them."""
         chosen = self._drawn()
         # Wavs of other tokens may lie there.
         shutil.rmtree(self.folder / "resynthesis", ignore_errors=True)
-        originals, said = self.folder / "resynthesis" / ORIGINAL, self.folder / "resynthesis" / "said.tsv"
+        originals, transcripts = self.folder / "resynthesis" / ORIGINAL, self.folder / "resynthesis" / "said.tsv"
         self._write(chosen, originals, lambda name, wav, rate: (audio.mono(wav), rate))
-        write_atomically(said, "".join(f"{name}\t{self.data.texts[name]}\n" for name in chosen))
+        write_atomically(transcripts, "".join(f"{name}\t{self.data.texts[name]}\n" for name in chosen))
         own = replace(self.task.metrics, names=[name for name in self.task.metrics.names if name == "wer"])
-        found = [_labelled(self._scored(originals, originals, said, own), ORIGINAL)] if own.names else []
+        findings = [_labelled(self._scored(originals, originals, transcripts, own), ORIGINAL)] if own.names else []
         for number in numbers:
             label = self.tokenizer.label(number)
-            made = originals.with_name(label.replace(":", "-"))
+            resynthesis = originals.with_name(label.replace(":", "-"))
             first = {name: tokens[name][:number] for name in chosen}
-            self._write(chosen, made, lambda name, wav, rate, of=first: speak(wav, rate, of[name]))
-            found.append(_labelled(self._scored(made, originals, said, self.task.metrics), label))
-        return found
+            self._write(chosen, resynthesis, lambda name, wav, rate, of=first: speak(wav, rate, of[name]))
+            findings.append(_labelled(self._scored(resynthesis, originals, transcripts, self.task.metrics), label))
+        return findings
 
     def _drawn(self) -> list[str]:
         """Names of the recordings to resynthesise."""
@@ -166,8 +168,8 @@ class _Run:
         for name in tqdm(names, desc=folder.name, unit="file", disable=None):
             audio.write(folder / f"{name}.wav", *made(name, *audio.load(self.data.test[name])))
 
-    def _scored(self, folder: Path, originals: Path, said: Path, metrics: SpeechMetrics) -> Findings:
-        options: dict[str, Any] = {"transcripts": said, "bootstrap": self.bootstrap, "check": self.check}
+    def _scored(self, folder: Path, originals: Path, transcripts: Path, metrics: SpeechMetrics) -> Findings:
+        options: dict[str, Any] = {"transcripts": transcripts, "bootstrap": self.bootstrap, "check": self.check}
         return evaluate_speech(folder, metrics, originals=originals, **options)
 
 

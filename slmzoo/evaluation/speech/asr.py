@@ -116,8 +116,8 @@ def _pocketsphinx() -> Recogniser:
         finally:
             # An interrupted utterance would refuse the next one.
             decoder.end_utt()
-        found = decoder.hyp()
-        return found.hypstr if found is not None else ""
+        hypothesis = decoder.hyp()
+        return hypothesis.hypstr if hypothesis is not None else ""
 
     return run
 
@@ -127,9 +127,9 @@ def _whisper(processor: Any, model: Any) -> Recogniser:
     def run(wav: Tensor, sr: int) -> str:
         samples = _prepared(wav, sr)
         pieces = samples.tensor_split(pauses(samples[None], _SAMPLE_RATE))
-        heard = [processor(piece.numpy(), sampling_rate=_SAMPLE_RATE, return_tensors="pt") for piece in pieces]
-        ids = [model.generate(h.input_features.to(model.device), do_sample=False, num_beams=1) for h in heard]
-        ids = [found[0].tolist() for found in ids]
+        inputs = [processor(piece.numpy(), sampling_rate=_SAMPLE_RATE, return_tensors="pt") for piece in pieces]
+        ids = [model.generate(x.input_features.to(model.device), do_sample=False, num_beams=1) for x in inputs]
+        ids = [batch[0].tolist() for batch in ids]
         return " ".join(processor.batch_decode(ids, skip_special_tokens=True)).strip()
 
     return run

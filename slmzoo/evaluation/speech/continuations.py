@@ -92,10 +92,10 @@ def continuation_bleu(
             "item": f"{temperature}/{prompt}",
             "temperature": temperature,
             CLUSTER: prompt,
-            "value": self_bleus([truths[prompt].split(), *said], _ORDER)[0],
+            "value": self_bleus([truths[prompt].split(), *transcripts], _ORDER)[0],
             "text": truths[prompt],
         }
-        for (temperature, prompt), said in samples.items()
+        for (temperature, prompt), transcripts in samples.items()
     ]
     bootstrap = bootstrap or Bootstrap()
     means = [score for score in score_items(_METRIC, rows, ["temperature"], "", bootstrap) if score.subset]

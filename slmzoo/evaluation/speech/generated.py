@@ -128,10 +128,10 @@ def evaluate_generation(
     ]
     scores, tables = evaluate(utterances, score, task.order, bootstrap, task.convention)
     if truths:
-        said = [(u.temperature, u.prompt, u.text) for u in utterances if u.temperature != ORIGINAL]
-        known = {name: normalise(truth.text) for name, truth in truths.items()}
-        more, tables["continuation_bleu2"] = continuation_bleu(said, known, bootstrap)
-        scores += more
+        samples = [(u.temperature, u.prompt, u.text) for u in utterances if u.temperature != ORIGINAL]
+        references = {name: normalise(truth.text) for name, truth in truths.items()}
+        bleus, tables["continuation_bleu2"] = continuation_bleu(samples, references, bootstrap)
+        scores += bleus
     models = {**models, "asr": outside(task.asr), "text_model": outside(task.text_model)}
     return Findings(scores=scores, tables=tables, conventions=task.conventions(prompts), models=models)
 

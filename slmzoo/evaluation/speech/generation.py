@@ -72,28 +72,28 @@ def evaluate(
     items = _ITEMS | _OF_GSLM if as_gslm else _ITEMS
     scores: list[Score] = []
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in items}
-    found_at: dict[str, _Rows] = {}
+    rows_at: dict[str, _Rows] = {}
     for temperature in dict.fromkeys(u.temperature for u in utterances):
         chosen = [u for u in utterances if u.temperature == temperature]
-        rows = found_at[temperature] = _rows(chosen, model, order, as_gslm)
+        rows = rows_at[temperature] = _rows(chosen, model, order, as_gslm)
         for name, unit in items.items():
             tables[name] += rows[name]
-            found = score_items(name, rows[name], ["temperature"], unit, bootstrap)
-            scores += [score for score in found if score.subset]
+            item_scores = score_items(name, rows[name], ["temperature"], unit, bootstrap)
+            scores += [score for score in item_scores if score.subset]
         subset = {"temperature": temperature}
         scores += _derived(rows, subset, bootstrap, as_gslm)
-    return [*scores, *_tradeoff(found_at, bootstrap, as_gslm)], tables
+    return [*scores, *_tradeoff(rows_at, bootstrap, as_gslm)], tables
 
 
 def _rows(
     utterances: Sequence[Utterance], model: TextModel, order: int, as_gslm: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    heard = [u for u in utterances if u.text.split()]
-    like = [model(u.text) for u in heard]
-    compared = list(utterances) if as_gslm else heard
+    nonempty = [u for u in utterances if u.text.split()]
+    likelihoods = [model(u.text) for u in nonempty]
+    compared = list(utterances) if as_gslm else nonempty
     words = [u.text.split() for u in compared]
     rows = {
-        "log_perplexity": _valued(heard, [nll / max(1, tokens) for nll, tokens in like]),
+        "log_perplexity": _valued(nonempty, [nll / max(1, tokens) for nll, tokens in likelihoods]),
         "auto_bleu": _valued(compared, [auto_bleu(each, order) for each in words]),
         "self_bleu": _valued(compared, self_bleus(words, order)),
     }
@@ -101,7 +101,7 @@ def _rows(
         rows["auto_bleu_arithmetic"] = _valued(compared, [auto_bleu(each, order, "arithmetic") for each in words])
         rows["self_bleu_arithmetic"] = _valued(compared, self_bleus(words, order, "arithmetic"))
     else:
-        for row, (_, tokens) in zip(rows["log_perplexity"], like, strict=True):
+        for row, (_, tokens) in zip(rows["log_perplexity"], likelihoods, strict=True):
             row["weight"] = tokens
     rows["heard"] = [{**_named(u), "value": float(bool(u.text.split()))} for u in utterances]
     return rows
@@ -158,15 +158,15 @@ def _tradeoff(rows: Mapping[str, _Rows], bootstrap: Bootstrap, as_gslm: bool) ->
 
         return of
 
-    found = {"perplexity_vert_auc": (over(area), "")}
+    measures = {"perplexity_vert_auc": (over(area), "")}
     if ORIGINAL in rows:
         perplexity, original_vert = _statistics(rows[ORIGINAL], prompts, as_gslm)
         at_vert = over(lambda xs, ys, wanted: crossing(ys, xs, wanted), original_vert)
-        found["perplexity_at_original_vert"] = (at_vert, "a token")
-        found["vert_at_original_perplexity"] = (over(crossing, perplexity), "")
+        measures["perplexity_at_original_vert"] = (at_vert, "a token")
+        measures["vert_at_original_perplexity"] = (over(crossing, perplexity), "")
     return [
         Score(metric=name, interval=bootstrap.interval(statistic, len(prompts)), items=len(prompts), unit=unit)
-        for name, (statistic, unit) in found.items()
+        for name, (statistic, unit) in measures.items()
     ]
 
 

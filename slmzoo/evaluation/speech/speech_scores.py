@@ -37,26 +37,26 @@ def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]
     path = Path(path)
     files = sorted(p for p in folders.walk(path) if p.suffix in (".txt", ".tsv")) if path.is_dir() else [path]
     lines = [line.split(maxsplit=1) for file in files for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    said: dict[str, str] = {}
-    twice: set[str] = set()
+    references: dict[str, str] = {}
+    duplicates: set[str] = set()
     for name, *text in filter(None, lines):
-        if name in said:
-            twice.add(name)
-        said[name] = wer.normalise(*text) if text else ""
-    wordless = {name for name, text in said.items() if not text}
-    kept = {name: text for name, text in said.items() if name not in twice | wordless}
-    return kept, {"duplicated": sorted(twice), "without words": sorted(wordless)}
+        if name in references:
+            duplicates.add(name)
+        references[name] = wer.normalise(*text) if text else ""
+    wordless = {name for name, text in references.items() if not text}
+    kept = {name: text for name, text in references.items() if name not in duplicates | wordless}
+    return kept, {"duplicated": sorted(duplicates), "without words": sorted(wordless)}
 
 
-def recognition(said: Mapping[str, str], heard: Mapping[str, str], bootstrap: Bootstrap) -> Found:
+def recognition(references: Mapping[str, str], hypotheses: Mapping[str, str], bootstrap: Bootstrap) -> Found:
     """Score WER and CER of all files, weighted by reference length. A row holds a file's rates, errors and texts."""
-    found = wer.errors(said, heard)
+    errors = wer.errors(references, hypotheses)
     words = [
-        {"item": name, "value": e.word_errors / e.words, "weight": e.words, "said": e.said, "heard": e.heard}
-        for name, e in found.items()
+        {"item": name, "value": e.word_errors / e.words, "weight": e.words, "said": e.reference, "heard": e.hypothesis}
+        for name, e in errors.items()
     ]
     characters = [
-        {"item": name, "value": e.character_errors / e.characters, "weight": e.characters} for name, e in found.items()
+        {"item": name, "value": e.character_errors / e.characters, "weight": e.characters} for name, e in errors.items()
     ]
     tables = {"wer": words, "cer": characters}
     scores = [

@@ -28,9 +28,9 @@ _DOTTED_I = "i\u0307"
 class Errors:
     """Errors of one transcript."""
 
-    said: str
+    reference: str
     """Normalised reference and hypothesis."""
-    heard: str
+    hypothesis: str
     words: int
     """Words of the reference."""
     word_errors: int
@@ -63,11 +63,12 @@ def _is_invisible(character: str) -> bool:
     return controls or ord(character) in _INVISIBLE
 
 
-def errors(said: Mapping[str, str], heard: Mapping[str, str]) -> dict[str, Errors]:
+def errors(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> dict[str, Errors]:
     """Count the errors of each transcript, by id. Raises ValueError if an id is only on one side."""
-    if said.keys() != heard.keys():
-        raise ValueError(must("heard", "a mapping with the ids of `said`", sorted(said.keys() ^ heard.keys())))
-    return {key: _errors(normalise(said[key]), normalise(heard[key])) for key in said}
+    if references.keys() != hypotheses.keys():
+        unmatched = sorted(references.keys() ^ hypotheses.keys())
+        raise ValueError(must("hypotheses", "a mapping with the ids of `references`", unmatched))
+    return {key: _errors(normalise(references[key]), normalise(hypotheses[key])) for key in references}
 
 
 def rate(counts: Iterable[tuple[int, int]]) -> float:
@@ -78,14 +79,14 @@ def rate(counts: Iterable[tuple[int, int]]) -> float:
     return wrong / total
 
 
-def _errors(said: str, heard: str) -> Errors:
+def _errors(reference: str, hypothesis: str) -> Errors:
     jiwer = require()
-    words, characters = jiwer.process_words(said, heard), jiwer.process_characters(said, heard)
+    words, characters = jiwer.process_words(reference, hypothesis), jiwer.process_characters(reference, hypothesis)
     return Errors(
-        said=said,
-        heard=heard,
-        words=len(said.split()),
+        reference=reference,
+        hypothesis=hypothesis,
+        words=len(reference.split()),
         word_errors=words.substitutions + words.deletions + words.insertions,
-        characters=len(said),
+        characters=len(reference),
         character_errors=characters.substitutions + characters.deletions + characters.insertions,
     )

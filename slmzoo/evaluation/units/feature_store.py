@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from slmcore.files import atomic
 from slmcore.roles import Encoder
-from slmzoo.evaluation.units.reading import heard_in
+from slmzoo.evaluation.units.reading import read_recordings
 from slmzoo.evaluation.units.unit_store import fingerprint
 
 __all__ = ["RECORDINGS_PER_FILE", "blocks", "features_of", "lengths"]
@@ -67,15 +67,15 @@ def lengths(paths: Sequence[Path]) -> dict[str, int]:
 
 
 def _make(encoder: Encoder, layer: int | None, files: Mapping[str, Path], failed: dict[str, str]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    for heard in heard_in(files, encoder.sample_rate):
-        failed |= {failure.id: failure.reason for failure in heard.failed}
-        for item, wav in zip(heard.items, heard.wavs, strict=True):
+    features: dict[str, Tensor] = {}
+    for part in read_recordings(files, encoder.sample_rate):
+        failed |= {failure.id: failure.reason for failure in part.failed}
+        for item, wav in zip(part.items, part.wavs, strict=True):
             try:
-                found[item.id] = encoder.features(wav, encoder.sample_rate, layer).cpu()
+                features[item.id] = encoder.features(wav, encoder.sample_rate, layer).cpu()
             except ValueError as error:
                 failed[item.id] = " ".join(str(error).split())
-    return found
+    return features
 
 
 def _write(path: Path, features: dict[str, Tensor], made: str) -> None:

@@ -45,7 +45,7 @@ class TextProbe:
     ids: Mapping[str, int]
     """Numbers of the symbols, from 1."""
 
-    def heard(self, tokens: Tensor) -> list[str]:
+    def recognise(self, tokens: Tensor) -> list[str]:
         """Return the symbols that it recognises in tokens (T,) or (streams, T)."""
         symbols = {number: symbol for symbol, number in self.ids.items()}
         return [symbols[number] for number in recognised(self.probe, tokens)]
@@ -111,17 +111,17 @@ def evaluate_token_information(
     _check_drawn([chosen[i] for i in undecided(tokens, targets, against, config.seed)], against)
     data = _sequences(train_tokens, texts, [name for name in train_tokens if name in texts], ids)
     probe, path = _trained(data, len(ids), kinds, vectors, config, folder, device)
-    found = bound(probe, tokens, targets, against, config.seed)
-    scores, tables = _scores(chosen, found, bootstrap or Bootstrap())
+    information = bound(probe, tokens, targets, against, config.seed)
+    scores, tables = _scores(chosen, information, bootstrap or Bootstrap())
     conventions = {
         **asdict(config),
         "tokens": "framewise",
         "against": against or len(chosen),
-        "texts_possible": float(found.possible.mean()),
+        "texts_possible": float(information.possible.mean()),
     }
     models = {"probe": {"file": str(path.relative_to(folder)), "sha256": sha256_of(path)}}
-    said = {"conventions": conventions, "models": models, "problems": found_problems}
-    return Findings(scores=scores, tables=tables, **said), TextProbe(probe, ids)
+    context = {"conventions": conventions, "models": models, "problems": found_problems}
+    return Findings(scores=scores, tables=tables, **context), TextProbe(probe, ids)
 
 
 def _check(train_tokens: Tokens, test_tokens: Tokens, against: int | None) -> None:

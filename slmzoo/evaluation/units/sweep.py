@@ -39,7 +39,7 @@ class Known:
     alignments: Mapping[str, Sequence[Phone]]
     items: Sequence[Item]
     """Items for ABX, of existing recordings and at least a frame long."""
-    said: Mapping[str, str]
+    transcripts: Mapping[str, str]
 
 
 def units_at(
@@ -69,32 +69,32 @@ def _swept(quantizers: Mapping[float, Quantizer], frames: list[Tensor]) -> list[
 
 
 def scores_at(
-    units: Mapping[str, Units], known: Known, heard: Mapping[str, str], bootstrap: Bootstrap, **abx: Any
+    units: Mapping[str, Units], known: Known, hypotheses: Mapping[str, str], bootstrap: Bootstrap, **abx: Any
 ) -> Found:
     """Compute the scores of one point, with its k and lambda as their subset and as columns of their rows.
 
     ABX is across speakers too if there are several. `abx`: options of `abx.cells`.
     """
     point = next(iter(units.values())).operating_point
-    found = [cost(units, bootstrap)]
+    scored = [cost(units, bootstrap)]
     if known.alignments:
-        found.append(phonetic({n: u for n, u in units.items() if n in known.alignments}, known.alignments, bootstrap))
+        scored.append(phonetic({n: u for n, u in units.items() if n in known.alignments}, known.alignments, bootstrap))
     if known.items:
         rate = next(iter(units.values())).frame_rate
         pieces = cut({item.file: units[item.file].framewise() for item in known.items}, known.items, rate)
         task = {"distance": "identical", **abx}
         several = len({item.speaker for item in known.items}) > 1
-        found += [
+        scored += [
             discriminability(f"abx_{speaker}", pieces, known.items, bootstrap, speaker=speaker, **task)
             for speaker in (("within", "across") if several else ("within",))
         ]
-    if heard:
-        found.append(recognition({name: known.said[name] for name in heard}, heard, bootstrap))
+    if hypotheses:
+        scored.append(recognition({name: known.transcripts[name] for name in hypotheses}, hypotheses, bootstrap))
     subset = {name: f"{getattr(point, name):g}" for name in ("k", "lmbda")}
-    scores, tables = joined(found)
+    scores, tables = joined(scored)
     at = "-".join(subset.values())
     rows = {
-        metric: [{**row, "item": f"{at}/{row['item']}", **subset} for row in some] for metric, some in tables.items()
+        metric: [{**row, "item": f"{at}/{row['item']}", **subset} for row in table] for metric, table in tables.items()
     }
     return [replace(score, subset=subset) for score in scores], rows
 
@@ -104,17 +104,17 @@ def spoken(
     units: Mapping[str, Units], files: Mapping[str, Path], synthesizer: Synthesizer, listen: Recogniser
 ) -> dict[str, str]:
     """Transcribe greedy resynthesis, by recording; long speech in segments that keep their durations."""
-    heard: dict[str, str] = {}
+    hypotheses: dict[str, str] = {}
     for name, each in tqdm(units.items(), desc="resynthesis", unit="file", disable=None):
         wav, sr = audio.load(files[name])
         longest = synthesizer.longest_segment
         long = not is_short(wav, sr, longest)
         stretches = [(a / sr, b / sr) for a, b in segments_of(wav, sr, longest)]
         segments = cut_units(each, stretches) if long else [each]
-        made = torch.cat([s.wav.cpu() for s in synthesizer.speak(segments, **_greedy(synthesizer, long))], 1)
+        speech = torch.cat([s.wav.cpu() for s in synthesizer.speak(segments, **_greedy(synthesizer, long))], 1)
         rate = synthesizer.sample_rate
-        heard[name] = listen(made, rate) if made.shape[1] > _SHORTEST * rate else ""
-    return heard
+        hypotheses[name] = listen(speech, rate) if speech.shape[1] > _SHORTEST * rate else ""
+    return hypotheses
 
 
 def _greedy(synthesizer: Synthesizer, long: bool) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def evaluate_sweep(
                     tables.setdefault(metric, []).extend(of_point)
                 progress.update()
     conventions: dict[str, Any] = {"deduplicated": True, "seed": seed, "abx": "identical or not", "on": "units"}
-    conventions |= {"asr": asr, "resynthesis": "greedy"} if data.known.said else {}
+    conventions |= {"asr": asr, "resynthesis": "greedy"} if data.known.transcripts else {}
     points = map(_point, quantizers)
     conventions |= {f"num_neighbors, k = {point.k}": point.num_neighbors for point in points}
     return Findings(
@@ -151,12 +151,12 @@ class _Sweep:
 
     def _hypotheses(self, point: OperatingPoint, units: Mapping[str, Units], data: _Data) -> dict[str, str]:
         """Transcribe the greedy resynthesis of the recordings with reference transcripts."""
-        if not data.known.said:
+        if not data.known.transcripts:
             return {}
         if self.speaker is None:
             raise ValueError("Word errors need a synthesiser at each point: give `speaker`, or no transcripts.")
         listen = recogniser(self.asr, self.device)
-        return spoken({name: units[name] for name in data.known.said}, data.files, self.speaker(point), listen)
+        return spoken({name: units[name] for name in data.known.transcripts}, data.files, self.speaker(point), listen)
 
     def _key(self, data: _Data, point: OperatingPoint) -> str:
         """Return the fingerprint of a point's data, models and options."""
@@ -171,7 +171,7 @@ def _known(
     annotations: Annotations, files: Mapping[str, Path], frames: Mapping[str, int], frame_rate: float
 ) -> tuple[Known, dict[str, list[str]]]:
     problems: dict[str, list[str]] = {}
-    known = Known(alignments={}, items=[], said={})
+    known = Known(alignments={}, items=[], transcripts={})
     if annotations.alignments is not None:
         found, unreadable = alignments_in(annotations.alignments, annotations.tier)
         problems |= {"unreadable alignments": unreadable, **matched("alignments", files, found)}
@@ -188,7 +188,7 @@ def _known(
         references, wrong = transcripts(annotations.transcripts)
         problems |= {f"transcripts {kind}": names for kind, names in wrong.items()}
         problems |= matched("transcripts", files, references)
-        known = replace(known, said={name: text for name, text in references.items() if name in files})
+        known = replace(known, transcripts={name: text for name, text in references.items() if name in files})
     return known, problems
 
 

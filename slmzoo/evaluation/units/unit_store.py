@@ -17,7 +17,7 @@ from slmcore.files.digests import sha256_of
 from slmcore.shards import Record
 from slmcore.units import Units
 from slmzoo.corpus.stages import records_of
-from slmzoo.evaluation.units.reading import heard_in
+from slmzoo.evaluation.units.reading import read_recordings
 from slmzoo.pipeline import Pipeline
 
 __all__ = ["RECORDINGS_PER_SHARD", "described", "fingerprint", "units_in", "units_of"]
@@ -100,9 +100,9 @@ def _block(
 def _make(models: _Alone, files: Mapping[str, Path]) -> tuple[list[Record], dict[str, str]]:
     records: list[Record] = []
     failed: dict[str, str] = {}
-    for heard in heard_in(files, models.pipeline.sample_rate):
-        made, left_out = records_of(heard, models)
-        records += [each for (each,) in made if isinstance(each, Record)]
+    for part in read_recordings(files, models.pipeline.sample_rate):
+        by_recording, left_out = records_of(part, models)
+        records += [each for (each,) in by_recording if isinstance(each, Record)]
         failed |= {failure.id: failure.reason for failure in left_out}
     return records, failed
 
