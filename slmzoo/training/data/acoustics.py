@@ -29,8 +29,8 @@ def in_a_room(wav: Tensor, draw: torch.Generator) -> Tensor:
     tail = torch.randn(len(time), generator=draw) * 10 ** (-3 * time / seconds)
     response = torch.cat([torch.ones(1), tail / tail.norm() * 10 ** (-ratio / 20)])
     length = len(wav) + len(response) - 1
-    heard = torch.fft.irfft(torch.fft.rfft(wav, length) * torch.fft.rfft(response, length), length)
-    return heard[: len(wav)]
+    reverberant = torch.fft.irfft(torch.fft.rfft(wav, length) * torch.fft.rfft(response, length), length)
+    return reverberant[: len(wav)]
 
 
 def through_a_channel(wav: Tensor, draw: torch.Generator) -> Tensor:

@@ -35,7 +35,7 @@ class AlignedSpeech:
 
     def __init__(
         self,
-        said: Sequence[Spoken],
+        utterances: Sequence[Spoken],
         files: Mapping[str, Path],
         sample_rate: int,
         hop: int,
@@ -57,7 +57,7 @@ class AlignedSpeech:
             units = self._covered(spoken, int(self._recordings.lengths[place]), tolerance)
             return _Aligned(spoken.name, place, units, _row_of(spoken.name, rows) if rows else 0)
 
-        self._utterances = all_checked(said, aligned)
+        self._utterances = all_checked(utterances, aligned)
         self._peaks: dict[int, float] = {}
 
     def _covered(self, spoken: Spoken, samples: int, tolerance: float) -> Tensor:
@@ -129,9 +129,9 @@ def speaker_of(name: str) -> str:
     return folder
 
 
-def speakers_of(said: Sequence[Spoken]) -> tuple[str, ...]:
+def speakers_of(utterances: Sequence[Spoken]) -> tuple[str, ...]:
     """Return the speakers of utterances, sorted. A ValueError for utterances without a folder."""
-    return tuple(sorted(set(all_checked(said, lambda spoken: speaker_of(spoken.name)))))
+    return tuple(sorted(set(all_checked(utterances, lambda spoken: speaker_of(spoken.name)))))
 
 
 def _row_of(name: str, rows: Mapping[str, int]) -> int:

@@ -50,7 +50,7 @@ class DatasetRows:
         if not self._ends or not self._ends[-1]:
             raise ValueError(must("audio", "a dataset with rows", f"{PREFIX}{name}, which has none"))
         self._column = self._checked(column)
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._read_group = lru_cache(_GROUPS_HELD)(self._group)
         self._order_of = lru_cache(2)(self._order)
 
@@ -60,8 +60,8 @@ class DatasetRows:
     @property
     def identity(self) -> str:
         """Digest of the files' names and sizes: another one is another dataset."""
-        told = json.dumps([[str(name).rpartition("/")[2] for name in self._files], self._groups])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        content = json.dumps([[str(name).rpartition("/")[2] for name in self._files], self._groups])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def read(self, row: int) -> tuple[Tensor, int]:
         """Return the audio of a row, mono (1, samples), and its rate in Hz; ValueError or OSError if it has none."""
@@ -97,9 +97,9 @@ class DatasetRows:
         return order, list(accumulate(self._groups[group][2] for group in order))
 
     def _tell(self, row: int, error: Exception) -> None:
-        if row not in self._told:
-            self._told.add(row)
-            logger.warning("Row %d is skipped, %d so far: %s", row, len(self._told), error)
+        if row not in self._reported:
+            self._reported.add(row)
+            logger.warning("Row %d is skipped, %d so far: %s", row, len(self._reported), error)
 
     def _group(self, number: int) -> list[Any]:
         from pyarrow import parquet
@@ -122,12 +122,12 @@ class DatasetRows:
 
         with _opened(self._files[0]) as file:
             fields = list(parquet.ParquetFile(file).schema_arrow)
-        found = [field.name for field in fields if _holds_audio(field.type)]
-        if column is None and len(found) == 1:
-            return found[0]
-        if column is None or column not in found:
-            told = f"one of {', '.join(found)}" if found else "that of a dataset with a column of audio"
-            raise ValueError(must("column", f"{told} in {PREFIX}{self.name}", column, "Give --column."))
+        columns = [field.name for field in fields if _holds_audio(field.type)]
+        if column is None and len(columns) == 1:
+            return columns[0]
+        if column is None or column not in columns:
+            expected = f"one of {', '.join(columns)}" if columns else "that of a dataset with a column of audio"
+            raise ValueError(must("column", f"{expected} in {PREFIX}{self.name}", column, "Give --column."))
         return column
 
 

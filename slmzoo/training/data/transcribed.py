@@ -86,9 +86,9 @@ def fitting(utterances: Sequence[Transcribed], shortest: float, longest: float) 
     kept = [u for u, (n, rate) in zip(utterances, lengths, strict=True) if shortest <= n / rate <= longest]
     if not kept:
         seconds = [n / rate for n, rate in lengths]
-        told = f"a manifest with {min(seconds):.2f} to {max(seconds):.2f} s"
+        durations = f"a manifest with {min(seconds):.2f} to {max(seconds):.2f} s"
         remedy = "Change --shortest or --longest."
-        raise ValueError(must("utterances", f"of {shortest:g} to {longest:g} s, at least one", told, remedy))
+        raise ValueError(must("utterances", f"of {shortest:g} to {longest:g} s, at least one", durations, remedy))
     if len(kept) < len(utterances):
         out = len(utterances) - len(kept)
         logger.warning("%d utterances are left out: not of %g to %g s.", out, shortest, longest)

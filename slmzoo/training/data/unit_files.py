@@ -58,10 +58,10 @@ class UnitSource:
 
     def frame_rate(self, asked: float | None) -> float:
         """Return frames per second: as requested, else those of the shards, else 50; a ValueError if these disagree."""
-        told = self.provenance().get("frame_rate")
-        if None not in (asked, told) and asked != float(str(told)):
-            raise ValueError(must("frame_rate", f"that of the shards, {told}", asked))
-        return asked if asked is not None else float(told or 50)
+        stored = self.provenance().get("frame_rate")
+        if None not in (asked, stored) and asked != float(str(stored)):
+            raise ValueError(must("frame_rate", f"that of the shards, {stored}", asked))
+        return asked if asked is not None else float(stored or 50)
 
     def read(self, k: int) -> Iterator[Spoken]:
         """Yield all utterances in order.
@@ -123,12 +123,14 @@ _READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def operating_point(zoo: str, told: str | None, **asked: Any) -> OperatingPoint:
+def operating_point(zoo: str, stored: str | None, **asked: Any) -> OperatingPoint:
     """Return the operating point: the options merged with the shards' (JSON). k and lambda must be known.
 
     Raises ValueError if the two disagree or do not determine k and lambda.
     """
-    held = OperatingPoint(zoo=zoo) if told in (None, "null") else replace(OperatingPoint.from_json(str(told)), zoo=zoo)
+    held = (
+        OperatingPoint(zoo=zoo) if stored in (None, "null") else replace(OperatingPoint.from_json(str(stored)), zoo=zoo)
+    )
     given = OperatingPoint(zoo=zoo, **asked)
     given.check_compatible(held, "The options and the shards")
     names = [f.name for f in fields(OperatingPoint)]

@@ -29,8 +29,8 @@ class UnitDataSettings(UnitOptions, TrainSettings):
         """Return the operating point of the units, from the options and the shards."""
         names = ("k", "lmbda", "num_neighbors", "encoder", "layer")
         asked = {name: getattr(self, name) for name in names}
-        told = [UnitSource(path).provenance().get("operating_point") for path in (self.train, self.validation)]
-        points = [operating_point(self.zoo, each, **asked) for each in told]
+        stored = [UnitSource(path).provenance().get("operating_point") for path in (self.train, self.validation)]
+        points = [operating_point(self.zoo, text, **asked) for text in stored]
         points[0].check_compatible(points[1], "The training units and those held out")
         return points[0]
 

@@ -92,8 +92,8 @@ class Teacher:
         self.mean = layer == "mean"
         self.layer = None if self.mean or layer is None else _number(layer, encoder.num_layers)
         if self.mean and not hasattr(encoder, "mean_of_layers"):
-            told = f"a number or left out for a {type(encoder).__name__}"
-            raise ValueError(must("teacher_layer", told, layer, "It has no layers to average."))
+            allowed = f"a number or left out for a {type(encoder).__name__}"
+            raise ValueError(must("teacher_layer", allowed, layer, "It has no layers to average."))
 
     @property
     def dim(self) -> int:

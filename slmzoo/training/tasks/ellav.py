@@ -57,16 +57,16 @@ def train(settings: EllavSettings) -> dict[str, Any]:
     k = point.k or 0
     size, code_rate = (settings.num_codes, settings.code_rate) if codec is None else (codec.num_codes, codec.frame_rate)
     tokenizer = EllaVTokenizer.for_units(k, size, rate, code_rate)
-    said = {name: list(UnitSource(getattr(settings, name)).read(k)) for name in _SPLITS}
+    corpora = {name: list(UnitSource(getattr(settings, name)).read(k)) for name in _SPLITS}
     if settings.validate_every is None:
-        half = len(said["train"]) // (2 * settings.batch * settings.accumulate)
+        half = len(corpora["train"]) // (2 * settings.batch * settings.accumulate)
         settings = replace(settings, validate_every=max(1, half))
-    files = {n: aligned_files(said[n], getattr(settings, f"{n}_speech"), codec is not None) for n in _SPLITS}
+    files = {n: aligned_files(corpora[n], getattr(settings, f"{n}_speech"), codec is not None) for n in _SPLITS}
     if codec is not None:
         run = Run.open(settings)
         files = {name: encoded(files[name], codec, run.path / "codes" / name) for name in _SPLITS}
         settings = replace(settings, resume=True, overwrite=False)
-    training_set, held_out = (utterances(said[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
+    training_set, held_out = (utterances(corpora[name], files[name], tokenizer, settings.tolerance) for name in _SPLITS)
     torch.manual_seed(settings.seed)
     longest = longest_seconds(training_set, rate)
     model = EllaV(settings.transformer(tokenizer.vocab_size, output_bias=True), tokenizer, point, longest)

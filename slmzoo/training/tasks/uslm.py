@@ -84,21 +84,22 @@ def train(settings: UslmSettings) -> dict[str, Any]:
     ValueError for a codec of one codebook.
     """
     Run.check(settings)
-    said = {name: _utterances(settings, name) for name in ("train", "validation")}
-    spoken = {name: _phones(settings, some) for name, some in said.items()}
+    corpora = {name: _utterances(settings, name) for name in ("train", "validation")}
+    spoken = {name: _phones(settings, utterances) for name, utterances in corpora.items()}
     codec, row, system = _codec(settings)
     model, tokenizer = _begun(settings, settings.sizes(codec.num_codebooks, codec.num_codes), spoken["train"])
     run = Run.open(settings)
-    learnt, held_out = (
-        _ready(said[name], spoken[name], tokenizer, coded(said[name], codec, run.path / "codes")) for name in said
+    training_set, held_out = (
+        _ready(corpora[name], spoken[name], tokenizer, coded(corpora[name], codec, run.path / "codes"))
+        for name in corpora
     )
     settings = replace(settings, resume=True, overwrite=False)
-    task = UslmTask(model, learnt, held_out, settings)
+    task = UslmTask(model, training_set, held_out, settings)
     fit(task, settings, Run.open(settings))
     copy_model(settings, row, codec.checkpoint(), system)
     reached = run.reached(task.monitor)
     codec_of = {"zoo": row.zoo, "kind": row.kind, "variant": row.variant, "sha256": row.sha256}
-    made = provenance(settings, "train uslm", utterances=len(learnt), codec=codec_of, **reached)
+    made = provenance(settings, "train uslm", utterances=len(training_set), codec=codec_of, **reached)
     rates = {"sample_rate": codec.sample_rate, "frame_rate": codec.frame_rate}
     publish(settings, model.checkpoint(made), system, variant=row.variant, **rates)
     return {"zoo": settings.zoo, "kind": "uslm", **reached}

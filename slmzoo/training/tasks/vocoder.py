@@ -59,10 +59,12 @@ def train(settings: VocoderSettings) -> dict[str, Any]:
     """
     Run.check(settings)
     point, rate = settings.point(), settings.units_per_second()
-    said = {name: list(UnitSource(getattr(settings, name)).read(point.k or 0)) for name in _SPLITS}
-    speakers = speakers_of(said["train"]) if settings.speakers else ()
+    corpora = {name: list(UnitSource(getattr(settings, name)).read(point.k or 0)) for name in _SPLITS}
+    speakers = speakers_of(corpora["train"]) if settings.speakers else ()
     config = settings.sizes(point.k or 0, rate, speakers)
-    training_set, held_out = (_aligned(settings, said[name], name, config.generator.hop, speakers) for name in _SPLITS)
+    training_set, held_out = (
+        _aligned(settings, corpora[name], name, config.generator.hop, speakers) for name in _SPLITS
+    )
     torch.manual_seed(settings.seed)
     model = UnitVocoder(config, point)
     initialise_from(settings.init, model)
@@ -77,10 +79,10 @@ def train(settings: VocoderSettings) -> dict[str, Any]:
 
 
 def _aligned(
-    settings: VocoderSettings, said: Sequence[Any], split: str, hop: int, speakers: Sequence[str]
+    settings: VocoderSettings, utterances: Sequence[Any], split: str, hop: int, speakers: Sequence[str]
 ) -> AlignedSpeech:
-    files = aligned_files(said, getattr(settings, f"{split}_speech"), True)
-    return AlignedSpeech(said, files, settings.sample_rate, hop, speakers, settings.tolerance)
+    files = aligned_files(utterances, getattr(settings, f"{split}_speech"), True)
+    return AlignedSpeech(utterances, files, settings.sample_rate, hop, speakers, settings.tolerance)
 
 
 def fold_weight_norm(model: UnitVocoder) -> None:

@@ -210,11 +210,11 @@ class RVQTask(Task):
     def trouble(self) -> str | None:
         """Return which levels have collapsed, once the codes that the first latents left behind could be revived."""
         rules = self.settings
-        found = self.codebooks.collapsed(rules.collapse_below) if self._step >= 2 * rules.revival else {}
-        if not found:
+        collapsed = self.codebooks.collapsed(rules.collapse_below) if self._step >= 2 * rules.revival else {}
+        if not collapsed:
             return None
-        told = ", ".join(f"level {level} to a perplexity of {value:.2f}" for level, value in found.items())
-        return f"The codebooks have collapsed: {told}. Lower --lr or raise --commitment or --revive-below."
+        levels = ", ".join(f"level {level} to a perplexity of {value:.2f}" for level, value in collapsed.items())
+        return f"The codebooks have collapsed: {levels}. Lower --lr or raise --commitment or --revive-below."
 
     def validation(self) -> Sequence[Any]:
         """Numbers of held-out recordings."""
