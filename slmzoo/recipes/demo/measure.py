@@ -75,7 +75,7 @@ class Made:
     """Durations relative to the originals."""
     spent: float = 0.0
     """Seconds of computation."""
-    heard: float = 0.0
+    seconds_of_audio: float = 0.0
     """Seconds of the originals."""
 
     def figures(self) -> dict[str, float]:
@@ -85,7 +85,7 @@ class Made:
             units = sum(map(len, self.units)) / sum(u.seconds for u in self.units)
             rates = {"units_per_second": units, "bits_per_second": bits_per_second(self.units)}
         near = statistics.mean(abs(ratio - 1) <= 0.25 for ratio in self.ratios)
-        return {**rates, "duration_within_25_percent": near, "real_time_factor": self.spent / self.heard}
+        return {**rates, "duration_within_25_percent": near, "real_time_factor": self.spent / self.seconds_of_audio}
 
 
 Way = Callable[[Tensor, int], tuple[Tensor, int, Units | None]]
@@ -235,17 +235,17 @@ def _sizes(pipeline: Pipeline) -> dict[str, int]:
 def _made(given: Recordings, way: Way, folder: Path, name: str) -> Made:
     """Run a system on all recordings, and write its speech."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = Made()
+    results = Made()
     for key, (file, _) in tqdm(given.items(), desc=name, disable=None):
         wav, sr = audio.load(file)
         began = time.perf_counter()
-        said, rate, units = way(wav, sr)
-        made.spent += time.perf_counter() - began
-        made.heard += wav.shape[1] / sr
-        made.ratios.append(said.shape[1] / rate / (wav.shape[1] / sr))
-        made.units += [] if units is None else [units]
-        audio.write(folder / f"{key}.wav", said, rate)
-    return made
+        speech, rate, units = way(wav, sr)
+        results.spent += time.perf_counter() - began
+        results.seconds_of_audio += wav.shape[1] / sr
+        results.ratios.append(speech.shape[1] / rate / (wav.shape[1] / sr))
+        results.units += [] if units is None else [units]
+        audio.write(folder / f"{key}.wav", speech, rate)
+    return results
 
 
 def _with_interval(score: Score) -> list[float | None]:

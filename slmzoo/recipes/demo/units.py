@@ -27,7 +27,7 @@ from slmzoo.training.data.acoustics import in_a_room, through_a_channel
 from slmzoo.training.data.augment import with_gain_and_noise
 from slmzoo.training.data.feature_samples import write_npy
 
-__all__ = ["Units", "disturbed", "heard_in", "make"]
+__all__ = ["Units", "aligned_units", "disturbed", "make"]
 
 _AT_ONCE = 16
 _EVERY = 3
@@ -45,7 +45,7 @@ def make(data: Path, runs: Path) -> None:
     where = {"zoo": ZOO, "registry": runs / "zoo.json"}
     units = Units(hub.encoder(**where), hub.quantizer(**where))
     units.write(data / "wavs", runs / "units")
-    units.write_heard(data / "wavs" / "train", runs / "units" / "train", runs / "heard")
+    units.write_augmented(data / "wavs" / "train", runs / "units" / "train", runs / "heard")
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,21 @@ class Units:
             for file, units in zip(files, self.of(self.features([self._load(file) for file in files])), strict=True):
                 write_npy(places[file], units)
 
-    def write_heard(self, wavs: Path, plain: Path, folder: Path) -> None:
+    def write_augmented(self, wavs: Path, plain: Path, folder: Path) -> None:
         """Write units for the recordings of the reference voice in `wavs`, the training set; `plain`: those by `write`.
 
         Utterances that another speaker says too have that speaker's units; of the others one in three is disturbed.
         """
         files = audio.find([wavs])
-        said = {file.stem: file for file in files if file.parent.name != REFERENCE}
+        other_voices = {file.stem: file for file in files if file.parent.name != REFERENCE}
         for file in tqdm([file for file in files if file.parent.name == REFERENCE], desc="heard", mininterval=10):
             name = file.relative_to(wavs).with_suffix(".npy")
             if not (folder / name).exists():
-                write_npy(folder / name, self._heard(file, plain / name, said.get(file.stem)))
+                write_npy(folder / name, self._augmented(file, plain / name, other_voices.get(file.stem)))
 
-    def _heard(self, file: Path, plain: Path, other: Path | None) -> Tensor:
+    def _augmented(self, file: Path, plain: Path, other: Path | None) -> Tensor:
         if other is not None:
-            return heard_in(self, self._load(file), self._load(other))
+            return aligned_units(self, self._load(file), self._load(other))
         units, seed = torch.from_numpy(np.load(plain, allow_pickle=False)), crc32(file.stem.encode())
         if seed % _EVERY:
             return units
@@ -97,7 +97,7 @@ class Units:
         return audio.resample(*audio.load(file), self.encoder.sample_rate)[0]
 
 
-def heard_in(units: Units, wav: Tensor, other: Tensor) -> Tensor:
+def aligned_units(units: Units, wav: Tensor, other: Tensor) -> Tensor:
     """Return the units of `other`, the same words by another speaker, on the frames of `wav`: int16 (frames,)."""
     features = units.features([wav, other])
     return units.of(features[1:])[0][align(*features)]

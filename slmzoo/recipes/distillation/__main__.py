@@ -74,16 +74,16 @@ class Options:
 
 def run(options: Options) -> str:
     """Run the missing parts of the experiment, and return the report."""
-    said = speech.make(options.runs / "speech", options.training_sentences, options.held_out_sentences, seed=7)
+    corpus = speech.make(options.runs / "speech", options.training_sentences, options.held_out_sentences, seed=7)
     held_out = options.runs / "speech" / "held-out"
     measured: dict[str, list[dict[str, Values]]] = {}
     for arm in options.arms:
         for seed in options.seeds:
-            measured.setdefault(arm, []).append(_of_arm(arm, seed, options, said, held_out))
+            measured.setdefault(arm, []).append(_of_arm(arm, seed, options, corpus, held_out))
     return write(options.runs, measured, options.size)
 
 
-def _of_arm(arm: str, seed: int, options: Options, said: speech.Corpus, held_out: Path) -> dict[str, Values]:
+def _of_arm(arm: str, seed: int, options: Options, corpus: speech.Corpus, held_out: Path) -> dict[str, Values]:
     """Measures of an arm, from its file if they were taken with these options."""
     about = replace(options, runs=Path(), arms=(arm,), seeds=(seed,)).size
     file = options.runs / "measures" / f"{arm}-{seed}.json"
@@ -94,11 +94,11 @@ def _of_arm(arm: str, seed: int, options: Options, said: speech.Corpus, held_out
     logger.info("arm %s, seed %d", arm, seed)
     size = Size(steps=options.steps, batch=options.batch, crop=options.crop, n_filters=options.n_filters)
     codec = trained(arm, seed, size, options.runs / "speech" / "train", held_out, options.runs)
-    found = measure(codec, said, options.runs / f"copies-{arm}-{seed}", options.denoiser_steps, options.wer)
+    measures = measure(codec, corpus, options.runs / f"copies-{arm}-{seed}", options.denoiser_steps, options.wer)
     file.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"size": about, "measures": {name: asdict(values) for name, values in found.items()}}
+    kept = {"size": about, "measures": {name: asdict(values) for name, values in measures.items()}}
     atomic.write_bytes(file, json.dumps(kept).encode())
-    return found
+    return measures
 
 
 def main() -> None:

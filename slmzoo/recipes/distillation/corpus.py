@@ -97,10 +97,10 @@ def _spoken(folder: Path, texts: Sequence[str], voices: Sequence[str], jobs: int
 
 
 def _sentence(file: Path, text: str, voice: str) -> Sentence:
-    told = file.parent.with_name(f"{file.parent.name}-phones") / f"{file.stem}.json"
-    if not (told.exists() and file.exists()):
+    phone_file = file.parent.with_name(f"{file.parent.name}-phones") / f"{file.stem}.json"
+    if not (phone_file.exists() and file.exists()):
         phones = speak(text, file, voice)
-        told.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(told, json.dumps(phones).encode())
-    phones = tuple((phone, end) for phone, end in json.loads(told.read_text(encoding="utf-8")))
+        phone_file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(phone_file, json.dumps(phones).encode())
+    phones = tuple((phone, end) for phone, end in json.loads(phone_file.read_text(encoding="utf-8")))
     return Sentence(file=file, text=text, voice=voice, phones=phones)

@@ -27,8 +27,8 @@ class _Denoiser(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """(B, D, T) with shares t (B,) to the latents without noise, (B, D, T)."""
-        told = t[:, None, None].expand(-1, 1, x.shape[-1])
-        return self.layers(torch.cat([x, told], 1))
+        times = t[:, None, None].expand(-1, 1, x.shape[-1])
+        return self.layers(torch.cat([x, times], 1))
 
 
 def trained_denoiser(latents: Sequence[Tensor], steps: int, seed: int) -> nn.Module:

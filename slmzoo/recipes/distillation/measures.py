@@ -93,11 +93,11 @@ def _probe(
 ) -> Values:
     """Frame accuracy of a ridge regression to one-hot labels, for each held-out sentence; `seen` are the features."""
     training = [(seen[s], s) for s in corpus.training if chosen(s)]
-    told = [truth(s, len(x)) for x, s in training]
-    names = sorted({label for some in told for label in some if label is not None})
+    labels = [truth(s, len(x)) for x, s in training]
+    names = sorted({label for sequence in labels for label in sequence if label is not None})
     number = {label: i for i, label in enumerate(names)}
-    x, y = (torch.cat(parts) for parts in zip(*(_known(a, b, number) for (a, _), b in zip(training, told, strict=True)),
-                                              strict=True))  # fmt: skip
+    known = (_known(features, of, number) for (features, _), of in zip(training, labels, strict=True))
+    x, y = (torch.cat(parts) for parts in zip(*known, strict=True))
     weights = _ridge(x, torch.nn.functional.one_hot(y, len(names)).double())
     rows = []
     for sentence in corpus.held_out:
@@ -108,8 +108,8 @@ def _probe(
     return Values.of(rows)
 
 
-def _known(features: Tensor, told: Sequence[str | None], number: dict[str, int]) -> tuple[Tensor, Tensor]:
-    pairs = [(i, number[label]) for i, label in enumerate(told) if label is not None and label in number]
+def _known(features: Tensor, labels: Sequence[str | None], number: dict[str, int]) -> tuple[Tensor, Tensor]:
+    pairs = [(i, number[label]) for i, label in enumerate(labels) if label is not None and label in number]
     at = torch.tensor([i for i, _ in pairs], dtype=torch.int64)
     return features[at].double(), torch.tensor([n for _, n in pairs], dtype=torch.int64)
 
@@ -163,9 +163,9 @@ def _words(made: dict[str, Tensor], corpus: Corpus, folder: Path) -> Values:
     folder.mkdir(parents=True, exist_ok=True)
     for name, wav in made.items():
         audio.write(folder / f"{name}.wav", wav, _RATE)
-    heard = hear([folder / f"{name}.wav" for name in made])
-    said = {sentence.name: sentence.text for sentence in corpus.held_out}
-    errors = wer.errors(said, dict(zip(made, heard, strict=True)))
+    hypotheses = hear([folder / f"{name}.wav" for name in made])
+    references = {sentence.name: sentence.text for sentence in corpus.held_out}
+    errors = wer.errors(references, dict(zip(made, hypotheses, strict=True)))
     return Values.of([(name, e.word_errors / e.words, float(e.words)) for name, e in errors.items()])
 
 

@@ -26,10 +26,10 @@ _COLOUR, _DPI = "#0072B2", 100
 def write(folder: Path, measured: Measured, size: Mapping[str, Any]) -> str:
     """Write report.md and figure.png, and return the report's text."""
     title = "# Is distillation needed where a diffusion model is to live on the latents?\n\n"
-    told = ", ".join(f"{name} {value}" for name, value in size.items())
+    sizes = ", ".join(f"{name} {value}" for name, value in size.items())
     arms = "".join(f"- {arm}: {ARMS[arm][0]}\n" for arm in measured)
     note = (
-        f"\nSize of this run: {told}. A demo on synthetic speech: its numbers compare the arms with each other, and\n"
+        f"\nSize of this run: {sizes}. A demo on synthetic speech: its numbers compare the arms with each other, and\n"
         "never with published codecs. Intervals are 95 % of bootstrap resamples: of sentences, and of pairs of phones\n"
         "for ABX. Differences are those to arm A on the same items.\n\n"
     )

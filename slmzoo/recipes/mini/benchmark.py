@@ -80,12 +80,14 @@ def make(folder: Path, most: int | None = None, jobs: int = 2) -> Mini:
     spoken = {f"words/{text}-{v}": (text, v) for word, other, _ in words for text in (word, other) for v in VOICES}
     spoken |= {f"scrambled/{name}-{v}": (scrambled(text), v) for _, name, text in texts for v in VOICES}
     _speak_all(folder, spoken, jobs)
-    said = _speak_all(folder, {f"sentences/{name}-{v}": (text, v) for _, name, text in texts for v in VOICES}, jobs)
-    for name, segments in said.items():
+    alignments = _speak_all(
+        folder, {f"sentences/{name}-{v}": (text, v) for _, name, text in texts for v in VOICES}, jobs
+    )
+    for name, segments in alignments.items():
         write_atomically(folder / f"{name}.TextGrid", _textgrid(segments))
     _write_csv(mini.lexical, [_word_row(*row, voice) for row in words for voice in VOICES])
     _write_csv(mini.syntactic, [_sentence_row(*row[:2], voice) for row in texts for voice in VOICES])
-    write_atomically(mini.phones, _item_file(said))
+    write_atomically(mini.phones, _item_file(alignments))
     everyday = (f"{name}-{VOICES[0]}\t{text}\n" for kind, name, text in texts if kind == "everyday")
     write_atomically(mini.transcripts, "".join(everyday))
     write_atomically(made, about)
@@ -166,10 +168,10 @@ def _textgrid(segments: Segments) -> str:
     return f'{head}"IntervalTier"\n"phones"\n0\n{end}\n{len(segments)}\n{"".join(rows)}'
 
 
-def _item_file(said: Mapping[str, Segments]) -> str:
+def _item_file(alignments: Mapping[str, Segments]) -> str:
     """Format an item file of all phones between two others, at least a frame long, with voices as speakers."""
     lines = ["#file onset offset #phone prev-phone next-phone speaker\n"]
-    for name, segments in sorted(said.items()):
+    for name, segments in sorted(alignments.items()):
         stem, voice = Path(name).name, name.rpartition("-")[2]
         for before, (phone, end), after in zip(segments, segments[1:], segments[2:], strict=False):
             if phone != "pau" and end - before[1] >= _SHORTEST:

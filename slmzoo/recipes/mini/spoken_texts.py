@@ -16,12 +16,12 @@ _EACH = 5
 
 def spoken_texts(made: Mini) -> tuple[dict[str, Path], dict[str, Path], dict[str, str]]:
     """Return the recordings to train on and to score, by id, and the normalised text of each."""
-    said = {
+    utterances = {
         f"{kind}-{number:02d}-{voice}": (number % _EACH == 1, normalise(text))
         for kind, sentences in SENTENCES.items()
         for number, text in enumerate(sentences)
         for voice in VOICES
     }
-    files = {path.stem: path for path in sorted(made.sentences.glob("*.wav")) if path.stem in said}
-    train, test = ({n: f for n, f in files.items() if said[n][0] == held_out} for held_out in (False, True))
-    return train, test, {name: said[name][1] for name in files}
+    files = {path.stem: path for path in sorted(made.sentences.glob("*.wav")) if path.stem in utterances}
+    train, test = ({n: f for n, f in files.items() if utterances[n][0] == held_out} for held_out in (False, True))
+    return train, test, {name: utterances[name][1] for name in files}

@@ -25,17 +25,17 @@ def speak(sentence: str, path: str | Path, voice: str = "slt", stretch: float = 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(path) as part:
-        said = _spoken(sentence, part, voice, stretch)
-    ends = (segment.rpartition(":") for segment in said.split())
+        phones = _spoken(sentence, part, voice, stretch)
+    ends = (segment.rpartition(":") for segment in phones.split())
     return [(phone, float(end)) for phone, _, end in ends]
 
 
 def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
     """Return flite's wav, and the phones that it prints."""
-    how = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur"]
-    command = ["flite", *how, "-t", sentence, "-o", str(path)]
+    options = ["-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-psdur"]
+    command = ["flite", *options, "-t", sentence, "-o", str(path)]
     try:
-        said = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        process = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     except FileNotFoundError:
         raise RuntimeError(_MISSING) from None
     except subprocess.CalledProcessError as error:
@@ -43,4 +43,4 @@ def _spoken(sentence: str, path: Path, voice: str, stretch: float) -> str:
     rate = soundfile.info(path).samplerate
     if rate != _SAMPLE_RATE:
         raise RuntimeError(f"flite's voice {voice} speaks at {rate} Hz, but recipes need {_SAMPLE_RATE}.")
-    return said.stdout
+    return process.stdout

@@ -185,8 +185,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     args = parser.parse_args(argv)
     if args.sample is not None:
-        said = Utterance(id="sample", split="test", speaker=speaker("h000", args.seed), sentence=SAMPLE)
-        _spoken((said, args.sample))
+        utterance = Utterance(id="sample", split="test", speaker=speaker("h000", args.seed), sentence=SAMPLE)
+        _spoken((utterance, args.sample))
         return
     make(args.data, args.count, args.reference_count, args.flite_count, args.seed, args.jobs)
 

@@ -65,9 +65,9 @@ def recordings(folder: Path) -> Recordings:
 
 def _chosen(sounds: Path, texts: Path) -> list[tuple[str, str]]:
     with gzip.open(texts, "rt", encoding="utf-8") as lines:
-        said = sorted(_spoken(lines))
-    there = [(name, text) for name, text in said if (sounds / f"{name}.g722").is_file()]
-    return there[::_EVERY][:_COUNT]
+        transcripts = sorted(_spoken(lines))
+    recorded = [(name, text) for name, text in transcripts if (sounds / f"{name}.g722").is_file()]
+    return recorded[::_EVERY][:_COUNT]
 
 
 def _spoken(lines: Iterator[str]) -> Iterator[tuple[str, str]]:

@@ -182,7 +182,7 @@ def test_units_of_another_speaker_come_at_the_times_of_the_reference() -> None:
     levels = torch.tensor([0.1, 0.5, 0.3])
     slow, fast = (levels.repeat_interleave(frames * 320) for frames in (6, 2))
     units = units_stage.Units(ramp, ramp)
-    assert units_stage.heard_in(units, slow, fast + 0.08).tolist() == [2] * 6 + [6] * 6 + [4] * 6
+    assert units_stage.aligned_units(units, slow, fast + 0.08).tolist() == [2] * 6 + [6] * 6 + [4] * 6
 
 
 def test_units_of_a_disturbed_copy_are_on_the_frames_of_the_original() -> None:
