@@ -46,17 +46,17 @@ def application(studio: Studio, token: str | None = None) -> App:
     live = Live(studio)
     handlers = _Handlers(studio, live)
     routes = [
-        Route("/", _told(handlers.page)),
-        Route("/static/{name}", _told(handlers.static)),
-        Route("/api/systems", _told(handlers.systems)),
-        Route("/api/systems/{zoo}", _told(handlers.system)),
-        Route("/api/recordings", _told(handlers.recordings)),
-        Route("/api/recordings", _told(handlers.upload), methods=["POST"]),
-        Route("/api/recordings/{key}", _told(handlers.drop), methods=["DELETE"]),
-        Route("/api/recordings/{key}/wav", _told(handlers.wav)),
-        Route("/api/sounds/{key}", _told(handlers.sound)),
-        Route("/api/sample", _told(handlers.sample), methods=["POST"]),
-        Route("/api/{verb}", _told(handlers.verb), methods=["POST"]),
+        Route("/", _with_json_errors(handlers.page)),
+        Route("/static/{name}", _with_json_errors(handlers.static)),
+        Route("/api/systems", _with_json_errors(handlers.systems)),
+        Route("/api/systems/{zoo}", _with_json_errors(handlers.system)),
+        Route("/api/recordings", _with_json_errors(handlers.recordings)),
+        Route("/api/recordings", _with_json_errors(handlers.upload), methods=["POST"]),
+        Route("/api/recordings/{key}", _with_json_errors(handlers.drop), methods=["DELETE"]),
+        Route("/api/recordings/{key}/wav", _with_json_errors(handlers.wav)),
+        Route("/api/sounds/{key}", _with_json_errors(handlers.sound)),
+        Route("/api/sample", _with_json_errors(handlers.sample), methods=["POST"]),
+        Route("/api/{verb}", _with_json_errors(handlers.verb), methods=["POST"]),
         WebSocketRoute("/api/live", live.serve),
     ]
     return Guard(Starlette(routes=routes), token)
@@ -132,10 +132,10 @@ class _Handlers:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
 
 
-def _told(handler: Handler) -> Handler:
+def _with_json_errors(handler: Handler) -> Handler:
     """The handler with its errors as JSON messages; none of them stops the server."""
 
-    async def told(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         try:
             return await handler(request)
         except ClientDisconnect:
@@ -146,12 +146,12 @@ def _told(handler: Handler) -> Handler:
                 logger.exception("A request to %s failed.", request.url.path)
             return JSONResponse({"error": words_of(error)}, status)
 
-    return told
+    return answer
 
 
-async def _body(request: Request, most: int, told: str) -> bytes:
+async def _body(request: Request, most: int, reason: str) -> bytes:
     """The body of a request. Raises TooMuchError as soon as more than `most` bytes are announced or received."""
-    remedy = f"{told} ({most / 2**20:.0f} MB)."
+    remedy = f"{reason} ({most / 2**20:.0f} MB)."
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:
         raise TooMuchError(remedy)

@@ -51,7 +51,7 @@ class _Take:
         self.rate, self.samples = rate, 0
         self._stream = UnitStream(pipeline.encoder, quantizer, rate)
         self.voice: SpeechStream | None = pipeline.speech_stream(seconds=0.6) if asked.get("back") else None
-        self._heard: list[torch.Tensor] = []
+        self._chunks: list[torch.Tensor] = []
         self._kept: dict[str, Any] | None = None
 
     def push(self, content: bytes) -> Units:
@@ -60,19 +60,19 @@ class _Take:
             raise ValueError(must("message", "float32 samples, at most 1 MB of them", f"a message of {len(content)} B"))
         chunk = torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32))
         self._studio.shelf.check_length((self.samples + len(chunk)) / self.rate)
-        found = self._stream.push(chunk)
-        self._heard.append(chunk)
+        units = self._stream.push(chunk)
+        self._chunks.append(chunk)
         self.samples += len(chunk)
-        return found
+        return units
 
-    def told(self, found: Units) -> dict[str, Any]:
+    def message(self, units: Units) -> dict[str, Any]:
         """Units as a message to the page."""
         current = self._stream.current
         return {
-            "units": found.units.tolist(),
-            "durations": found.durations.tolist(),
+            "units": units.units.tolist(),
+            "durations": units.durations.tolist(),
             "current": [*current.units.tolist(), *current.durations.tolist()],
-            "frame_rate": found.frame_rate,
+            "frame_rate": units.frame_rate,
             "heard": round(self.samples / self.rate, 3),
         }
 
@@ -83,7 +83,7 @@ class _Take:
     def kept(self) -> dict[str, Any] | None:
         """Keep the recording on the shelf, once; None if it is empty."""
         if self._kept is None and self.samples:
-            made = self._studio.shelf.keep(torch.cat(self._heard)[None], self.rate, self.name)
+            made = self._studio.shelf.keep(torch.cat(self._chunks)[None], self.rate, self.name)
             self._kept = described(made)
         return self._kept
 
@@ -102,7 +102,9 @@ class Live:
         """Serve one window until it stops, fails or disconnects."""
         await socket.accept()
         if self.running >= self._studio.limits.live:
-            await _told(socket, BusyError("Another window is recording. Stop it there first; nothing here is lost."))
+            await _send_error(
+                socket, BusyError("Another window is recording. Stop it there first; nothing here is lost.")
+            )
             return
         self.running += 1
         try:
@@ -112,7 +114,7 @@ class Live:
         except WebSocketDisconnect:
             logger.info("A window went before it recorded.")
         except Exception as error:
-            await _told(socket, error)
+            await _send_error(socket, error)
         finally:
             self.running -= 1
 
@@ -125,7 +127,7 @@ class Live:
             await self._finish(socket, take, speaking)
         except Exception as error:
             kept = await self._run(self._encoder, take.kept) if take.samples >= take.rate * _LEAST_KEPT else None
-            await _told(socket, error, kept)
+            await _send_error(socket, error, kept)
         finally:
             for task in speaking:
                 task.cancel()
@@ -139,16 +141,16 @@ class Live:
             if content is None:
                 _object(message.get("text") or "")
                 return
-            found = await self._run(self._encoder, lambda content=content: take.push(content))
-            await socket.send_json(take.told(found))
-            self._speak(socket, take, found, speaking)
+            units = await self._run(self._encoder, lambda content=content: take.push(content))
+            await socket.send_json(take.message(units))
+            self._speak(socket, take, units, speaking)
 
     async def _finish(self, socket: WebSocket, take: _Take, speaking: list[asyncio.Task[None]]) -> None:
         kept = await self._run(self._encoder, take.kept)
         if kept is not None:
-            found = await self._run(self._encoder, take.flush)
-            await socket.send_json(take.told(found))
-            self._speak(socket, take, found, speaking, last=True)
+            units = await self._run(self._encoder, take.flush)
+            await socket.send_json(take.message(units))
+            self._speak(socket, take, units, speaking, last=True)
         await asyncio.gather(*speaking)
         await socket.send_json({"done": True, "recording": kept})
         await socket.close()
@@ -180,7 +182,7 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-async def _told(socket: WebSocket, error: Exception, kept: dict[str, Any] | None = None) -> None:
+async def _send_error(socket: WebSocket, error: Exception, kept: dict[str, Any] | None = None) -> None:
     """Send the error to the window, if it is still connected."""
     if isinstance(error, WebSocketDisconnect):
         logger.info("A window went while it recorded.")

@@ -62,16 +62,16 @@ def is_local(host: str) -> bool:
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
-        made.listen()
+        bound.bind((host, port))
+        bound.listen()
     except OSError as error:
-        made.close()
-        told = f"The address {host}:{port} cannot be used ({error.strerror or error})."
-        raise OSError(f"{told} Another server may be there: choose another --port, or 0 for a free one.") from error
-    return made
+        bound.close()
+        problem = f"The address {host}:{port} cannot be used ({error.strerror or error})."
+        raise OSError(f"{problem} Another server may be there: choose another --port, or 0 for a free one.") from error
+    return bound
 
 
 def _address(host: str, port: int, token: str | None) -> str:

@@ -67,8 +67,8 @@ class Systems:
         except ValueError as error:
             return Offer(zoo=zoo, here=False, why=str(error))
         here, files = not absent.keys() & needed, [file for each in absent.values() for file in each]
-        told = f"Not on this machine: {', '.join(files[:3])}{', ...' if len(files) > 3 else ''}."
-        why = f"{told} `slmzoo fetch --zoo {zoo}` downloads the models." if files else ""
+        missing = f"Not on this machine: {', '.join(files[:3])}{', ...' if len(files) > 3 else ''}."
+        why = f"{missing} `slmzoo fetch --zoo {zoo}` downloads the models." if files else ""
         return Offer(zoo=zoo, here=here, why=why, lacks=frozenset(absent), ks=tuple(sorted(set(self._sizes(zoo)))))
 
     def pipeline(self, zoo: str) -> Pipeline:

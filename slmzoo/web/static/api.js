@@ -10,10 +10,10 @@ export async function ask(path, options = {}) {
     throw Object.assign(new Error(GONE), { gone: true });
   }
   if (!answer.ok) {
-    const told = await answer.text();
-    let words = told;
+    const body = await answer.text();
+    let words = body;
     try {
-      words = JSON.parse(told).error;
+      words = JSON.parse(body).error;
     } catch { /* refused before the page's own handlers: the text is the message */ }
     throw new Error(words || `The server answered ${answer.status}.`);
   }
@@ -60,12 +60,12 @@ export class Live {
       this.on.speech(new Float32Array(data), this.rate);
       return;
     }
-    const told = JSON.parse(data);
-    if (told.error) this.end(() => this.on.failed(new Error(told.error), false, told.recording));
-    else if (told.done) this.end(() => this.on.done(told.recording));
-    else if (told.speech) this.rate = told.speech;
-    else if (told.ready) this.begin();
-    else this.on.units(told);
+    const message = JSON.parse(data);
+    if (message.error) this.end(() => this.on.failed(new Error(message.error), false, message.recording));
+    else if (message.done) this.end(() => this.on.done(message.recording));
+    else if (message.speech) this.rate = message.speech;
+    else if (message.ready) this.begin();
+    else this.on.units(message);
   }
 
   begin() {

@@ -80,9 +80,9 @@ async function chooseSystem(zoo) {
   state.lambda = state.k = null;
   $("system").value = zoo;
   const { encoder, k, lmbda, frame_rate: rate, language_model: lm, speech } = state.system;
-  const told = [encoder && `encoder ${encoder}`, k && `${k} units`, lmbda !== null && `λ ${lmbda}`, `${rate} frames per second`];
+  const facts = [encoder && `encoder ${encoder}`, k && `${k} units`, lmbda !== null && `λ ${lmbda}`, `${rate} frames per second`];
   const lacks = [!lm && "no language model", !speech && "no voice"].filter(Boolean);
-  $("system-note").textContent = [...told.filter(Boolean), ...lacks, state.system.origin, state.system.why].filter(Boolean).join(" · ");
+  $("system-note").textContent = [...facts.filter(Boolean), ...lacks, state.system.origin, state.system.why].filter(Boolean).join(" · ");
   systemChanged();
   if (state.chosen) await choose(state.chosen.id);
 }

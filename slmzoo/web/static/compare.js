@@ -23,27 +23,27 @@ export function listOthers() {
 
 async function score() {
   const both = [state.chosen, state.recordings.get($("other").value)].filter(Boolean);
-  const told = [];
-  for (const recording of both) told.push(await post("likelihood", asked({ recording: recording.id })));
+  const scores = [];
+  for (const recording of both) scores.push(await post("likelihood", asked({ recording: recording.id })));
   clearScores();
-  for (const [i, recording] of both.entries()) await drawScore(recording, told[i], told);
+  for (const [i, recording] of both.entries()) await drawScore(recording, scores[i], scores);
 }
 
-async function drawScore(recording, told, all) {
+async function drawScore(recording, score, all) {
   await samplesOf(recording);
-  const figure = make("figure", {}), values = told.log_probs, best = all.length > 1 && told.total === Math.max(...all.map((each) => each.total));
-  const numbers = `${told.total.toFixed(1)} nats, ${told.mean.toFixed(2)} per unit`;
-  const keeping = keeps(() => strip, { ...told, file: recording.name }, `${stem(recording)}-likelihood`);
+  const figure = make("figure", {}), values = score.log_probs, best = all.length > 1 && score.total === Math.max(...all.map((each) => each.total));
+  const numbers = `${score.total.toFixed(1)} nats, ${score.mean.toFixed(2)} per unit`;
+  const keeping = keeps(() => strip, { ...score, file: recording.name }, `${stem(recording)}-likelihood`);
   figure.append(make("figcaption", {}, make("span", {}, recording.name), make("b", {}, numbers + (best ? " · more likely" : "")), keeping));
   $("scores").append(figure);
   const detail = make("p", { class: "hint" }, "Point at a unit for its log-probability.");
   const strip = new Strip(figure, `Likelihood of ${recording.name}`, (index) => {
     const value = values[index];
-    detail.textContent = `Unit ${told.units[index]}: ${value === null ? "not scored" : `${value.toFixed(2)} nats`}`;
+    detail.textContent = `Unit ${score.units[index]}: ${value === null ? "not scored" : `${value.toFixed(2)} nats`}`;
   });
   figure.append(detail);
   strip.hear(recording.wav, recording.rate);
-  strip.show(told, values.map((value) => (value === null ? null : 1 - value / LEAST_NATS)));
+  strip.show(score, values.map((value) => (value === null ? null : 1 - value / LEAST_NATS)));
   strip.draw();
   strips.scores.push(strip);
 }
@@ -68,15 +68,15 @@ async function compare() {
   }
 }
 
-function drawSystem(about, told) {
-  const figure = make("figure", {}), numbers = `${told.units_per_second.toFixed(1)} units per second, ${told.bits_per_second.toFixed(0)} bits per second`;
+function drawSystem(about, answer) {
+  const figure = make("figure", {}), numbers = `${answer.units_per_second.toFixed(1)} units per second, ${answer.bits_per_second.toFixed(0)} bits per second`;
   const name = [about.zoo, about.encoder, `k ${about.k}`, about.lmbda !== null && `λ ${about.lmbda}`].filter(Boolean).join(" · ");
-  const keeping = keeps(() => strip, { ...told, file: state.chosen.name, zoo: about.zoo }, `${stem(state.chosen)}-${about.zoo}`);
+  const keeping = keeps(() => strip, { ...answer, file: state.chosen.name, zoo: about.zoo }, `${stem(state.chosen)}-${about.zoo}`);
   figure.append(make("figcaption", {}, make("span", {}, name), make("b", {}, numbers), keeping));
   $("side").append(figure);
   const strip = new Strip(figure, `Units of ${about.zoo}`, () => {}, true);
   strip.seconds = state.chosen.seconds;
-  strip.show(told);
+  strip.show(answer);
   strip.draw();
   strips.side.push(strip);
 }

@@ -19,11 +19,11 @@ class Recorder {
     this.shows(true);
     const take = this.take;
     this.microphone = new Microphone();
-    take.rate = await this.microphone.open((block) => this.heard(take, block));
+    take.rate = await this.microphone.open((block) => this.receive(take, block));
     if (this.take !== take) return;
     const { zoo } = state.system;
-    const on = { units: (told) => this.units(take, told), speech: (wav, rate) => this.spoken(wav, rate),
-      done: (kept) => this.done(take, kept), failed: (...told) => this.failed(take, ...told) };
+    const on = { units: (message) => this.units(take, message), speech: (wav, rate) => this.spoken(wav, rate),
+      done: (kept) => this.done(take, kept), failed: (...reason) => this.failed(take, ...reason) };
     const back = $("back").checked;
     this.queue = back ? new Queue() : null;
     if (state.system.stream) take.live = new Live({ zoo, rate: take.rate, name: take.name, k: state.k, lmbda: state.lambda, back }, on);
@@ -31,7 +31,7 @@ class Recorder {
     take.waiting?.splice(0).forEach((block) => take.live?.send(block));
   }
 
-  heard(take, block) {
+  receive(take, block) {
     if (take.count + block.length > take.wav.length) {
       const longer = new Float32Array(2 * take.wav.length);
       longer.set(take.wav);
@@ -47,15 +47,15 @@ class Recorder {
     }
   }
 
-  units(take, told) {
-    take.units.push(...told.units);
-    take.durations.push(...told.durations);
-    take.rateOfFrames = told.frame_rate;
-    const [unit, lasts] = told.current;
+  units(take, message) {
+    take.units.push(...message.units);
+    take.durations.push(...message.durations);
+    take.rateOfFrames = message.frame_rate;
+    const [unit, lasts] = message.current;
     const open = unit === undefined ? [] : [unit];
     const frames = take.durations.reduce((sum, each) => sum + each, 0) + (lasts ?? 0);
-    document.body.dataset.behind = Math.round(1000 * (take.count / take.rate - frames / told.frame_rate));
-    take.told = { units: [...take.units, ...open], durations: [...take.durations, ...(open.length ? [lasts] : [])], frame_rate: told.frame_rate };
+    document.body.dataset.behind = Math.round(1000 * (take.count / take.rate - frames / message.frame_rate));
+    take.shown = { units: [...take.units, ...open], durations: [...take.durations, ...(open.length ? [lasts] : [])], frame_rate: message.frame_rate };
   }
 
   spoken(wav, rate) {
@@ -68,7 +68,7 @@ class Recorder {
     if (!take || !this.strip) return;
     if (take.rate && take.count) {
       this.strip.hear(take.wav, take.rate, take.count);
-      if (take.told) this.strip.show(take.told);
+      if (take.shown) this.strip.show(take.shown);
       this.strip.draw();
       $("clock").textContent = `${(take.count / take.rate).toFixed(1)} s`;
       $("count").textContent = take.units.length;

@@ -7,7 +7,7 @@ export const $ = (id) => document.getElementById(id);
 
 export const state = {
   systems: [], system: null, limits: null,
-  recordings: new Map(), chosen: null, told: null,
+  recordings: new Map(), chosen: null, answer: null,
   lambda: null, k: null, takes: [],
 };
 

@@ -33,12 +33,12 @@ export class Strip {
   }
 
   // Units as the server tells them; with `shares` from 0 to 1 they are drawn over the spectrogram in these colours.
-  show(told, shares = null) {
+  show(answer, shares = null) {
     let frame = 0;
-    this.places = told.units.map((unit, i) => {
-      const start = frame / told.frame_rate;
-      frame += told.durations[i];
-      return { unit, start, end: frame / told.frame_rate };
+    this.places = answer.units.map((unit, i) => {
+      const start = frame / answer.frame_rate;
+      frame += answer.durations[i];
+      return { unit, start, end: frame / answer.frame_rate };
     });
     this.shares = shares;
     this.index = Math.min(this.index, this.places.length - 1);

@@ -4,7 +4,7 @@ import { bytes, post } from "./api.js";
 import { player, readWav, wavBlob } from "./sound.js";
 import { $, asked, busy, make, save, saveJson, state, stem, tell } from "./state.js";
 
-let marked = null, heard = 0, both = false;
+let marked = null, audible = 0, both = false;
 
 export function clearTakes() {
   state.takes = [];
@@ -61,8 +61,8 @@ function keepJson({ label, sound, prompt }) {
 }
 
 function label() {
-  $("ab").replaceChildren(both ? `Hearing ${"AB"[heard]}, switch with ` : "Play A, switch with ", make("kbd", {}, "B"));
-  $("ab").setAttribute("aria-pressed", String(heard === 1));
+  $("ab").replaceChildren(both ? `Hearing ${"AB"[audible]}, switch with ` : "Play A, switch with ", make("kbd", {}, "B"));
+  $("ab").setAttribute("aria-pressed", String(audible === 1));
 }
 
 function ended() {
@@ -73,11 +73,11 @@ function ended() {
 export function switchTake() {
   if (!marked) return;
   if (both) {
-    heard = 1 - heard;
-    player.hear(heard);
+    audible = 1 - audible;
+    player.hear(audible);
   } else {
     player.play([state.chosen, marked], undefined, ended);
-    [heard, both] = [0, true];
+    [audible, both] = [0, true];
   }
   label();
 }

@@ -54,8 +54,8 @@ async function refresh() {
   running = true;
   const began = performance.now(), recording = state.chosen;
   try {
-    const told = await unitsOf(recording);
-    if (recording === state.chosen) show(told, began);
+    const answer = await unitsOf(recording);
+    if (recording === state.chosen) show(answer, began);
   } catch (error) {
     tell(error);
   } finally {
@@ -67,14 +67,14 @@ async function refresh() {
   }
 }
 
-function show(told, began) {
-  state.told = told;
-  strip.show(told);
+function show(answer, began) {
+  state.answer = answer;
+  strip.show(answer);
   strip.draw();
-  $("seconds").textContent = `${told.seconds.toFixed(2)} s`;
-  $("count").textContent = told.units.length;
-  $("rate").textContent = told.units_per_second.toFixed(1);
-  $("bits").textContent = told.bits_per_second.toFixed(0);
+  $("seconds").textContent = `${answer.seconds.toFixed(2)} s`;
+  $("count").textContent = answer.units.length;
+  $("rate").textContent = answer.units_per_second.toFixed(1);
+  $("bits").textContent = answer.bits_per_second.toFixed(0);
   if (strip.index >= 0) picked(strip.index, false);
   document.body.dataset.redrawn = (performance.now() - began).toFixed(1);
 }
@@ -117,7 +117,7 @@ export function playChosen() {
 
 function keep() {
   const { zoo } = state.system;
-  saveJson({ ...state.told, file: state.chosen.name, zoo }, `${stem(state.chosen)}-${zoo}`);
+  saveJson({ ...state.answer, file: state.chosen.name, zoo }, `${stem(state.chosen)}-${zoo}`);
 }
 
 export function startUnits() {
@@ -139,7 +139,7 @@ export function startUnits() {
   $("play").addEventListener("click", playChosen);
   $("places").addEventListener("click", hearPlaces);
   $("save-wav").addEventListener("click", () => save(wavBlob(state.chosen.wav, state.chosen.rate), `${stem(state.chosen)}.wav`));
-  $("save-json").addEventListener("click", () => (state.told ? keep() : tell("There are no units yet.")));
+  $("save-json").addEventListener("click", () => (state.answer ? keep() : tell("There are no units yet.")));
   $("save-png").addEventListener("click", () => savePicture(strip.canvas, stem(state.chosen)));
 }
 

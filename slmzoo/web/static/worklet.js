@@ -7,9 +7,9 @@ class Tap extends AudioWorkletProcessor {
   }
 
   process(inputs) {
-    const heard = inputs[0][0];
-    for (let i = 0; heard && i < heard.length; i++) {
-      this.block[this.filled++] = heard[i];
+    const samples = inputs[0][0];
+    for (let i = 0; samples && i < samples.length; i++) {
+      this.block[this.filled++] = samples[i];
       if (this.filled === this.block.length) {
         this.port.postMessage(this.block.slice());
         this.filled = 0;
