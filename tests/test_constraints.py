@@ -27,10 +27,10 @@ def pins(python: str) -> list[Requirement]:
 @pytest.fixture
 def setup(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The arguments of `setup` in setup.py; an installed copy's metadata may be older."""
-    said: dict[str, Any] = {}
-    monkeypatch.setattr(setuptools, "setup", said.update)
+    options: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", options.update)
     runpy.run_path(str(ROOT / "setup.py"))
-    return said
+    return options
 
 
 def name(requirement: Requirement) -> str:

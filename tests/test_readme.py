@@ -83,8 +83,8 @@ def test_the_matrix_has_the_verbs_that_systems_have_the_roles_for():
     assert verbs == ["units", "score", "continue", "resynth"]
     assert listed
     for name, *cells in listed:
-        said = {verb for verb, cell in zip(verbs, cells, strict=False) if cell == "yes"}
-        assert said == roles_of(name.strip("`")), name
+        stated = {verb for verb, cell in zip(verbs, cells, strict=False) if cell == "yes"}
+        assert stated == roles_of(name.strip("`")), name
 
 
 def test_the_table_has_the_operating_points_of_the_registry():

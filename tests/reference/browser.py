@@ -39,21 +39,21 @@ class Page:
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            told = json.loads(self._socket.recv(timeout=60))
-            if told.get("method") == "Runtime.exceptionThrown":
-                details = told["params"]["exceptionDetails"]
+            answer = json.loads(self._socket.recv(timeout=60))
+            if answer.get("method") == "Runtime.exceptionThrown":
+                details = answer["params"]["exceptionDetails"]
                 self.errors.append(str(details.get("exception", {}).get("description") or details["text"]))
-            if told.get("method") == "Log.entryAdded" and told["params"]["entry"]["source"] == "security":
-                self.errors.append(told["params"]["entry"]["text"])
-            if told.get("id") == number:
-                assert "error" not in told, told
-                return told["result"]
+            if answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["source"] == "security":
+                self.errors.append(answer["params"]["entry"]["text"])
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                return answer["result"]
 
     def js(self, code: str) -> Any:
         """Evaluate an expression, a promise to its end; an AssertionError with the page's words if it throws."""
-        told = self.send("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True, userGesture=True)
-        assert "exceptionDetails" not in told, told["exceptionDetails"]
-        return told["result"].get("value")
+        answer = self.send("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True, userGesture=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def wait(self, code: str, seconds: float = 60) -> None:
         """Wait until an expression is true; an AssertionError with the page's messages if it never is."""
@@ -86,8 +86,8 @@ class Page:
     def picture(self, path: Path, whole: bool = False, kind: str = "png") -> None:
         """Write a screenshot, of the whole page or what is seen."""
         quality = {"quality": 70} if kind == "webp" else {}
-        told = self.send("Page.captureScreenshot", format=kind, captureBeyondViewport=whole, **quality)
-        path.write_bytes(base64.b64decode(told["data"]))
+        answer = self.send("Page.captureScreenshot", format=kind, captureBeyondViewport=whole, **quality)
+        path.write_bytes(base64.b64decode(answer["data"]))
 
 
 class Browser:
@@ -97,18 +97,18 @@ class Browser:
         """`microphone`: wav that is heard once, None for no microphone; `allowed`: whether pages may hear it."""
         self._folder = folder
         fake = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}%noloop"]
-        heard = fake if microphone else []
+        microphone_options = fake if microphone else []
         self._process = subprocess.Popen(
             [
                 str(found()), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--mute-audio",
                 "--disable-dev-shm-usage", "--remote-debugging-port=0", f"--user-data-dir={folder}",
-                "--autoplay-policy=no-user-gesture-required", *heard,
+                "--autoplay-policy=no-user-gesture-required", *microphone_options,
                 *(["--use-fake-ui-for-media-stream"] if allowed else ["--deny-permission-prompts"]), "about:blank",
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        self._port = self._told_port()
+        self._port = self._reported_port()
 
     def page(self, url: str) -> Page:
         """Open a window."""
@@ -123,7 +123,7 @@ class Browser:
         self._process.terminate()
         self._process.wait(timeout=30)
 
-    def _told_port(self) -> int:
+    def _reported_port(self) -> int:
         file, end = self._folder / "DevToolsActivePort", time.monotonic() + 90
         while time.monotonic() < end:
             if file.is_file() and file.read_text():

@@ -39,7 +39,7 @@ def test_a_config_comes_back_from_json_with_the_configs_in_it(config):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reason"),
     [
         ({"inner": {"width": 1}, "size": 2}, "size"),
         ({"name": "b"}, "inner"),
@@ -47,8 +47,8 @@ def test_a_config_comes_back_from_json_with_the_configs_in_it(config):
         ({"inner": {"depth": 1}}, "depth"),
     ],
 )
-def test_unknown_missing_and_impossible_fields_are_refused_with_the_model(values, told):
-    with pytest.raises(CheckpointError, match=f"does not describe an example: .*{told}"):
+def test_unknown_missing_and_impossible_fields_are_refused_with_the_model(values, reason):
+    with pytest.raises(CheckpointError, match=f"does not describe an example: .*{reason}"):
         Outer.from_dict(values)
 
 

@@ -290,7 +290,7 @@ def test_codes_that_cannot_be_are_not_read(tmp_path, values, message):
 def test_codebooks_of_other_sizes_are_not_read(tmp_path, sizes):
     shards.write(tmp_path / "a.parquet", [coded()], MADE)
     table = pq.read_table(tmp_path / "a.parquet")
-    told = {**table.schema.metadata, b"codebook_sizes": sizes.encode()}
-    pq.write_table(table.replace_schema_metadata(told), tmp_path / "a.parquet")
+    metadata = {**table.schema.metadata, b"codebook_sizes": sizes.encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="codebook_sizes"):
         list(shards.read_codes(tmp_path / "a.parquet"))

@@ -124,7 +124,7 @@ def test_a_flag_takes_no_value_from_what_follows():
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "reason"),
     [
         ("--count", "expected one argument"),
         ("--count x", "invalid int value: 'x'"),
@@ -134,11 +134,11 @@ def test_a_flag_takes_no_value_from_what_follows():
         ("-v -q", "not allowed with"),
     ],
 )
-def test_wrong_values_are_named(capsys, given, told):
+def test_wrong_values_are_named(capsys, given, reason):
     with pytest.raises(SystemExit) as stopped:
         OptionsParser(Options, "x").parse_args(given.split())
     assert stopped.value.code == 2
-    assert told in capsys.readouterr().err
+    assert reason in capsys.readouterr().err
 
 
 def test_types_and_defaults_are_shown_as_people_know_them():

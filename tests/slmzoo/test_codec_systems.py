@@ -145,10 +145,12 @@ def test_commands_write_units_codes_and_copies(capsys, folder, tmp_path, name):
     file = tmp_path / "talk.wav"
     audio.write(file, wav[:, :sr], sr)
     (lines,) = run_on_zoo(capsys, folder / f"{name}.json", "units", file)
-    (told,) = run_on_zoo(capsys, folder / f"{name}.json", "units", file, "--out", tmp_path / "units", "--workers", "1")
+    (summary,) = run_on_zoo(
+        capsys, folder / f"{name}.json", "units", file, "--out", tmp_path / "units", "--workers", "1"
+    )
     (record,) = shards.read(tmp_path / "units")
     assert record.units.units.tolist() == lines["units"]
-    assert (told["units"], told["k"]) == (len(lines["units"]), SIZES[name][1])
+    assert (summary["units"], summary["k"]) == (len(lines["units"]), SIZES[name][1])
     assert "codec_sha256" in shards.provenance(tmp_path / "units")
     run_on_zoo(capsys, folder / f"{name}.json", "units", file, "--codes", "--out", tmp_path / "codes", "--workers", "1")
     (coded,) = shards.read_codes(tmp_path / "codes")

@@ -31,11 +31,11 @@ PACKAGES = {
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-@pytest.mark.parametrize("told", [False, True])
-def test_both_files_load_equal(registry, tmp_path, name, told):
+@pytest.mark.parametrize("named", [False, True])
+def test_both_files_load_equal(registry, tmp_path, name, named):
     source, target = registry.parent / name, tmp_path / "m.safetensors"
     kind = name.split(".", maxsplit=1)[0]
-    assert convert(source, target, kind if told else None) == kind
+    assert convert(source, target, kind if named else None) == kind
     one, other = (PACKAGES[name].load(file).checkpoint() for file in (source, target))
     assert one.state.keys() == other.state.keys()
     assert all(torch.equal(tensor, other.state[key]) for key, tensor in one.state.items())

@@ -130,9 +130,9 @@ def test_options_of_other_synthesisers_are_refused_by_name(capsys, gslm, gslm_re
 
 def run(capsys: pytest.CaptureFixture[str], registry: Path, *arguments: str | Path) -> list[dict]:
     status = cli.main([*map(str, arguments), "--zoo", "tiny-gslm", "--registry", str(registry), "--json"])
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    return [json.loads(line) for line in told.out.splitlines()]
+    output = capsys.readouterr()
+    assert status == 0, output.err
+    return [json.loads(line) for line in output.out.splitlines()]
 
 
 def test_commands(capsys, gslm, gslm_registry, two_seconds, tmp_path):

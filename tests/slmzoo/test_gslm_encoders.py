@@ -124,13 +124,13 @@ def test_codebooks_of_files_and_of_the_zoo(folder: Path, zoo: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["hubert", "wav2vec2", "cpc"])
-@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("named", [False, True])
 def test_conversion_recognises_the_containers_and_loads_equal(
-    name: str, told: bool, folder: Path, tmp_path: Path
+    name: str, named: bool, folder: Path, tmp_path: Path
 ) -> None:
     load = {"hubert": hubert.load, "wav2vec2": wav2vec2.load, "cpc": cpc.load}[name]
     source, target = folder / f"{name}.pt", tmp_path / "m.safetensors"
-    assert convert(source, target, name if told else None) == name
+    assert convert(source, target, name if named else None) == name
     one, other = load(source).checkpoint(), load(target).checkpoint()
     assert one.config == other.config
     assert one.state.keys() == other.state.keys()

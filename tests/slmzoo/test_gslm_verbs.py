@@ -65,9 +65,9 @@ def test_speech_to_units_scores_and_speech_again(features, run, talk, tmp_path):
 @pytest.mark.parametrize("features", FEATURES)
 def test_corpora_and_evaluations(features, run, talk, tmp_path):
     point = ["--variant", features, "--k", str(K)]
-    (told,) = run("units", str(talk.parent), *point, "--out", str(tmp_path / "shards"))
+    (summary,) = run("units", str(talk.parent), *point, "--out", str(tmp_path / "shards"))
     (alone,) = run("units", str(talk), *point)
-    assert (told["records"], told["units"]) == (1, len(alone["units"]))
+    assert (summary["records"], summary["units"]) == (1, len(alone["units"]))
     run("eval", "units", str(talk.parent), *point, "--out", str(tmp_path / "eval"))
     scores = {s["metric"]: s["value"] for s in read(tmp_path / "eval" / "units.json")["scores"]}
     assert scores["codes_used"] == len(set(alone["units"]))

@@ -28,14 +28,14 @@ from slmzoo import cli
 from wavlm_codebooks import WavLM
 
 started = []
-def told(forward):
+def timed(forward):
     def run(*arguments, **more):
         if not started:
             started.extend([time.process_time() - here, sorted(sys.modules)])
         return forward(*arguments, **more)
     return run
 
-WavLM.forward = told(WavLM.forward)
+WavLM.forward = timed(WavLM.forward)
 status = cli.main(sys.argv[1:])
 print(json.dumps({"status": status, "seconds": started[0], "start": started[1], "end": sorted(sys.modules)}))
 """
@@ -46,9 +46,9 @@ def run(*arguments: str) -> dict:
         [sys.executable, "-c", CODE, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["status"] == 0, done.stderr
-    return told
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["status"] == 0, done.stderr
+    return report
 
 
 @pytest.fixture(scope="module", params=["units", "score", "continue"])
@@ -68,7 +68,7 @@ def test_nothing_is_imported_that_speech_to_units_and_back_does_not_need(command
 
 def test_the_picture_of_a_resynthesis_comes_when_it_is_drawn(tmp_path: Path) -> None:
     lines = str(tmp_path / "lines.jsonl")
-    told = run("resynth", str(SAMPLE), "--zoo", "demo", "--out", str(tmp_path), "--jsonl", lines)
-    assert told["seconds"] < SECONDS
-    assert not HEAVY & set(told["start"])
-    assert HEAVY & set(told["end"]) == {"matplotlib"}
+    report = run("resynth", str(SAMPLE), "--zoo", "demo", "--out", str(tmp_path), "--jsonl", lines)
+    assert report["seconds"] < SECONDS
+    assert not HEAVY & set(report["start"])
+    assert HEAVY & set(report["end"]) == {"matplotlib"}

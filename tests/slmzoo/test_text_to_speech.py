@@ -211,9 +211,9 @@ def test_the_command_writes_wavs_named_after_their_texts(capsys, registry, tmp_p
 def test_a_text_that_fails_does_not_stop_the_others(capsys, registry, tmp_path, prompt):
     audio.write(tmp_path / "voice.wav", *prompt)
     assert run(registry, "?!", "Yes.", "--prompt", tmp_path / "voice.wav", "--out", tmp_path, "--temperature", 0) == 1
-    told = capsys.readouterr()
-    assert [json.loads(line)["text"] for line in told.out.splitlines()] == ["Yes."]
-    assert "slmzoo: `text` must be words that can be spoken, but is '?!'" in told.err
+    output = capsys.readouterr()
+    assert [json.loads(line)["text"] for line in output.out.splitlines()] == ["Yes."]
+    assert "slmzoo: `text` must be words that can be spoken, but is '?!'" in output.err
 
 
 def test_a_system_without_text_to_speech_is_refused_by_name(capsys, tmp_path, prompt):
@@ -225,9 +225,9 @@ def test_a_system_without_text_to_speech_is_refused_by_name(capsys, tmp_path, pr
 def test_a_person_reads_what_was_spoken_where(tmp_path):
     command = Speak(texts=["Yes."], prompt=tmp_path / "voice.wav")
     row = {"text": "word " * 20, "prompt": "voice.wav", "wavs": ["a.wav", "b.wav"], "wav_seconds": [1.0, 16.02]}
-    told = command.line({**row, "finished": [True, False]})
-    assert told.endswith("…: in the voice of voice.wav as a.wav (1.0 s), b.wav (16.0 s, incomplete)")
-    assert told.index("…") == 39
+    output = command.line({**row, "finished": [True, False]})
+    assert output.endswith("…: in the voice of voice.wav as a.wav (1.0 s), b.wav (16.0 s, incomplete)")
+    assert output.index("…") == 39
 
 
 def test_a_silent_or_missing_prompt_is_refused(capsys, registry, tmp_path):

@@ -46,8 +46,8 @@ def test_units_are_the_bands(capsys, registry, wavs):
 
 
 def test_units_go_to_shards_with_the_digests_of_their_models(capsys, registry, wavs, tmp_path):
-    (told,) = run_on_zoo(capsys, registry, "units", wavs, "--out", tmp_path / "units", "--workers", "1")
-    assert (told["records"], told["units"], told["k"]) == (2, 8, 4)
+    (summary,) = run_on_zoo(capsys, registry, "units", wavs, "--out", tmp_path / "units", "--workers", "1")
+    assert (summary["records"], summary["units"], summary["k"]) == (2, 8, 4)
     assert [record.units.units.tolist() for record in shards.read(tmp_path / "units")] == [[3, 2, 1, 0], [0, 1, 2, 3]]
     assert {"encoder_sha256", "codebook_sha256"} <= shards.provenance(tmp_path / "units").keys()
 
@@ -132,12 +132,12 @@ def test_units_of_a_codec_alone_are_its_codes(capsys, codec_only, wavs):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_corpus_of_codes_resumes_and_reads_as_the_codec_gives_it(capsys, codec_only, wavs, tmp_path, workers):
     options = ("--out", tmp_path / "codes", "--workers", workers, "--shard-minutes", "0.001")
-    (told,) = run_on_zoo(capsys, codec_only, "units", wavs, *options)
-    assert (told["records"], told["frames"], told["codebooks"], told["zoo"]) == (2, 12800, 2, "toy-codec")
+    (summary,) = run_on_zoo(capsys, codec_only, "units", wavs, *options)
+    assert (summary["records"], summary["frames"], summary["codebooks"], summary["zoo"]) == (2, 12800, 2, "toy-codec")
     shard = tmp_path / "codes" / "shard-000001.parquet"
     before = shard.read_bytes()
     shard.unlink()
-    assert run_on_zoo(capsys, codec_only, "units", wavs, *options) == [told]
+    assert run_on_zoo(capsys, codec_only, "units", wavs, *options) == [summary]
     assert shard.read_bytes() == before
     found = {record.id: record for record in shards.read_codes(tmp_path / "codes")}
     assert found.keys() == {"up", "down"}
@@ -151,8 +151,8 @@ def test_a_corpus_of_codes_resumes_and_reads_as_the_codec_gives_it(capsys, codec
 def test_codes_are_asked_for_where_there_are_units_too(capsys, registry, wavs, tmp_path):
     for found in run_on_zoo(capsys, registry, "units", wavs, "--codes"):
         assert len(found["codes"]) == 2
-    (told,) = run_on_zoo(capsys, registry, "units", wavs, "--codes", "--out", tmp_path / "codes", "--workers", "1")
-    assert told["frames"] == 12800
+    (summary,) = run_on_zoo(capsys, registry, "units", wavs, "--codes", "--out", tmp_path / "codes", "--workers", "1")
+    assert summary["frames"] == 12800
     arguments = ["units", str(wavs), "--zoo", "toy", "--registry", str(registry), "--codes", "--lmbda", "1"]
     assert cli.main(arguments) == 2
     assert "leave out --lmbda" in capsys.readouterr().err

@@ -154,9 +154,9 @@ def run(capsys: pytest.CaptureFixture[str], words: str, registry: Path, *argumen
     """The rows of a command that must go well, on the tiny zoo."""
     given = [*words.split(), *map(str, arguments), "--zoo", "tiny-twist", "--registry", str(registry), "--json"]
     status = cli.main(given)
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    return [json.loads(line) for line in told.out.splitlines()]
+    output = capsys.readouterr()
+    assert status == 0, output.err
+    return [json.loads(line) for line in output.out.splitlines()]
 
 
 def test_commands(capsys, twist, registry, talk, tmp_path):
@@ -195,8 +195,8 @@ def test_stories_are_scored_by_twists_own_convention(capsys, twist, registry, ta
 
 
 def test_units_go_to_shards(capsys, registry, talk, tmp_path):
-    (told,) = run(capsys, "units", registry, talk, "--out", tmp_path / "units", "--workers", "1")
-    assert (told["records"], told["k"], told["lmbda"]) == (1, K, 0.0)
+    (summary,) = run(capsys, "units", registry, talk, "--out", tmp_path / "units", "--workers", "1")
+    assert (summary["records"], summary["k"], summary["lmbda"]) == (1, K, 0.0)
 
 
 def test_converted_files_load_equal(capsys, twist, registry, tmp_path):

@@ -41,8 +41,8 @@ def test_float32_agrees_to_a_part_in_a_hundred_thousand(name: str):
     codes = model.encode(wav, 600)
     for frames in (1, 3, 60):
         stream = model.streaming()
-        heard = [stream.encode(chunk) for chunk in wav.split(frames * model.hop, 1)]
-        assert (torch.cat(heard, -1) == codes).float().mean() > 0.995
+        codes_of_chunks = [stream.encode(chunk) for chunk in wav.split(frames * model.hop, 1)]
+        assert (torch.cat(codes_of_chunks, -1) == codes).float().mean() > 0.995
         spoken = torch.cat([stream.decode(chunk) for chunk in codes.split(frames, -1)], -1)
         assert (spoken - model.decode(codes)).abs().max() < 1e-5 * model.decode(codes).abs().max()
 
@@ -80,12 +80,12 @@ def test_reset_and_flush_begin_anew():
     first = torch.cat([stream.encode(wav), stream.flush()], -1)
     again = torch.cat([stream.encode(wav), stream.flush()], -1)
     assert torch.equal(first, again)
-    said = stream.decode(first)
-    assert not torch.equal(stream.decode(first), said)
+    speech = stream.decode(first)
+    assert not torch.equal(stream.decode(first), speech)
     stream.encode(wav)
     stream.reset()
     assert torch.equal(torch.cat([stream.encode(wav), stream.flush()], -1), first)
-    assert torch.allclose(stream.decode(first), said)
+    assert torch.allclose(stream.decode(first), speech)
     assert model.streaming().flush().shape == (0, 3, 0)
 
 

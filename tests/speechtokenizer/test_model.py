@@ -52,9 +52,9 @@ def write(folder: Path, variant: str, config: dict | None = None) -> Path:
 @pytest.mark.parametrize("variant", PUBLISHED)
 def test_sizes_are_those_of_config_json_or_else_read_off_the_weights(variant: str, tmp_path: Path):
     config = PUBLISHED[variant]["config"]
-    told = speechtokenizer.load(write(tmp_path / "told", variant, config)).config
+    stated = speechtokenizer.load(write(tmp_path / "told", variant, config)).config
     read = speechtokenizer.load(write(tmp_path / "read", variant) / "ckpt.dev").config
-    assert told == read
+    assert stated == read
     assert read.strides == tuple(reversed(config["strides"]))
     assert (read.num_codebooks, read.activation) == (config["n_q"], config["activation"])
     assert (read.residual_layers, read.lstm_layers) == (config["n_residual_layers"], config["lstm_layers"])

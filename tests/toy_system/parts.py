@@ -38,8 +38,8 @@ class BandEncoder(Part):
         if wav.shape[1] < HOP:
             raise ValueError("The toy encoder needs a frame of sound.")
         step = sr / RATE
-        heard = wav[0, (torch.arange(int(wav.shape[1] / step)) * step).long()]
-        frames = heard[: len(heard) // HOP * HOP].reshape(-1, HOP)
+        samples = wav[0, (torch.arange(int(wav.shape[1] / step)) * step).long()]
+        frames = samples[: len(samples) // HOP * HOP].reshape(-1, HOP)
         power = torch.fft.rfft(frames).abs().square()[:, : HOP // 2]
         return power.unflatten(1, (self.dim, -1)).mean(-1).add(1e-4).log()
 
@@ -125,8 +125,8 @@ class SampleCodec(Part):
 
     def encode_wav(self, wav: Tensor, sr: int) -> Codes:
         step = sr / RATE
-        heard = wav[0, (torch.arange(int(wav.shape[1] / step)) * step).long()].clamp(-1, 1)
-        whole = ((heard + 1) / 2 * (16**self.num_codebooks - 1)).round().long()
+        samples = wav[0, (torch.arange(int(wav.shape[1] / step)) * step).long()].clamp(-1, 1)
+        whole = ((samples + 1) / 2 * (16**self.num_codebooks - 1)).round().long()
         digits = [whole // 16 ** (self.num_codebooks - 1 - level) % 16 for level in range(self.num_codebooks)]
         return Codes(torch.stack(digits), self.frame_rate, 16)
 

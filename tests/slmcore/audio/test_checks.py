@@ -104,7 +104,7 @@ def test_one_channel_of_many_is_no_antiphase():
 
 
 @pytest.mark.parametrize(
-    ("gain", "offset", "told"),
+    ("gain", "offset", "parts"),
     [
         (1.0, 0.0, []),
         (0.021, 0.0, []),
@@ -116,11 +116,11 @@ def test_one_channel_of_many_is_no_antiphase():
         (0.01, 0.002, ["is very quiet (peak -43 dB", "DC offset of 0.0020"]),
     ],
 )
-def test_levels_that_change_units_get_a_warning(caplog, gain, offset, told):
+def test_levels_that_change_units_get_a_warning(caplog, gain, offset, parts):
     wav = gain * tone(1.0) + offset
     audio.check_audible(wav, "talk.wav", 16000)
-    assert len(caplog.messages) == len(told)
-    for message, part in zip(caplog.messages, told, strict=True):
+    assert len(caplog.messages) == len(parts)
+    for message, part in zip(caplog.messages, parts, strict=True):
         assert part in message
 
 

@@ -88,8 +88,8 @@ def test_what_is_left_out_is_counted_and_named(tmp_path, caplog):
     assert outcome.left_out == Counter({".m4a": 2, ".webm": 1, ".txt": 1, "": 1})
     assert audio.find(tmp_path) == sorted(outcome.files)
     assert audio.search([tmp_path, tmp_path / "sub", tmp_path]).left_out == outcome.left_out
-    told = "Left out: 1 without an ending, 2 .m4a, 1 .txt, 1 .webm. To take the audio among them, install ffmpeg"
-    assert caplog.messages[0].startswith(f"{tmp_path}: {told}")
+    summary = "Left out: 1 without an ending, 2 .m4a, 1 .txt, 1 .webm. To take the audio among them, install ffmpeg"
+    assert caplog.messages[0].startswith(f"{tmp_path}: {summary}")
     assert len(caplog.messages) == 1
 
 

@@ -165,10 +165,10 @@ def test_an_mp3_without_a_true_length_is_refused_with_the_remedy(tmp_path):
     content = headless(encoded("mp3", 3.0, bitrate_mode="VARIABLE", compression_level=0.5))
     (tmp_path / "a.mp3").write_bytes(content)
     assert soundfile.info(tmp_path / "a.mp3").frames < 0.9 * 3 * 16000
-    told = r"a\.mp3 lasts 3\.\d\d s, but .* only [012]\.\d\d s are read\. .*`ffmpeg -i in\.mp3 -c copy out\.mp3`"
-    with pytest.raises(ValueError, match=told):
+    message = r"a\.mp3 lasts 3\.\d\d s, but .* only [012]\.\d\d s are read\. .*`ffmpeg -i in\.mp3 -c copy out\.mp3`"
+    with pytest.raises(ValueError, match=message):
         audio.read(tmp_path / "a.mp3")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         audio.length(tmp_path / "a.mp3")
 
 

@@ -154,8 +154,8 @@ def test_a_disk_that_takes_no_more_leaves_the_old_file(tmp_path):
 
 def test_errors_of_other_libraries_that_mean_a_full_disk_are_named(tmp_path):
     full = RuntimeError("I/O error: No space left on device (os error 28)")
-    told = r"a\.pt was not written: .*os error 28.*Make room"
-    with pytest.raises(OSError, match=told), atomic.replacing(tmp_path / "a.pt"):
+    message = r"a\.pt was not written: .*os error 28.*Make room"
+    with pytest.raises(OSError, match=message), atomic.replacing(tmp_path / "a.pt"):
         raise full
     with pytest.raises(RuntimeError, match="another"), atomic.replacing(tmp_path / "a.pt"):
         raise RuntimeError("another")

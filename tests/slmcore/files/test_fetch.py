@@ -483,14 +483,14 @@ def test_no_server_at_all():
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "advice"),
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), "Temporary failure"),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable"),
     ],
 )
-def test_a_server_that_cannot_be_found_is_told_at_once_with_ways_out(monkeypatch, caplog, error, told):
+def test_a_server_that_cannot_be_found_is_told_at_once_with_ways_out(monkeypatch, caplog, error, advice):
     asked = []
 
     def lookup(host, *_args, **_options):
@@ -502,7 +502,7 @@ def test_a_server_that_cannot_be_found_is_told_at_once_with_ways_out(monkeypatch
         get("https://github.com/owner/model.bin")
     message = str(stopped.value)
     assert message.startswith("Could not download https://github.com/owner/model.bin: github.com was not found (")
-    assert told in message
+    assert advice in message
     assert all(
         way in message for way in ("--zoo demo", 'zoo="demo"', "slmzoo fetch", "SLMZOO_MIRROR", "SLMZOO_OFFLINE")
     )

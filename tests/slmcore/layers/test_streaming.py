@@ -123,16 +123,20 @@ seanets = st.builds(
 @given(config=seanets, sizes=chunks, frames=st.integers(1, 12))
 def test_a_codec_in_chunks_is_the_whole(config: SEANetConfig, sizes: list[int], frames: int):
     encoder, decoder = SEANetEncoder(config).double(), SEANetDecoder(config).double()
-    wav, heard, spoken = noise(2, frames * config.hop), State(), State()
+    wav, encoder_state, decoder_state = noise(2, frames * config.hop), State(), State()
     latents = encoder(wav)
     assert config.streamable
     assert latents.shape == (2, 6, frames)
     lengths = cut(frames, sizes)
-    chunked = torch.cat([encoder(chunk, heard) for chunk in wav.split([n * config.hop for n in lengths], -1)], -1)
+    chunked = torch.cat(
+        [encoder(chunk, encoder_state) for chunk in wav.split([n * config.hop for n in lengths], -1)], -1
+    )
     assert torch.allclose(chunked, latents, atol=1e-10)
     whole = decoder(latents)
     assert whole.shape == wav.shape
-    assert torch.allclose(torch.cat([decoder(c, spoken) for c in latents.split(lengths, -1)], -1), whole, atol=1e-10)
+    assert torch.allclose(
+        torch.cat([decoder(c, decoder_state) for c in latents.split(lengths, -1)], -1), whole, atol=1e-10
+    )
 
 
 @settings(max_examples=25, deadline=None)

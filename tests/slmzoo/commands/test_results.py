@@ -129,10 +129,10 @@ def test_quiet_and_verbose(clips, caplog, monkeypatch):
         return 0
 
     monkeypatch.setattr("slmzoo.commands.corpus.units.UnitsOf.run", run)
-    told = []
+    messages = []
     for given in ("", "-q", "-v", ""):
         caplog.clear()
         assert main(["units", clips[0], *given.split()]) == 0
-        told.append([record.getMessage() for record in caplog.records if record.name == log.name])
+        messages.append([record.getMessage() for record in caplog.records if record.name == log.name])
     usual = ["caution", "fault"]
-    assert told == [usual, ["fault"], ["detail", *usual], usual]
+    assert messages == [usual, ["fault"], ["detail", *usual], usual]

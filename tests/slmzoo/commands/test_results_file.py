@@ -31,18 +31,18 @@ def test_an_interrupted_command_leaves_no_half(tmp_path):
 
 
 def test_a_full_disk_is_named_by_the_argument():
-    told = r"^/dev/full was not written: No space left"
-    with pytest.raises(OSError, match=told), ResultsCommand(jsonl=Path("/dev/full")).results() as write:
+    message = r"^/dev/full was not written: No space left"
+    with pytest.raises(OSError, match=message), ResultsCommand(jsonl=Path("/dev/full")).results() as write:
         write({"n": 1})
 
 
 @pytest.mark.parametrize("command", [["units", str(SAMPLE)], ["list"], ["eval", "compare", "a.json", "b.json"]])
-@pytest.mark.parametrize(("target", "told"), [("", "is a folder"), ("nowhere/a.jsonl", "there is no folder")])
-def test_where_results_cannot_go_is_said_before_any_work(tmp_path, capsys, command, target, told):
+@pytest.mark.parametrize(("target", "reason"), [("", "is a folder"), ("nowhere/a.jsonl", "there is no folder")])
+def test_where_results_cannot_go_is_said_before_any_work(tmp_path, capsys, command, target, reason):
     assert main([*command, "--jsonl", str(tmp_path / target)]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"slmzoo: --jsonl: {tmp_path / target} ")
-    assert told in error
+    assert reason in error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ import sys, time
 from pathlib import Path
 from slmzoo.corpus import plain, stages
 
-def endless(heard, models, provenance):
+def endless(decoded, models, provenance):
     Path(sys.argv[-1]).joinpath(str(__import__("os").getpid())).touch()
     while True:  # as the kernel that encodes an hour of speech
         pass

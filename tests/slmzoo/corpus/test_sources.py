@@ -155,8 +155,15 @@ def test_lhotse_recordings_and_cuts(tmp_path, packed):
     (tmp_path / "a.wav").write_bytes(wav_bytes(1.0))
     source = {"type": "file", "channels": [0], "source": str(tmp_path / "a.wav")}
     recording = {"id": "r1", "sources": [source], "sampling_rate": 8000, "num_samples": 8000, "duration": 1.0}
-    said = {"id": "s", "recording_id": "r1", "start": 0.0, "duration": 0.5, "channel": 0, "speaker": "me"}
-    cut = {"id": "c1", "start": 0.25, "duration": 0.5, "channel": 0, "supervisions": [said], "recording": recording}
+    supervision = {"id": "s", "recording_id": "r1", "start": 0.0, "duration": 0.5, "channel": 0, "speaker": "me"}
+    cut = {
+        "id": "c1",
+        "start": 0.25,
+        "duration": 0.5,
+        "channel": 0,
+        "supervisions": [supervision],
+        "recording": recording,
+    }
     text = "".join(json.dumps(row) + "\n" for row in (recording, {**cut, "type": "MonoCut"}))
     place = tmp_path / ("cuts.jsonl.gz" if packed else "cuts.jsonl")
     place.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
@@ -314,9 +321,9 @@ def test_rows_without_audio_fail_alone(datasets):
         ("000000003", False),
     ]
     with ThreadPoolExecutor(1) as threads:
-        heard = stages.read(found, 8000, [], threads)
-    assert [item.id for item in heard.items] == ["u0", "u1"]
-    assert [(failure.id, failure.reason) for failure in heard.failed] == [
+        decoded = stages.read(found, 8000, [], threads)
+    assert [item.id for item in decoded.items] == ["u0", "u1"]
+    assert [(failure.id, failure.reason) for failure in decoded.failed] == [
         (f"00000000{i}", f"huggingface:owner/name:train, row {i}, holds no audio: `sound` is null.") for i in (2, 3)
     ]
 

@@ -32,7 +32,7 @@ def ids_of(out: Path) -> list[str]:
     return [record.id for record in shards.read(out)]
 
 
-def said(caplog) -> list[str]:
+def messages(caplog) -> list[str]:
     """Warnings, and those only once."""
     found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     caplog.clear()
@@ -68,11 +68,11 @@ def test_what_changed_is_told_and_taken_on_request(models, corpus, tmp_path, cap
     before = content(out)
     change(corpus)
     assert job(out, models, corpus).made == 0
-    assert said(caplog) == [f"Since {out} was begun, its inputs changed: {CHANGES}. Give --update to take them."]
+    assert messages(caplog) == [f"Since {out} was begun, its inputs changed: {CHANGES}. Give --update to take them."]
     assert content(out) == before
     outcome = job(out, models, corpus, update=True)
     assert (outcome.made, outcome.points[0]["records"]) == (4, 13)
-    assert not said(caplog)
+    assert not messages(caplog)
     stale = {shard.name for shard in stale_of(out, "84/120/84-120-0003", "84/121/84-121-0008")}
     after = content(out)
     assert len(stale) == 2
@@ -82,7 +82,7 @@ def test_what_changed_is_told_and_taken_on_request(models, corpus, tmp_path, cap
     job(tmp_path / "fresh", models, corpus)
     assert records_of(out) == records_of(tmp_path / "fresh")
     assert job(out, models, corpus).made == job(out, models, corpus, update=True).made == 0
-    assert not said(caplog)
+    assert not messages(caplog)
     assert content(out) == after
     for shard in out.glob("*.parquet"):
         shard.unlink()
@@ -114,7 +114,7 @@ def test_several_updates_follow_each_other(models, corpus, tmp_path, caplog):
     shutil.copy(again, corpus / "84" / "120" / "84-120-0002x.wav")
     assert job(out, models, corpus, update=True).made == 1
     assert ids_of(out)[-2:] == ["84/120/84-120-0002", "84/120/84-120-0002x"]
-    assert not said(caplog)
+    assert not messages(caplog)
 
 
 def test_utterances_keep_their_names(models, speech_folder, tmp_path):
@@ -140,17 +140,17 @@ def test_tars_and_lists_that_change(models, speech_folder, tmp_path, caplog):
     job(out, models, *corpus)
     assert ids_of(out) == ["0", "1", "two", "three"]
     job(out, models, *corpus)
-    assert not said(caplog)
+    assert not messages(caplog)
     tar_of(tmp_path / "1.tar", {"4.wav": files[4].read_bytes()})
     tar_of(tmp_path / "0.tar", {"0.wav": files[0].read_bytes(), "5.wav": files[5].read_bytes()})
     (tmp_path / "l.csv").write_text(f"path,id,speaker\n{files[2]},two,you\n{files[6]},six,me\n")
     job(out, models, *corpus)
-    assert "1 added, 0 removed, 2 replaced" in said(caplog)[0]
+    assert "1 added, 0 removed, 2 replaced" in messages(caplog)[0]
     job(out, models, *corpus, update=True)
     assert sorted(ids_of(out)) == ["0", "4", "5", "six", "two"]
     assert {record.id: record.speaker for record in shards.read(out)}["two"] == "you"
     job(out, models, *corpus)
-    assert not said(caplog)
+    assert not messages(caplog)
 
 
 def test_an_update_that_fails_leaves_the_job_as_it_was(models, corpus, tmp_path, content):
@@ -240,7 +240,7 @@ def test_jobs_of_relative_places_go_on_where_they_began(models, corpus, tmp_path
     (out / "shard-000001.parquet").unlink()
     assert job(out, models, "in").made == 1
     assert content(out).items() - whole.items() == {(n, content(out)[n]) for n in ("manifest.jsonl", "job.json")}
-    assert not said(caplog)
+    assert not messages(caplog)
     for i, file in enumerate(audio.find(corpus)):  # other speech under the same names
         place = other / file.relative_to(corpus)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -258,7 +258,7 @@ def test_jobs_of_relative_places_go_on_where_they_began(models, corpus, tmp_path
     assert len(ids_of(out)) == 13
     assert json.loads((out / "job.json").read_text())["corpus"] == [str(corpus)]
     assert job(out, models, corpus).made == 0
-    assert not said(caplog)
+    assert not messages(caplog)
 
 
 def test_tars_and_lists_of_a_job_without_stamps(models, speech_folder, tmp_path, monkeypatch, caplog):
@@ -269,10 +269,10 @@ def test_tars_and_lists_of_a_job_without_stamps(models, speech_folder, tmp_path,
     as_before(out, tmp_path)
     monkeypatch.chdir(tmp_path)
     assert job(out, models, "*.tar", "l.csv").made == 0
-    assert not said(caplog)
+    assert not messages(caplog)
     tar_of(tmp_path / "1.tar", {"4.wav": files[4].read_bytes()})
     job(out, models, "*.tar", "l.csv")
-    assert "1 added, 0 removed, 0 replaced" in said(caplog)[0]
+    assert "1 added, 0 removed, 0 replaced" in messages(caplog)[0]
     assert job(out, models, "*.tar", "l.csv", update=True).made == 1
     assert ids_of(out) == ["0", "1", "two", "three", "4"]
 

@@ -173,7 +173,7 @@ def test_nothing_gives_no_units_and_too_little_is_refused(pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunk", "told"),
+    ("chunk", "reason"),
     [
         (torch.tensor([0.0, math.nan]), "finite"),
         (torch.tensor([[0.0], [math.inf]]), "finite"),
@@ -183,11 +183,11 @@ def test_nothing_gives_no_units_and_too_little_is_refused(pipeline) -> None:
         ([0.0, 1.0], "a float tensor"),
     ],
 )
-def test_wrong_chunks_are_refused_and_leave_the_stream_as_it_was(pipeline, speech, chunk, told) -> None:
+def test_wrong_chunks_are_refused_and_leave_the_stream_as_it_was(pipeline, speech, chunk, reason) -> None:
     wav, rate = speech
     stream = pipeline.stream(rate)
     first = stream.push(wav[:, :9000])
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=reason):
         stream.push(chunk)
     assert joined([first, stream.push(wav[:, 9000:]), stream.flush()]) == streamed(
         pipeline.stream(rate), wav, [wav.shape[1]]

@@ -83,7 +83,7 @@ def wav_file(wav: torch.Tensor, rate: int) -> bytes:
     return wav_bytes(wav, rate)
 
 
-def told(socket: ClientConnection) -> Any:
+def received(socket: ClientConnection) -> Any:
     message = socket.recv(timeout=15)
     return json.loads(message) if isinstance(message, str) else message
 
@@ -120,7 +120,7 @@ def recording(client: Client, speech: tuple[torch.Tensor, int]) -> dict[str, Any
 
 
 @pytest.fixture
-def heard(client: Client, recording: dict[str, Any]) -> tuple[torch.Tensor, int]:
+def samples_and_rate(client: Client, recording: dict[str, Any]) -> tuple[torch.Tensor, int]:
     """The recording as the server keeps it: in 16 bits."""
     _, content, _ = client.request("GET", f"/api/recordings/{recording['id']}/wav")
     return audio.decode(io.BytesIO(content), "wav")

@@ -17,7 +17,7 @@ import torch
 from slmzoo.web.limits import Limits
 from slmzoo.web.server import Server, is_local
 from slmzoo.web.studio import Studio
-from tests.slmzoo.web.conftest import LIMITS, serving, told, wav_file
+from tests.slmzoo.web.conftest import LIMITS, received, serving, wav_file
 
 
 @pytest.fixture(autouse=True)
@@ -134,27 +134,27 @@ def test_a_long_request_is_refused(client) -> None:
 
 def test_a_second_window_that_records_is_told(client, speech) -> None:
     first = client.live(zoo="tiny", rate=16000)
-    assert told(first)["ready"]
+    assert received(first)["ready"]
     assert client.get("/api/systems")["recording"] == 1
     second = client.live(alone=False, zoo="tiny", rate=16000)
-    assert "Another window is recording" in told(second)["error"]
+    assert "Another window is recording" in received(second)["error"]
     first.send(speech[0][0, :16000].numpy().astype("<f4").tobytes())
-    assert told(first)["heard"] == 1.0
+    assert received(first)["heard"] == 1.0
     first.close()
 
 
 def test_a_lost_connection_keeps_what_was_heard_and_frees_the_place(client, speech) -> None:
     lost = client.live(zoo="tiny", rate=16000, name="lost")
-    assert told(lost)["ready"]
+    assert received(lost)["ready"]
     lost.send(speech[0][0, :16000].numpy().astype("<f4").tobytes())
-    assert told(lost)["heard"] == 1.0
+    assert received(lost)["heard"] == 1.0
     lost.socket.shutdown(sockets.SHUT_RDWR)
     end = time.monotonic() + 30
     while not (kept := client.get("/api/recordings")["recordings"]) and time.monotonic() < end:
         time.sleep(0.05)
     assert [(each["name"], each["seconds"]) for each in kept] == [("lost", 1.0)]
     again = client.live(zoo="tiny", rate=16000)
-    assert told(again) == {"ready": True}
+    assert received(again) == {"ready": True}
     again.close()
 
 
@@ -170,39 +170,39 @@ def test_a_lost_connection_keeps_what_was_heard_and_frees_the_place(client, spee
 )
 def test_wrong_live_recordings(client, asked, words) -> None:
     socket = client.live(**asked)
-    assert words in told(socket)["error"]
+    assert words in received(socket)["error"]
 
 
 @pytest.mark.parametrize("message", [b"123", np.full(400, np.nan, "<f4").tobytes(), "no json", "[]"])
 def test_wrong_live_messages_keep_what_was_heard(client, speech, message) -> None:
     socket = client.live(zoo="tiny", rate=16000)
-    assert told(socket)["ready"]
+    assert received(socket)["ready"]
     socket.send(speech[0][0, :16000].numpy().astype("<f4").tobytes())
-    told(socket)
+    received(socket)
     socket.send(message)
-    answer = told(socket)
+    answer = received(socket)
     assert answer["error"]
     assert answer["recording"]["seconds"] == 1.0
 
 
 def test_a_live_recording_past_the_longest_is_ended_and_kept(client, speech) -> None:
     socket, second = client.live(zoo="tiny", rate=8000), tone(1)[0].numpy().astype("<f4").tobytes()
-    assert told(socket)["ready"]
+    assert received(socket)["ready"]
     answers = []
     for _ in range(6):
         socket.send(second)
-        answers.append(told(socket))
+        answers.append(received(socket))
     assert "page takes up to" in answers[-1]["error"]
     assert answers[-1]["recording"]["seconds"] == 5.0
 
 
 def test_too_little_speech_is_told(client) -> None:
     socket = client.live(zoo="tiny", rate=16000)
-    assert told(socket)["ready"]
+    assert received(socket)["ready"]
     socket.send(np.ones(10, "<f4").tobytes())
-    told(socket)
+    received(socket)
     socket.send('{"stop": true}')
-    assert "at least 320 samples" in told(socket)["error"]
+    assert "at least 320 samples" in received(socket)["error"]
 
 
 def test_no_file_of_the_machine_is_reached(client) -> None:

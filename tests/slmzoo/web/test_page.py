@@ -170,8 +170,8 @@ def test_recordings_units_and_pictures_are_kept_as_files(page, tmp_path) -> None
         end = time.monotonic() + 30
         while not (tmp_path / name).is_file() and time.monotonic() < end:
             time.sleep(0.05)
-    told = json.loads((tmp_path / "sample-demo.json").read_text())
-    assert (told["zoo"], told["lmbda"], len(told["units"])) == ("demo", 1410.0, 82)
+    saved = json.loads((tmp_path / "sample-demo.json").read_text())
+    assert (saved["zoo"], saved["lmbda"], len(saved["units"])) == ("demo", 1410.0, 82)
     wav, rate = audio.load(tmp_path / "sample.wav")
     torch.testing.assert_close(wav, audio.load(SAMPLE)[0], atol=1e-4, rtol=0)
     assert rate == 16000

@@ -15,7 +15,7 @@ from slmzoo.web.studio import Studio
 from slmzoo.web.systems import Systems
 from tests.reference import tiny_zoo
 from tests.reference.recipe import recipe_state
-from tests.slmzoo.web.conftest import serving, told
+from tests.slmzoo.web.conftest import received, serving
 from tests.toy_system import zoo as toy_zoo
 
 
@@ -38,8 +38,11 @@ def test_a_system_tells_its_sizes_and_roles(client) -> None:
     assert "keep_durations" in about["speech_options"]
 
 
-def test_units_are_those_of_the_pipeline(client, recording, heard, pipeline) -> None:
-    found, wanted = client.post("/api/units", {"recording": recording["id"], "zoo": "tiny"}), pipeline.units(*heard)
+def test_units_are_those_of_the_pipeline(client, recording, samples_and_rate, pipeline) -> None:
+    found, wanted = (
+        client.post("/api/units", {"recording": recording["id"], "zoo": "tiny"}),
+        pipeline.units(*samples_and_rate),
+    )
     assert found["units"] == wanted.units.tolist()
     assert found["durations"] == wanted.durations.tolist()
     assert found["bits_per_second"] == pytest.approx(bits_per_second([wanted]), abs=1e-3)
@@ -47,9 +50,9 @@ def test_units_are_those_of_the_pipeline(client, recording, heard, pipeline) -> 
 
 
 @pytest.mark.parametrize("lmbda", [0, 1.5, 400])
-def test_units_at_another_lambda(client, recording, heard, pipeline, lmbda) -> None:
+def test_units_at_another_lambda(client, recording, samples_and_rate, pipeline, lmbda) -> None:
     found = client.post("/api/units", {"recording": recording["id"], "zoo": "tiny", "lmbda": lmbda})
-    (wanted,) = pipeline.quantizer.sweep([pipeline.features(*heard)], [lmbda])[0]
+    (wanted,) = pipeline.quantizer.sweep([pipeline.features(*samples_and_rate)], [lmbda])[0]
     assert found["units"] == wanted.units.tolist()
     assert found["lmbda"] == lmbda
 
@@ -63,11 +66,11 @@ def test_features_are_kept_for_the_next_lambda(systems, speech, pipeline, monkey
     assert len(studio.units({**asked, "lmbda": 0.0})["units"]) >= len(studio.units(asked)["units"])
 
 
-def test_speech_is_made_again(client, recording, heard, pipeline) -> None:
+def test_speech_is_made_again(client, recording, samples_and_rate, pipeline) -> None:
     asked = {"recording": recording["id"], "zoo": "tiny", "samples": 2, "seed": 3, "top_p": 0.7, "temperature": 0.9}
     answer = client.post("/api/resynthesize", asked)
     assert answer["notes"] == []
-    spoken = pipeline.resynthesize(*heard, 2, seed=3, top_p=0.7, temperature=0.9, keep_durations=True)
+    spoken = pipeline.resynthesize(*samples_and_rate, 2, seed=3, top_p=0.7, temperature=0.9, keep_durations=True)
     for sound, wanted in zip(answer["sounds"], spoken, strict=True):
         _, content, headers = client.request("GET", f"/api/sounds/{sound['sound']}")
         wav, rate = audio.decode(io.BytesIO(content), "sound")
@@ -81,17 +84,19 @@ def test_speech_of_units_that_the_voice_does_not_know_is_noted(client, recording
     assert answer["notes"] == ["The voice was trained on units at lambda 4; these are at 1."]
 
 
-def test_speech_goes_on(client, recording, heard, pipeline) -> None:
+def test_speech_goes_on(client, recording, samples_and_rate, pipeline) -> None:
     asked = {"recording": recording["id"], "zoo": "tiny", "prompt_seconds": 0.5, "samples": 2, "seed": 5}
     answer = client.post("/api/continue", {**asked, "max_new_units": 7, "temperature": 0.8, "top_p": 0.9})
-    wanted = pipeline.continue_speech(*heard, 0.5, num_samples=2, seed=5, max_new_units=7, temperature=0.8, top_p=0.9)
+    wanted = pipeline.continue_speech(
+        *samples_and_rate, 0.5, num_samples=2, seed=5, max_new_units=7, temperature=0.8, top_p=0.9
+    )
     assert [each["units"] for each in answer["sounds"]] == [each.units.tolist() for each in wanted]
     assert answer["prompt"] == wanted[0].prompt.tolist()
 
 
-def test_likelihood_is_told_unit_by_unit(client, recording, heard, pipeline) -> None:
+def test_likelihood_is_told_unit_by_unit(client, recording, samples_and_rate, pipeline) -> None:
     answer = client.post("/api/likelihood", {"recording": recording["id"], "zoo": "tiny", "lmbda": 0.0})
-    units = pipeline.units(*heard)
+    units = pipeline.units(*samples_and_rate)
     assert answer["units"] == units.units.tolist()
     assert answer["total"] == pytest.approx(pipeline.loglikelihood(units), rel=1e-5)
     assert sum(value for value in answer["log_probs"] if value is not None) == pytest.approx(answer["total"], rel=1e-4)
@@ -101,12 +106,12 @@ def test_likelihood_is_told_unit_by_unit(client, recording, heard, pipeline) -> 
 def streamed(client, wav, rate, size=320, **more):
     """Units, recording, and segments of speech of a live recording."""
     socket, units, durations, speech, kept = client.live(zoo="tiny", rate=rate, name="live", **more), [], [], [], None
-    assert told(socket) == {"ready": True}
+    assert received(socket) == {"ready": True}
     for chunk in wav[0].split(size):
         socket.send(chunk.numpy().astype("<f4").tobytes())
     socket.send(json.dumps({"stop": True}))
     while kept is None:
-        message = told(socket)
+        message = received(socket)
         if isinstance(message, bytes):
             speech.append(len(message) // 4)
             continue
@@ -133,9 +138,9 @@ def test_units_come_while_one_speaks(client, speech) -> None:
     client.clear()
     wav, rate = speech
     socket = client.live(zoo="tiny", rate=rate)
-    assert told(socket)["ready"]
+    assert received(socket)["ready"]
     socket.send(wav[0, :rate].numpy().astype("<f4").tobytes())
-    first = told(socket)
+    first = received(socket)
     assert first["heard"] == 1.0
     shown = sum(first["durations"]) + (first["current"][1] if first["current"] else 0)
     assert shown / first["frame_rate"] >= 0.5
@@ -167,7 +172,7 @@ def test_systems_of_other_kinds_are_served(tmp_path, monkeypatch, speech) -> Non
         assert "codec alone" in client.refused("/api/units", {"recording": made["id"], "zoo": "toy-codec"})[1]
         assert "no lambda" in client.refused("/api/units", {"recording": made["id"], "zoo": "toy", "lmbda": 7})[1]
         socket = client.live(zoo="toy", rate=rate)
-        assert "LoudestBand cannot be streamed" in told(socket)["error"]
+        assert "LoudestBand cannot be streamed" in received(socket)["error"]
 
 
 def test_units_of_another_codebook_of_the_zoo(registry, tmp_path, speech, pipeline) -> None:

@@ -48,11 +48,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_words_and_characters(data):
     assert run(data / "made", "--transcripts", data / "said.tsv", "--out", data / "out") == 0
     content, scores = result(data / "out")
-    heard = hear([data / "made" / f"r{i}.wav" for i in range(2)])
-    said = ["the cat sat", "no it did not"]
-    assert scores["wer"]["value"] == pytest.approx(jiwer.wer(said, heard))
-    assert scores["cer"]["value"] == pytest.approx(jiwer.cer(said, heard))
-    assert [row["said"] for row in rows(data / "out" / "speech.wer.csv")] == said
+    hypotheses = hear([data / "made" / f"r{i}.wav" for i in range(2)])
+    references = ["the cat sat", "no it did not"]
+    assert scores["wer"]["value"] == pytest.approx(jiwer.wer(references, hypotheses))
+    assert scores["cer"]["value"] == pytest.approx(jiwer.cer(references, hypotheses))
+    assert [row["said"] for row in rows(data / "out" / "speech.wer.csv")] == references
     assert content["conventions"]["asr"] == "pocketsphinx"
     assert "pocketsphinx" in content["versions"]
 
@@ -104,8 +104,8 @@ def test_what_is_wrong_is_named_and_scored_only_if_asked(data, capsys):
     (data / "said.tsv").open("a").write("r2 gone\nr0 twice\nr3\n")
     arguments = (data / "made", "--transcripts", data / "said.tsv", "--out", data / "out")
     assert run(*arguments) == 2
-    told = capsys.readouterr().err
-    assert all(name in told for name in ("r0", "r1", "r2", "r3", "more"))
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("r0", "r1", "r2", "r3", "more"))
     (data / "said.tsv").write_text("r0 the cat sat\nr1 no\nr2 gone\n")
     assert run(*arguments, "--allow-missing") == 0
     content, scores = result(data / "out")
@@ -122,10 +122,10 @@ def test_speech_of_length_zero_is_heard_as_nothing(data, capsys):
     arguments = [data / "made", "--transcripts", data / "said.tsv", "--out", data / "out"]
     assert run(*arguments) == 0
     content, scores = result(data / "out")
-    said, heard = ["the cat sat", "no it did not"], [*hear([data / "made" / "r0.wav"]), ""]
+    references, hypotheses = ["the cat sat", "no it did not"], [*hear([data / "made" / "r0.wav"]), ""]
     assert content["complete"]
-    assert scores["wer"]["value"] == pytest.approx(jiwer.wer(said, heard))
-    assert scores["cer"]["value"] == pytest.approx(jiwer.cer(said, heard))
+    assert scores["wer"]["value"] == pytest.approx(jiwer.wer(references, hypotheses))
+    assert scores["cer"]["value"] == pytest.approx(jiwer.cer(references, hypotheses))
     assert float(rows(data / "out" / "speech.wer.csv")[1]["value"]) == 1.0
     arguments += ["--originals", data / "originals", "--metrics", "wer", "stoi"]
     assert run(*arguments) == 2
@@ -155,6 +155,6 @@ def test_transcripts_of_librispeech(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "1-2.trans.txt").write_text("1-2-0000 HE SAID YES\n1-2-0001 SO DID SHE\n")
     (tmp_path / "1" / "1-3.trans.txt").write_text("1-3-0000 NO\n\n")
-    said, problems = transcripts(tmp_path)
-    assert said == {"1-2-0000": "he said yes", "1-2-0001": "so did she", "1-3-0000": "no"}
+    references, problems = transcripts(tmp_path)
+    assert references == {"1-2-0000": "he said yes", "1-2-0001": "so did she", "1-3-0000": "no"}
     assert not any(problems.values())

@@ -148,8 +148,8 @@ def test_what_is_wrong_is_named_and_scored_only_if_asked(data, capsys):
     (data / "tri.item").open("a").write("c0 0.500 0.501 a x y s0\n")
 
     assert run("units", data / "wavs", "--alignments", data / "aligned", "--out", data / "out") == 2
-    told = capsys.readouterr().err
-    assert all(name in told for name in ("c1", "c2", "c3.TextGrid", "more"))
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("c1", "c2", "c3.TextGrid", "more"))
     assert not (data / "out" / "units.json").exists()
     arguments = ("--out", data / "out", "--allow-missing")
     assert run("units", data / "wavs", "--alignments", data / "aligned", *arguments) == 0
@@ -160,8 +160,8 @@ def test_what_is_wrong_is_named_and_scored_only_if_asked(data, capsys):
     assert (scores["bit_rate"]["items"], scores["pnmi"]["items"]) == (3, 1)
 
     assert run("abx", data / "wavs", "--item", data / "tri.item", "--out", data / "out") == 2
-    told = capsys.readouterr().err
-    assert all(name in told for name in ("c1", "c2", "more", "c0 0.5 0.501"))
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("c1", "c2", "more", "c0 0.5 0.501"))
     assert run("abx", data / "wavs", "--item", data / "tri.item", "--speakers", "within", *arguments) == 0
     content, scores = result(data / "out", "abx")
     assert content["problems"]["missing recordings"] == ["c1"]

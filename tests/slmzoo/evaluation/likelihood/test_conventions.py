@@ -52,8 +52,8 @@ def test_a_convention_is_what_it_says(model, convention):
 
 
 def test_presets_are_those_of_the_systems(model):
-    said = {name: (p.reduction, p.bos, p.eos) for name, p in PRESETS.items()}
-    assert said == {
+    presets = {name: (p.reduction, p.bos, p.eos) for name, p in PRESETS.items()}
+    assert presets == {
         "dpslm": ("sum", True, False),
         "zerosyl": ("sum", True, False),
         "slamkit": ("mean", None, None),

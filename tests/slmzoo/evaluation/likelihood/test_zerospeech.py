@@ -199,8 +199,8 @@ def test_gaps_are_refused_unless_they_are_allowed(tmp_path, capsys, caplog):
     content = json.loads((tmp_path / "out" / "swuggy-dev.json").read_text())
     assert content["complete"] is False
     assert content["problems"] == {"missing": [lost], "extra": ["stranger"]}
-    told = capsys.readouterr()
-    assert len(told.out.splitlines()) == len(content["scores"])
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == len(content["scores"])
     assert "swuggy-dev.json is incomplete: 1 missing, 1 extra." in caplog.text
 
 
@@ -226,7 +226,7 @@ def test_a_submission_is_whole_or_not_written(tmp_path, capsys):
     data.write_scores(given, {name: value for name, value in scores.items() if name != gold[0]["filename"]})
     capsys.readouterr()
     assert main(arguments) == 2
-    told = capsys.readouterr()
-    assert "accuracy" in told.out
-    assert "`submission` must be of whole data, but is a set with 1 missing. It was not written." in told.err
+    output = capsys.readouterr()
+    assert "accuracy" in output.out
+    assert "`submission` must be of whole data, but is a set with 1 missing. It was not written." in output.err
     assert not (tmp_path / "submission" / "lexical" / "dev.txt").exists()

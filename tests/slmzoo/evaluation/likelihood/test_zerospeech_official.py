@@ -53,8 +53,8 @@ def test_the_official_package_scores_as_its_rules_here_and_as_slmzoo(
     data.write_gold(tmp_path / "gold.csv", gold, columns)
     data.write_scores(tmp_path / "scores.txt", scores)
     call = [python, SCRIPT, task, tmp_path]
-    told = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
-    official = json.loads(told.stdout)
+    process = subprocess.run(call, check=True, capture_output=True, text=True, env=environment)
+    official = json.loads(process.stdout)
     rules = getattr(zerospeech_scorer, task)(gold, scores)
     assert official["all"] == pytest.approx(rules["all"], abs=1e-12)
     assert official["pairs"] == pytest.approx(sorted(rules["pairs"].values()), abs=1e-12)

@@ -129,25 +129,25 @@ def test_resynthesis_is_measured_beside_the_originals(data, tmp_path):
 
 def test_recordings_without_a_text_are_problems(data, tmp_path):
     texts = {name: text for name, text in data.texts.items() if name not in ("test-30", "train-01")}
-    told: list[dict] = []
+    problems_seen: list[dict] = []
     task = replace(SILENT, levels=(1,), probe=replace(TINY, steps=1))
     some = replace(data, texts=texts)
     evaluate_tokens(
-        listener(dict(data.texts)), some, tmp_path, task, check=lambda problems: told.append(dict(problems))
+        listener(dict(data.texts)), some, tmp_path, task, check=lambda problems: problems_seen.append(dict(problems))
     )
-    assert told[0] == {"missing texts": ["test-30", "train-01"]}
+    assert problems_seen[0] == {"missing texts": ["test-30", "train-01"]}
 
 
 def test_the_command_scores_a_codec_of_folders(capsys, tmp_path):
     registry = zoo(tmp_path, tiny())
     wav, sr = goldens.speech()
-    said = []
+    transcripts = []
     for i in range(6):
         folder = tmp_path / ("train" if i < 4 else "test")
         folder.mkdir(exist_ok=True)
         audio.write(folder / f"r{i}.wav", wav[:, i * 9000 : i * 9000 + 16000], sr)
-        said.append(f"r{i} {WORDS[i + 4]}\n")
-    (tmp_path / "said.txt").write_text("".join(said))
+        transcripts.append(f"r{i} {WORDS[i + 4]}\n")
+    (tmp_path / "said.txt").write_text("".join(transcripts))
     given = ["--train", tmp_path / "train", "--test", tmp_path / "test", "--transcripts", tmp_path / "said.txt"]
     options = ["--zoo", "mine", "--registry", registry, "--steps", 2, "--hidden", 8, "--batch", 2, "--lr", 0.01]
     call = [str(word) for word in ("eval", "slmtokbench", *given, *options, "--out", tmp_path / "out", "--json")]

@@ -64,23 +64,23 @@ def whisper(tmp_path_factory) -> Path:
 
 def test_pocketsphinx_hears_words_at_any_rate():
     wav, sr = audio.load(SPEECH)
-    heard = recogniser("pocketsphinx")(wav, sr).split()
-    assert len(heard) > 2
+    hypothesis = recogniser("pocketsphinx")(wav, sr).split()
+    assert len(hypothesis) > 2
     faster = audio.resample(wav, sr, 24000)
-    assert set(recogniser("pocketsphinx")(faster, 24000).split()) & set(heard)
+    assert set(recogniser("pocketsphinx")(faster, 24000).split()) & set(hypothesis)
 
 
 def test_a_ctc_model_gives_its_greedy_letters(wav2vec):
     from transformers import AutoModelForCTC, AutoProcessor
 
     wav, sr = audio.load(SPEECH)
-    heard = recogniser(str(wav2vec))(wav, sr)
+    hypothesis = recogniser(str(wav2vec))(wav, sr)
     processor, model = AutoProcessor.from_pretrained(wav2vec), AutoModelForCTC.from_pretrained(wav2vec).eval()
     ids = model(processor(wav[0].numpy(), sampling_rate=sr, return_tensors="pt").input_values).logits[0].argmax(-1)
     letters = processor.tokenizer.convert_ids_to_tokens(torch.unique_consecutive(ids).tolist())
     expected = "".join(letter.replace("|", " ") for letter in letters if letter[0] != "<").strip()
-    assert heard.replace(" ", "") == expected.replace(" ", "")
-    assert heard
+    assert hypothesis.replace(" ", "") == expected.replace(" ", "")
+    assert hypothesis
 
 
 def test_whisper_hears_long_speech_piece_by_piece(whisper):
@@ -157,8 +157,8 @@ def test_models_and_packages_that_are_not_there_are_named(tmp_path, monkeypatch)
 @pytest.mark.network
 @pytest.mark.parametrize("name", ["openai/whisper-tiny.en", "facebook/wav2vec2-base-960h"])
 def test_published_models_hear_the_sample(name):
-    heard = recogniser(name)(*audio.load(SPEECH)).lower()
-    assert "speech can be turned into a short" in heard
+    hypothesis = recogniser(name)(*audio.load(SPEECH)).lower()
+    assert "speech can be turned into a short" in hypothesis
 
 
 def test_whisper_in_ctranslate2_hears_the_words_and_is_known_by_its_digest():
@@ -168,8 +168,8 @@ def test_whisper_in_ctranslate2_hears_the_words_and_is_known_by_its_digest():
     )
     sample = GOLDEN.parents[1] / "examples" / "sample.wav"
     found = hear([sample], "whisper")
-    said = {"sample": "My neighbor walks her dog along the river before sunrise."}
-    found = errors(said, {"sample": found[0]})["sample"]
+    references = {"sample": "My neighbor walks her dog along the river before sunrise."}
+    found = errors(references, {"sample": found[0]})["sample"]
     assert found.word_errors <= 1
     about = outside("whisper")
     assert about["name"] == "whisper"

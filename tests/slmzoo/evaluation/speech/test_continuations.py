@@ -45,10 +45,12 @@ def file_of(folder: Path, content: object) -> Path:
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.sampled_from("pqrst"), st.tuples(WORDS, st.lists(WORDS, min_size=1, max_size=3)), min_size=1))
 def test_continuation_bleu_is_its_definition(known) -> None:
-    texts = [(at, prompt, " ".join(s)) for at in ("0.7", "1") for prompt, (_, said) in known.items() for s in said]
+    texts = [
+        (at, prompt, " ".join(s)) for at in ("0.7", "1") for prompt, (_, samples) in known.items() for s in samples
+    ]
     truths = {prompt: " ".join(truth) for prompt, (truth, _) in known.items()}
     scores, rows = continuation_bleu(texts, truths, Bootstrap(resamples=5))
-    wanted = [bleu2(truth, said) for truth, said in known.values()]
+    wanted = [bleu2(truth, samples) for truth, samples in known.values()]
     found = {(s.metric, s.subset["temperature"]): (s.items, s.interval.value) for s in scores}
     for at in ("0.7", "1"):
         assert [row["value"] for row in rows if row["temperature"] == at] == pytest.approx(wanted)
@@ -93,7 +95,7 @@ def test_the_shortest_are_taken_of_all_entries(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
         ([], "JSON object"),
         ({}, "JSON object"),
@@ -105,9 +107,9 @@ def test_the_shortest_are_taken_of_all_entries(tmp_path) -> None:
         ({"a": [math.nan, "b"]}, "entry a. must be at least 6 s long"),
     ],
 )
-def test_damaged_files_are_refused_with_their_entry(tmp_path, content, told) -> None:
+def test_damaged_files_are_refused_with_their_entry(tmp_path, content, reason) -> None:
     path = file_of(tmp_path, content)
-    with pytest.raises(ValueError, match=told) as raised:
+    with pytest.raises(ValueError, match=reason) as raised:
         read_continuations(path)
     assert str(path) in str(raised.value)
 

@@ -129,17 +129,17 @@ def test_a_model_of_transformers_scores_every_token(tmp_path):
 
 
 def test_each_temperature_has_its_scores():
-    said = ["a b a b", "a b", "", "c d e"]
-    spoken = [Utterance(item=str(i), temperature=t, text=s) for t in ("0.5", "1") for i, s in enumerate(said)]
+    transcripts = ["a b a b", "a b", "", "c d e"]
+    spoken = [Utterance(item=str(i), temperature=t, text=s) for t in ("0.5", "1") for i, s in enumerate(transcripts)]
     model = NGram([["a", "b"], ["c"]])
     scores, tables = evaluate(spoken, model, bootstrap=Bootstrap(resamples=50))
     found = {(s.metric, s.subset.get("temperature")): s.interval.value for s in scores}
-    heard = [s for s in said if s]
-    like = [model(s) for s in heard]
-    own = [auto_bleu(s.split()) for s in heard]
-    other = self_bleus([s.split() for s in heard])
+    nonempty = [s for s in transcripts if s]
+    scored = [model(s) for s in nonempty]
+    own = [auto_bleu(s.split()) for s in nonempty]
+    other = self_bleus([s.split() for s in nonempty])
     for at in ("0.5", "1"):
-        assert found["perplexity", at] == pytest.approx(math.exp(sum(n for n, _ in like) / sum(t for _, t in like)))
+        assert found["perplexity", at] == pytest.approx(math.exp(sum(n for n, _ in scored) / sum(t for _, t in scored)))
         assert math.log(found["perplexity", at]) == pytest.approx(found["log_perplexity", at])
         assert found["auto_bleu", at] == pytest.approx(sum(own) / 3)
         assert found["vert", at] == pytest.approx(vert(sum(own) / 3, sum(other) / 3))
@@ -150,8 +150,8 @@ def test_each_temperature_has_its_scores():
 def test_the_convention_of_gslm_averages_over_texts():
     """By the example of (NLL, tokens) (6, 2), (10, 10), (3, 6) and a silent text, which counts in the BLEUs."""
     likelihoods = {"a b": (6.0, 2), "a c a b d": (10.0, 10), "b": (3.0, 6)}
-    said = [*likelihoods, ""]
-    spoken = [Utterance(item=str(i), temperature=t, text=s) for t in ("0.5", "1") for i, s in enumerate(said)]
+    transcripts = [*likelihoods, ""]
+    spoken = [Utterance(item=str(i), temperature=t, text=s) for t in ("0.5", "1") for i, s in enumerate(transcripts)]
     found = {}
     for convention in ("slmzoo", "gslm"):
         scores, tables = evaluate(spoken, likelihoods.__getitem__, 2, Bootstrap(resamples=50), convention)
@@ -169,7 +169,7 @@ def test_the_convention_of_gslm_averages_over_texts():
         assert theirs[name, "1"].value == pytest.approx(ours[name, "1"].value * 3 / 4)
     shares = [0, auto_bleu(["a", "c", "a", "b", "d"], 2, "arithmetic"), 0, 0]
     assert theirs["auto_bleu_arithmetic", "1"].value == pytest.approx(sum(shares) / 4)
-    others = self_bleus([text.split() for text in said], 2, "arithmetic")
+    others = self_bleus([text.split() for text in transcripts], 2, "arithmetic")
     assert theirs["self_bleu_arithmetic", "0.5"].value == pytest.approx(sum(others) / 4) != 0
     assert ("self_bleu_arithmetic", "1") not in ours
     assert theirs["heard", "1"] == ours["heard", "1"]
@@ -190,13 +190,13 @@ def test_quantiles_of_perplexity_are_drawn_with_their_prompts():
 
 def test_what_one_prompt_gave_is_drawn_together():
     """Each prompt four times the same text: no more certain than once."""
-    said = ["a b", "c", "a a a", "b c b c", "c c"]
+    transcripts = ["a b", "c", "a a a", "b c b c", "c c"]
     model, bootstrap = NGram([["a", "b"], ["c"]]), Bootstrap(resamples=2000)
     found: dict[int, dict] = {}
     for copies in (1, 4):
         spoken = [
             Utterance(item=f"{p}-{i}", prompt=str(p), temperature="1", text=text)
-            for p, text in enumerate(said)
+            for p, text in enumerate(transcripts)
             for i in range(copies)
         ]
         scores, tables = evaluate(spoken, model, bootstrap=bootstrap)
@@ -226,7 +226,7 @@ def test_where_the_curve_meets_the_original_by_hand():
 
 
 def test_the_tradeoff_is_that_of_the_temperatures():
-    said = {
+    transcripts = {
         "0.5": ["a b a b", "a b a b"],
         "1": ["a b c a", "b a b"],
         "2": ["c d c", "e a e b"],
@@ -235,7 +235,7 @@ def test_the_tradeoff_is_that_of_the_temperatures():
     spoken = [
         Utterance(item=f"{p}", prompt=f"p{p}", temperature=at, text=text)
         for at in ("2", "original", "1", "0.5")
-        for p, text in enumerate(said[at])
+        for p, text in enumerate(transcripts[at])
     ]
     scores, _ = evaluate(spoken, NGram([["a", "b"], ["b", "a"], ["c"]]), bootstrap=Bootstrap(resamples=50))
     found = {(s.metric, s.subset.get("temperature")): s for s in scores}
@@ -320,9 +320,9 @@ def test_prompts_of_one_name_are_refused_before_any_work(run, tmp_path, monkeypa
     shutil.copy(tmp_path / "a.wav", tmp_path / "more" / "a.wav")
     monkeypatch.setattr(command, "text_model", lambda *_: pytest.fail("worked before it looked"))
     assert run(tmp_path / "a.wav", tmp_path / "more" / "a.wav") == 2
-    told = capsys.readouterr().err
-    assert str(tmp_path / "a.wav") in told
-    assert str(tmp_path / "more" / "a.wav") in told
+    errors = capsys.readouterr().err
+    assert str(tmp_path / "a.wav") in errors
+    assert str(tmp_path / "more" / "a.wav") in errors
 
 
 def test_every_model_is_where_the_command_computes(run, tmp_path, monkeypatch):

@@ -22,16 +22,16 @@ def test_normalised_text():
 ACCENTS = "über café ñandú Ångström tiếng Việt Ώρα 한국어"
 
 
-@pytest.mark.parametrize(("said", "other"), list(itertools.permutations(("NFC", "NFD", "NFKC", "NFKD"), 2)))
-def test_composed_and_decomposed_letters_are_the_same(said, other):
-    texts = [unicodedata.normalize(form, ACCENTS) for form in (said, other)]
+@pytest.mark.parametrize(("reference", "other"), list(itertools.permutations(("NFC", "NFD", "NFKC", "NFKD"), 2)))
+def test_composed_and_decomposed_letters_are_the_same(reference, other):
+    texts = [unicodedata.normalize(form, ACCENTS) for form in (reference, other)]
     found = errors({"e": texts[0]}, {"e": texts[1]})["e"]
     assert (found.word_errors, found.character_errors, found.words) == (0, 0, len(ACCENTS.split()))
     assert found.characters == len(unicodedata.normalize("NFC", ACCENTS))
 
 
 @pytest.mark.parametrize(
-    ("said", "heard"),
+    ("reference", "hypothesis"),
     [
         ("İstanbul", "istanbul"),
         ("i\u0307stanbul", "ISTANBUL"),
@@ -47,8 +47,8 @@ def test_composed_and_decomposed_letters_are_the_same(said, other):
         ("what\u037e", "what;"),
     ],
 )
-def test_other_spellings_of_a_text_are_no_errors(said, heard):
-    found = errors({"a": said, "b": heard}, {"a": heard, "b": said})
+def test_other_spellings_of_a_text_are_no_errors(reference, hypothesis):
+    found = errors({"a": reference, "b": hypothesis}, {"a": hypothesis, "b": reference})
     assert [(e.word_errors, e.character_errors) for e in found.values()] == [(0, 0)] * 2
 
 
@@ -72,24 +72,24 @@ def test_what_is_normalised_stays_so_in_either_form(text: str):
     assert normalise(unicodedata.normalize("NFD", text)) == once
 
 
-@given(said=TEXTS, data=st.data())
+@given(references=TEXTS, data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_rates_are_those_of_jiwer(said: list[str], data):
-    heard = [data.draw(st.sampled_from(["a", "bb a", "", "c"])) for _ in said]
-    found = errors(dict(enumerate(said)), dict(enumerate(heard))).values()
-    if not "".join(said):
+def test_rates_are_those_of_jiwer(references: list[str], data):
+    hypotheses = [data.draw(st.sampled_from(["a", "bb a", "", "c"])) for _ in references]
+    found = errors(dict(enumerate(references)), dict(enumerate(hypotheses))).values()
+    if not "".join(references):
         with pytest.raises(ValueError, match="hold no words"):
             rate((e.word_errors, e.words) for e in found)
         return
-    assert rate((e.word_errors, e.words) for e in found) == jiwer.wer(said, heard)
-    assert rate((e.character_errors, e.characters) for e in found) == jiwer.cer(said, heard)
+    assert rate((e.word_errors, e.words) for e in found) == jiwer.wer(references, hypotheses)
+    assert rate((e.character_errors, e.characters) for e in found) == jiwer.cer(references, hypotheses)
 
 
 def test_each_file_by_hand():
     found = errors({"x": "The cat sat.", "y": "no"}, {"x": "the bat sat down", "y": ""})
     x, y = found["x"], found["y"]
     assert (x.word_errors, x.words, x.character_errors, x.characters) == (2, 3, 6, 11)
-    assert (y.word_errors, y.words, y.heard) == (1, 1, "")
+    assert (y.word_errors, y.words, y.hypothesis) == (1, 1, "")
 
 
 def test_ids_of_both_sides_must_agree():

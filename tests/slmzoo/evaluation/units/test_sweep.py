@@ -177,8 +177,8 @@ def test_what_is_wrong_is_named(data, capsys):
     with (data / "tri.item").open("a") as file:
         file.write("c0 0.70 5 b x y s0\nc0 3 4 b x y s0\n")
     assert run(data, "out", "--lmbda", 0) == 2
-    told = capsys.readouterr().err
-    assert all(name in told for name in ("c2", "c1", "too short (c0 3 4)"))
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("c2", "c1", "too short (c0 3 4)"))
     assert run(data, "out", "--lmbda", 0, "--allow-missing") == 0
     assert scores_of(data / "out")["bit_rate", "0"]["items"] == 2
     assert run(data, "out") == 2
@@ -200,5 +200,5 @@ def test_a_sweep_is_a_function_whose_scores_are_those_of_each_point(data, pipeli
     with pytest.raises(ValueError, match="None of the 1 recordings can be read"):
         sweeping.evaluate_sweep(pipeline.encoder, quantizers, {"c1": files["c1"]}, data / "c")
     with pytest.raises(ValueError, match="give `speaker`"):
-        said = sweeping.Annotations(transcripts=data / "said.txt")
-        sweeping.evaluate_sweep(pipeline.encoder, quantizers, {"c0": files["c0"]}, data / "d", said)
+        annotations = sweeping.Annotations(transcripts=data / "said.txt")
+        sweeping.evaluate_sweep(pipeline.encoder, quantizers, {"c0": files["c0"]}, data / "d", annotations)

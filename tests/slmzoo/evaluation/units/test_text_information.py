@@ -120,8 +120,8 @@ def test_a_draw_of_impossible_texts_is_refused_with_names(tmp_path, capsys):
     call = ["eval", "text-information", *files, "--steps", 1, "--hidden", 4, "--out", tmp_path / "out", "--against"]
     seed = next(s for s in range(9) if undecided([torch.arange(2)], [torch.arange(n) for n in (2, 4, 4)], 1, s))
     assert main([str(word) for word in (*call, 1, "--seed", seed)]) == 2
-    assert "`against` must be enough texts" in (told := capsys.readouterr().err)
-    assert "but is 1. Draw more: brief has none." in told
+    assert "`against` must be enough texts" in (errors := capsys.readouterr().err)
+    assert "but is 1. Draw more: brief has none." in errors
     assert main([str(word) for word in (*call, 3, "--seed", seed)]) == 0
     assert main([str(word) for word in (*call, -1)]) == 2
     assert "`against` must be a number of texts >= 1, but is -1" in capsys.readouterr().err
@@ -143,8 +143,8 @@ def test_command_names_what_it_leaves_out_and_takes_up_its_probe_again(tmp_path,
     settings = ("--steps", 2, "--hidden", 4, "--batch", 2, "--out", tmp_path / "out")
     call = [str(word) for word in ("eval", "text-information", *files, *settings)]
     assert main(call) == 2
-    told = capsys.readouterr().err
-    assert all(name in told for name in ("brief", "strange", "mute"))
+    errors = capsys.readouterr().err
+    assert all(name in errors for name in ("brief", "strange", "mute"))
     assert main([*call, "--allow-missing"]) == 0
     content = json.loads((tmp_path / "out" / "text-information.json").read_text())
     information, by_symbol = content["scores"]

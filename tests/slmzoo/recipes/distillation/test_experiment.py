@@ -87,20 +87,20 @@ def test_phones_between_others_are_the_items_of_abx(tmp_path: Path) -> None:
 
 
 def test_a_probe_finds_phones_that_lie_apart(tmp_path: Path, monkeypatch) -> None:
-    said = corpus.Corpus(
+    spoken = corpus.Corpus(
         training=[sentence(tmp_path, f"t{i}", "awb") for i in range(3)],
         held_out=[sentence(tmp_path, f"h{i}", voice) for i in range(2) for voice in ("slt", "rms")],
     )
     monkeypatch.setattr(corpus.Sentence, "wav", lambda self: torch.zeros(1, 1))
     places = {"pau": [0.0, 0.0], "a": [1.0, 0.0], "b": [0.0, 1.0]}
 
-    def view(told: dict) -> measures.Callable:
-        return lambda wav: torch.tensor([told[p.label] for p in said.training[0].intervals() for _ in range(25)]).T
+    def view(vectors: dict) -> measures.Callable:
+        return lambda wav: torch.tensor([vectors[p.label] for p in spoken.training[0].intervals() for _ in range(25)]).T
 
-    sure = measures._probes("x", view(places), said, 50.0)["phones by a linear probe, x"]
+    sure = measures._probes("x", view(places), spoken, 50.0)["phones by a linear probe, x"]
     assert sure.values == [1.0] * 4
     assert sure.weights == [125.0] * 4
-    same = measures._probes("x", view({phone: [1.0, 1.0] for phone in places}), said, 50.0)[
+    same = measures._probes("x", view({phone: [1.0, 1.0] for phone in places}), spoken, 50.0)[
         "phones by a linear probe, x"
     ]
     # All frames look alike: the commonest label, of two fifths of them, is said.

@@ -55,12 +55,12 @@ def units(*values: int) -> Units:
 
 def test_the_same_sentence_is_compared_both_ways():
     """b is as near to c as to itself in one direction: a tie counts half."""
-    said = {
+    texts = {
         "x-a-slt": units(1, 2, 3), "x-a-rms": units(1, 2, 4),
         "x-b-slt": units(5, 6, 7), "x-b-rms": units(5, 9, 9),
         "y-c-slt": units(5, 8, 8), "y-c-rms": units(8, 8, 8),
     }  # fmt: skip
-    rows = {row["item"]: row for row in mini.same_sentence(said)}
+    rows = {row["item"]: row for row in mini.same_sentence(texts)}
     assert {item: row["kind"] for item, row in rows.items()} == {"x-a": "x", "x-b": "x", "y-c": "y"}
     assert rows["x-a"]["value"] == 1.0
     assert rows["x-b"]["value"] == pytest.approx((1.0 + 0.75) / 2)

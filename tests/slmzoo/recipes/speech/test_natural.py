@@ -93,12 +93,12 @@ def test_the_reference_voice_speaks_the_first_sentences_of_the_training_set(tmp_
 def test_flite_speaks_words_in_two_voices_and_sentences_of_its_own_in_all(tmp_path):
     made = natural.plan(30, flite_count=300)
     spoken = [u for u in made if u.id.startswith("flite")]
-    words, said = [u for u in spoken if u.sentence in vocabulary()], {u.sentence for u in made if u not in spoken}
+    words, others = [u for u in spoken if u.sentence in vocabulary()], {u.sentence for u in made if u not in spoken}
     assert len(words) == 100
     assert len({u.sentence for u in words}) == 100
     assert {u.speaker for u in words} == {"awb", "kal16"} == {*flite.VOICES} - {*benchmark.VOICES}
     assert {u.speaker for u in spoken} == set(flite.VOICES)
-    assert not said & {u.sentence for u in spoken}
+    assert not others & {u.sentence for u in spoken}
     assert spoken[:120] == [u for u in natural.plan(1, flite_count=120) if u.id.startswith("flite")]
     assert len({u.path(tmp_path) for u in made}) == len(made)
 

@@ -22,14 +22,14 @@ def package(tmp_path: Path) -> tuple[Path, Path]:
     """Folder and texts in the package's layout: twelve prompts to take, and some of each kind to leave."""
     sounds, texts = tmp_path / "sounds", tmp_path / "texts.txt.gz"
     left = {"short": "one two three four five", "long": TWENTY + " word", "digit": SIX + " 7", "tone": f"[{SIX}]"}
-    said = {**{f"take-{i:02d}": SIX for i in range(11)}, "sub/take": TWENTY, "absent": SIX, **left}
-    lines = ["; A comment: one two three four five six", "", *(f"{name}: {text}" for name, text in said.items())]
+    takes = {**{f"take-{i:02d}": SIX for i in range(11)}, "sub/take": TWENTY, "absent": SIX, **left}
+    lines = ["; A comment: one two three four five six", "", *(f"{name}: {text}" for name, text in takes.items())]
     texts.write_bytes(gzip.compress("\n".join(lines).encode()))
     (sounds / "sub").mkdir(parents=True)
     audio.write(tmp_path / "tone.wav", 0.3 * (torch.arange(8000) * 2 * torch.pi * 500 / 16000).sin()[None], 16000)
     command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "tone.wav"), "-f", "g722", str(tmp_path / "tone.g722")]
     subprocess.run(command, check=True)
-    for name in said:
+    for name in takes:
         if name != "absent":
             shutil.copy(tmp_path / "tone.g722", sounds / f"{name}.g722")
     return sounds, texts

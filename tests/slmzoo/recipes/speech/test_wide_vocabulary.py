@@ -49,9 +49,9 @@ def test_the_order_of_words_is_that_of_talk(drawn):
     def logp(words: list[str]) -> float:
         return sum(model._logp(second, first) for first, second in pairwise(words))
 
-    said = [words_of(sentence) for sentence in drawn]
-    mixed = [rng.sample(words, len(words)) for words in said]
-    assert sum(logp(a) > logp(b) for a, b in zip(said, mixed, strict=True)) > 240
+    sentences = [words_of(sentence) for sentence in drawn]
+    mixed = [rng.sample(words, len(words)) for words in sentences]
+    assert sum(logp(a) > logp(b) for a, b in zip(sentences, mixed, strict=True)) > 240
 
 
 def test_wrong_arguments():

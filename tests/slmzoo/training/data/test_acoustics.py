@@ -22,11 +22,11 @@ def test_a_room_keeps_the_direct_sound_and_its_reverberation_dies_away():
     impulse, ratios, draw = torch.zeros(16_000), [], generator(0, 0)
     impulse[100] = 1
     for _ in range(50):
-        heard = in_a_room(impulse, draw)
-        assert heard.shape == impulse.shape
-        assert heard[:100].abs().max() < 1e-5
-        assert heard[100] == pytest.approx(1, abs=1e-4)
-        tail = heard[101:]
+        degraded = in_a_room(impulse, draw)
+        assert degraded.shape == impulse.shape
+        assert degraded[:100].abs().max() < 1e-5
+        assert degraded[100] == pytest.approx(1, abs=1e-4)
+        tail = degraded[101:]
         ratios.append(-decibels(float(tail.norm())))
         assert tail[9600:].abs().max() < 1e-4
         first, late = tail[:800].norm(), tail[800:1600].norm()
@@ -38,9 +38,9 @@ def test_a_room_keeps_the_direct_sound_and_its_reverberation_dies_away():
 def test_a_channel_changes_the_colour_and_telephones_lose_low_and_high_sounds():
     draw, low, middle = generator(1, 0), [], []
     for _ in range(200):
-        heard = through_a_channel(tone(100) + tone(1000) + tone(7000), draw)
-        low.append(decibels(float(heard @ tone(100)) / 8000))
-        middle.append(decibels(float(heard @ tone(1000)) / 8000))
+        degraded = through_a_channel(tone(100) + tone(1000) + tone(7000), draw)
+        low.append(decibels(float(degraded @ tone(100)) / 8000))
+        middle.append(decibels(float(degraded @ tone(1000)) / 8000))
     telephones = [gain < -30 for gain in low]
     assert 0.23 < sum(telephones) / 200 < 0.43
     assert 3 < torch.tensor(middle).std() < 6
@@ -52,9 +52,9 @@ def test_the_background_lies_three_to_twenty_decibels_below(samples: int):
     draw, ratios = generator(2, 0), []
     speech, other = tone(440), 7 * tone(1230, samples) + 0.1
     for _ in range(100):
-        heard = with_background(speech, other, draw)
-        assert heard.shape == speech.shape
-        ratios.append(decibels(float(speech.norm() / (heard - speech).norm())))
+        degraded = with_background(speech, other, draw)
+        assert degraded.shape == speech.shape
+        ratios.append(decibels(float(speech.norm() / (degraded - speech).norm())))
     assert 2.9 < min(ratios) < 5
     assert 18 < max(ratios) < 20.1
 

@@ -53,7 +53,7 @@ def dataset(folder: Path, values: dict[int, Any] | None = None, rows: int = ROWS
     return f"{folder}:train"
 
 
-def told(rows: DatasetRows, number: int) -> int:
+def row_at(rows: DatasetRows, number: int) -> int:
     """Row whose audio stands at a position of the stream."""
     wav, rate = rows.of_stream(number)
     assert rate == RATE
@@ -63,11 +63,11 @@ def told(rows: DatasetRows, number: int) -> int:
 def test_every_pass_brings_every_row_once_in_an_order_of_its_own(tmp_path: Path) -> None:
     rows = DatasetRows(dataset(tmp_path / "set"), "question_audio")
     assert len(rows) == ROWS
-    passes = [[told(rows, ROWS * passed + n) for n in range(ROWS)] for passed in range(3)]
+    passes = [[row_at(rows, ROWS * passed + n) for n in range(ROWS)] for passed in range(3)]
     assert all(sorted(order) == list(range(ROWS)) for order in passes)
     assert passes[0] != passes[1]
     again = DatasetRows(dataset(tmp_path / "same"))
-    assert [told(again, n) for n in (30, 4, 17)] == [(passes[0] + passes[1] + passes[2])[n] for n in (30, 4, 17)]
+    assert [row_at(again, n) for n in (30, 4, 17)] == [(passes[0] + passes[1] + passes[2])[n] for n in (30, 4, 17)]
     assert float(rows.read(9)[0].abs().max()) == pytest.approx(0.5 * 10 / ROWS, abs=1e-2)
 
 
@@ -84,7 +84,7 @@ def test_only_the_row_groups_in_use_are_held(tmp_path: Path) -> None:
 def test_rows_without_audio_are_skipped_and_named_once(tmp_path: Path, caplog) -> None:
     wrong = {3: None, 4: {"bytes": b"no audio", "path": None}, 7: {"bytes": None, "path": "a.wav"}}
     rows = DatasetRows(dataset(tmp_path / "set", wrong))
-    seen = {told(rows, n) for n in range(2 * ROWS)}
+    seen = {row_at(rows, n) for n in range(2 * ROWS)}
     assert seen == set(range(ROWS)) - {3, 4, 7}
     assert len(caplog.records) == 3
     assert {record.args[0] for record in caplog.records} == {3, 4, 7}
@@ -155,7 +155,7 @@ def test_batches_follow_the_stream(tmp_path: Path) -> None:
             batch = model.batch_at(step, number, generator(0, step, number))
             assert batch["lengths"].tolist() == [1200, 1200]
             found += [round(float(wav.abs().max()) / 0.95 * 2 * ROWS) - 1 for wav in batch["wav"]]
-    assert found == [told(rows, n) for n in range(16)]
+    assert found == [row_at(rows, n) for n in range(16)]
 
 
 @pytest.mark.parametrize("killed", [1, 3])

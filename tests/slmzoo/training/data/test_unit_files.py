@@ -85,12 +85,12 @@ def test_units_of_shards_must_be_below_k(tmp_path):
 
 
 def test_a_point_joins_what_is_asked_and_told():
-    told = POINT.to_json()
-    assert operating_point("lab", told) == operating_point("lab", told, k=K, lmbda=4)
+    stored = POINT.to_json()
+    assert operating_point("lab", stored) == operating_point("lab", stored, k=K, lmbda=4)
     found = operating_point("lab", "null", k=5, lmbda=0.0)
     assert (found.zoo, found.k, found.lmbda, found.encoder) == ("lab", 5, 0.0, None)
     with pytest.raises(ValueError, match="lmbda: 3 != 4"):
-        operating_point("lab", told, lmbda=3)
+        operating_point("lab", stored, lmbda=3)
     for missing in ({"k": 5}, {"lmbda": 1.0}):
         with pytest.raises(ValueError, match="must be given"):
             operating_point("lab", None, **missing)

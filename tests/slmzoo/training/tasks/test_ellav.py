@@ -34,13 +34,13 @@ def options(folder: Path, **more: object) -> EllavSettings:
 
 
 def write_codes(units: Path, folder: Path) -> None:
-    """Forty codec tokens a second, each the unit that is heard and a bit of its own."""
+    """Forty codec tokens a second, each its unit and a bit of its own."""
     for file in units.rglob("*.npy"):
-        heard = np.load(file)
-        at = (np.arange(round(len(heard) / 50 * 40)) / 40 * 50).astype(int).clip(max=len(heard) - 1)
+        units = np.load(file)
+        at = (np.arange(round(len(units) / 50 * 40)) / 40 * 50).astype(int).clip(max=len(units) - 1)
         target = folder / file.relative_to(units)
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.save(target, (heard[at] * 2 + np.arange(len(at)) % 2).astype(np.int16))
+        np.save(target, (units[at] * 2 + np.arange(len(at)) % 2).astype(np.int16))
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def tiny() -> EllaV:
 def test_batches_are_of_like_lengths_and_show_every_utterance_equally_often():
     draw, wide = torch.Generator().manual_seed(0), 2 * ellav._DRAWN_FROM
     frames = torch.randint(5, 400, (wide * 4 + 3,), generator=draw).tolist()
-    said = [Utterance(str(n), torch.arange(n) % K, torch.zeros(n * 4 // 5, dtype=torch.int64)) for n in frames]
-    task = EllavTask(tiny(), said, said[:1], options(Path()))
+    utterances = [Utterance(str(n), torch.arange(n) % K, torch.zeros(n * 4 // 5, dtype=torch.int64)) for n in frames]
+    task = EllavTask(tiny(), utterances, utterances[:1], options(Path()))
     task._collated = lambda chosen: chosen  # pyright: ignore[reportAttributeAccessIssue]
     batches = [[len(u.units) for u in task.batch(draw)] for _ in range(2000)]
     buckets = [sorted(frames)[start : start + wide] for start in range(0, len(frames), wide)]
@@ -82,14 +82,14 @@ def test_batches_are_of_like_lengths_and_show_every_utterance_equally_often():
 
 def test_the_length_that_batches_go_by_is_that_of_the_sequence():
     task = EllavTask(tiny(), [], [], options(Path()))
-    said = Utterance("x", torch.tensor([0] * 10 + [3] * 5 + [0] * 5), torch.arange(16))
-    assert task._collated([said])[0].shape[1] == ellav._length(said) + 2  # BOS and EOS
+    utterance = Utterance("x", torch.tensor([0] * 10 + [3] * 5 + [0] * 5), torch.arange(16))
+    assert task._collated([utterance])[0].shape[1] == ellav._length(utterance) + 2  # BOS and EOS
 
 
 def test_only_what_is_not_given_at_inference_is_learnt():
     model = tiny()
-    said = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
-    ids, mask = EllavTask(model, [said], [said], options(Path()))._collated([said])
+    utterance = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
+    ids, mask = EllavTask(model, [utterance], [utterance], options(Path()))._collated([utterance])
     logprobs = model.transformer(ids[:, :-1]).log_softmax(-1)
     tokenizer, wanted, learnt = model.tokenizer, [], []
     for place, target in enumerate(ids[0, 1:].tolist()):
@@ -101,7 +101,7 @@ def test_only_what_is_not_given_at_inference_is_learnt():
     assert float(masked_loss(model, ids, mask).detach()) == pytest.approx(float(np.mean(wanted)), rel=1e-5)
 
 
-def heard_slowly(model: EllaV, ids: list[int]) -> list[int]:
+def greedy_codes(model: EllaV, ids: list[int]) -> list[int]:
     """Each codec token as the model would choose it after the true ids, or as it is where that is none."""
     first, found = model.tokenizer.first_codec, list(ids)
     for place in range(1, len(ids)):
@@ -114,25 +114,25 @@ def heard_slowly(model: EllaV, ids: list[int]) -> list[int]:
 def test_a_share_of_the_tokens_that_are_heard_is_the_models_own():
     model, draw = tiny(), torch.Generator().manual_seed(3)
     model.transformer.output.weight.data.mul_(20)  # so that it is not the bias that chooses
-    said = Utterance("x", torch.arange(K).repeat_interleave(6), torch.arange(24) % CODES)
-    ids = EllavTask(model, [said], [said], options(Path()))._collated([said, said])[0]
-    own = torch.tensor([heard_slowly(model, row) for row in ids.tolist()])
+    utterance = Utterance("x", torch.arange(K).repeat_interleave(6), torch.arange(24) % CODES)
+    ids = EllavTask(model, [utterance], [utterance], options(Path()))._collated([utterance, utterance])[0]
+    own = torch.tensor([greedy_codes(model, row) for row in ids.tolist()])
     assert 0 < int((own != ids).sum()) <= 48
     assert torch.equal(with_scheduled_sampling(model, ids, 1.0, draw), own)
     assert torch.equal(with_scheduled_sampling(model, ids, 0.0, draw), ids)
     some = [with_scheduled_sampling(model, ids, 0.25, torch.Generator().manual_seed(n)) for n in range(40)]
-    assert all(bool(((heard == ids) | (heard == own)).all()) for heard in some)
-    shares = [float((heard != ids).sum() / (own != ids).sum()) for heard in some]
+    assert all(bool(((mixed == ids) | (mixed == own)).all()) for mixed in some)
+    shares = [float((mixed != ids).sum() / (own != ids).sum()) for mixed in some]
     assert np.mean(shares) == pytest.approx(0.25, abs=0.05)
 
 
 def test_what_is_learnt_stays_the_recordings_whatever_is_heard():
     model = tiny()
-    said = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
-    task = EllavTask(model, [said], [said], options(Path(), scheduled_sampling=1.0))
-    ids, mask = task._collated([said])
-    heard = with_scheduled_sampling(model, ids, 1.0, generator(0, 0))
-    logits = model.transformer(heard[:, :-1])[mask[:, 1:]]
+    utterance = Utterance("x", torch.tensor([0] * 10 + [3] * 5), torch.arange(12))
+    task = EllavTask(model, [utterance], [utterance], options(Path(), scheduled_sampling=1.0))
+    ids, mask = task._collated([utterance])
+    sampled = with_scheduled_sampling(model, ids, 1.0, generator(0, 0))
+    logits = model.transformer(sampled[:, :-1])[mask[:, 1:]]
     wanted = torch.nn.functional.cross_entropy(logits, ids[:, 1:][mask[:, 1:]]).detach()
     assert float(task.loss("model", (ids, mask), StepContext(0, generator(0, 0)))[0].detach()) == pytest.approx(
         float(wanted)
@@ -152,8 +152,8 @@ def test_padding_changes_nothing():
 
 
 def test_items_are_drawn_for_their_step():
-    said = [Utterance(str(i), torch.tensor([i] * 5), torch.arange(4)) for i in range(5)]
-    task = EllavTask(tiny(), said, said, options(Path(), batch=3))
+    utterances = [Utterance(str(i), torch.tensor([i] * 5), torch.arange(4)) for i in range(5)]
+    task = EllavTask(tiny(), utterances, utterances, options(Path(), batch=3))
     first, again, other = (task.batch(generator(0, step))[0] for step in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -214,8 +214,8 @@ def speech(folder: Path, units: Path) -> None:
 def test_audio_is_encoded_once_and_kept(folder, monkeypatch):
     for name in ("train", "validation"):
         speech(folder / f"{name}_audio", folder / name)
-    heard = {f"{name}_speech": folder / f"{name}_audio" for name in ("train", "validation")}
-    ellav.train(options(folder, codec="demo", **heard))
+    folders = {f"{name}_speech": folder / f"{name}_audio" for name in ("train", "validation")}
+    ellav.train(options(folder, codec="demo", **folders))
     kept = folder / "run" / "codes"
     codec = dp_slm.codec(zoo="demo")
     name = "speaker/c1/u2"

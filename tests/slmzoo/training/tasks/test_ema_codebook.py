@@ -85,7 +85,7 @@ def test_several_processes_move_their_codebooks_alike(tmp_path: Path) -> None:
         subprocess.Popen([*command, str(rank), str(tmp_path / "meeting")], stdout=subprocess.PIPE, text=True)
         for rank in range(2)
     ]
-    said = [json.loads(process.communicate(timeout=120)[0]) for process in made]
-    assert said[0] == said[1]
+    outputs = [json.loads(process.communicate(timeout=120)[0]) for process in made]
+    assert outputs[0] == outputs[1]
     # Each step brings 18 latents, of which the counts are running means.
-    assert sum(said[0][1]) > 3
+    assert sum(outputs[0][1]) > 3

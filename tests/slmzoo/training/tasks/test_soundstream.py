@@ -96,13 +96,13 @@ def test_silence_behind_the_end_adds_nothing_to_any_loss(tmp_path: Path, tones: 
     step(model, 0)
     wav = torch.zeros(1, 1600)
     wav[:, :800] = 0.1 * torch.randn(1, 800, generator=generator(0, 0))
-    heard = []
-    model.losses.register_forward_hook(lambda module, given, found: heard.append(given[0].detach()))
+    inputs = []
+    model.losses.register_forward_hook(lambda module, given, found: inputs.append(given[0].detach()))
     with torch.no_grad():
         model.codec.decoder.model[-1].bias.fill_(3.0)
     model.loss("codec", {"wav": wav, "lengths": torch.tensor([800])}, StepContext(1, generator(0, 1)))
-    assert float(heard[-1][:, :800].min()) > 1
-    assert float(heard[-1][:, 800:].abs().max()) == 0
+    assert float(inputs[-1][:, :800].min()) > 1
+    assert float(inputs[-1][:, 800:].abs().max()) == 0
 
 
 def test_levels_are_drawn_for_the_step_alone(tmp_path: Path, tones: Path) -> None:

@@ -55,8 +55,8 @@ def test_the_defaults_are_the_published_ones():
 
 
 def test_a_chunk_runs_over_the_utterances_of_its_chapter_and_every_place_is_as_likely():
-    said = [spoken("a", [1, 1, 2]), spoken("a", [3]), spoken("b", [4, 5, 6, 7])]
-    chapters = Chapters(said, UnitIds(K), 3)
+    utterances = [spoken("a", [1, 1, 2]), spoken("a", [3]), spoken("b", [4, 5, 6, 7])]
+    chapters = Chapters(utterances, UnitIds(K), 3)
     # a: BOS 2 3 BOS 4 BOS, b: BOS 5 6 7 8 BOS
     a, b = [0, 2, 3, 0, 4, 0], [0, 5, 6, 7, 8, 0]
     possible = [tuple(x[i : i + 4]) for x in (a, b) for i in range(3)]
@@ -69,14 +69,14 @@ def test_a_chunk_runs_over_the_utterances_of_its_chapter_and_every_place_is_as_l
 
 @given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=4), min_size=1, max_size=6), st.integers(2, 12))
 def test_no_id_is_lost_or_padded_whatever_the_lengths(lengths, length):
-    said = [spoken(str(c), [(c + i) % K for i in range(n)]) for c, sizes in enumerate(lengths) for n in sizes]
-    plain = [torch.cat([torch.tensor([0]), s.units + 1]) for s in said]
+    utterances = [spoken(str(c), [(c + i) % K for i in range(n)]) for c, sizes in enumerate(lengths) for n in sizes]
+    plain = [torch.cat([torch.tensor([0]), s.units + 1]) for s in utterances]
     total = sum(map(len, plain))
     if total < length:
         with pytest.raises(ValueError, match="`chunk` must be below the number of all ids"):
-            Chapters(said, UnitIds(K), length)
+            Chapters(utterances, UnitIds(K), length)
         return
-    chapters = Chapters(said, UnitIds(K), length)
+    chapters = Chapters(utterances, UnitIds(K), length)
     # What is kept is all utterances in order; a closing BOS comes where a group of chapters ends.
     ids = chapters._ids.tolist()
     groups = len(ids) - total

@@ -173,9 +173,9 @@ def test_the_registry_has_the_model_and_its_codec_and_speaks(data, tmp_path, cap
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     manifests = ["--train", str(data / "train.tsv"), "--validation", str(data / "dev.tsv"), "--run", str(run)]
     assert cli.main(["train", "uslm", *manifests, *options, "--phones", "--device", "cpu", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (told["zoo"], told["kind"], told["step"]) == ("lab", "uslm", 2)
-    assert told["loss"] == pytest.approx(told["ar"] + told["nar"], rel=1e-4)
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["zoo"], result["kind"], result["step"]) == ("lab", "uslm", 2)
+    assert result["loss"] == pytest.approx(result["ar"] + result["nar"], rel=1e-4)
     registry = run / "zoo.json"
     assert system_of("lab", registry) == "speechtokenizer"
     assert {(row.kind, row.variant, row.frame_rate) for row in rows("lab", None, registry)} == {

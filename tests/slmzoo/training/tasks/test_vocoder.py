@@ -66,9 +66,9 @@ def settings(run: Path, folder: Path, **more: object) -> VocoderSettings:
 
 
 def speech(chosen: VocoderSettings, split: str = "train", hop: int = 320) -> AlignedSpeech:
-    said = list(UnitSource(getattr(chosen, split)).read(K))
-    files = aligned_files(said, getattr(chosen, f"{split}_speech"), True)
-    return AlignedSpeech(said, files, RATE, hop, speakers_of(said) if chosen.speakers else ())
+    utterances = list(UnitSource(getattr(chosen, split)).read(K))
+    files = aligned_files(utterances, getattr(chosen, f"{split}_speech"), True)
+    return AlignedSpeech(utterances, files, RATE, hop, speakers_of(utterances) if chosen.speakers else ())
 
 
 def task(chosen: VocoderSettings) -> VocoderTask:
