@@ -123,8 +123,8 @@ def to_speechtokenizer(record: Record) -> bytes:
 
 def _joined(framewise: Tensor) -> Pairs:
     if framewise.ndim != 1 or framewise.dtype not in _WHOLE:
-        found = f"a {framewise.dtype} tensor {tuple(framewise.shape)}"
-        raise ValueError(must("units", "whole numbers (frames,)", found))
+        given = f"a {framewise.dtype} tensor {tuple(framewise.shape)}"
+        raise ValueError(must("units", "whole numbers (frames,)", given))
     units, durations = torch.unique_consecutive(framewise.long(), return_counts=True)
     return units, durations
 

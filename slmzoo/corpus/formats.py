@@ -41,7 +41,7 @@ _RECORDS_A_SHARD = 8192
 _NAMES = "names.jsonl"
 _BOM = b"\xef\xbb\xbf"
 
-Found = Iterator[tuple[str, Record]]
+LocatedRecords = Iterator[tuple[str, Record]]
 """Records, each with the file, or file and line, of its origin."""
 
 
@@ -55,11 +55,11 @@ class Format:
     suffix: str | None = None
     """File name suffix of an utterance; None for lines."""
 
-    def read(self, source: Path, frame_rate: float) -> Found:
+    def read(self, source: Path, frame_rate: float) -> LocatedRecords:
         """Read the records of a folder or a file of lines. A ValueError names the file, or file and line, at fault."""
         return self._lines(source, frame_rate) if self.suffix is None else self._files(source, self.suffix, frame_rate)
 
-    def _lines(self, source: Path, frame_rate: float) -> Found:
+    def _lines(self, source: Path, frame_rate: float) -> LocatedRecords:
         names = _names_beside(source).read()
         with source.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -68,7 +68,7 @@ class Format:
                     name, pairs = _decoded(self.decode, content, where)
                     yield where, _record(names.get(name, name_of_line(name)), pairs, frame_rate, where)
 
-    def _files(self, source: Path, suffix: str, frame_rate: float) -> Found:
+    def _files(self, source: Path, suffix: str, frame_rate: float) -> LocatedRecords:
         files = sorted(_inside(source, suffix))
         if not files:
             raise FileNotFoundError(f"{source} holds no {suffix} file.")
@@ -118,28 +118,28 @@ def convert(source: Path, target: Path, *, read_as: str, write_as: str, frame_ra
             raise ValueError(must(name, f"one of shards, {', '.join(FORMATS)}", value))
     if not frame_rate > 0:
         raise ValueError(must("frame_rate", "a number of frames per second > 0", frame_rate))
-    known = {"converted_from": read_as, "frame_rate": repr(float(frame_rate)), "operating_point": "null"}
-    made = shards.provenance(source) if read_as == "shards" else known
-    found = _of_shards(source) if read_as == "shards" else FORMATS[read_as].read(source, frame_rate)
-    counted = _Different(found)
+    stated = {"converted_from": read_as, "frame_rate": repr(float(frame_rate)), "operating_point": "null"}
+    provenance = shards.provenance(source) if read_as == "shards" else stated
+    records = _of_shards(source) if read_as == "shards" else FORMATS[read_as].read(source, frame_rate)
+    distinct = _Different(records)
     if write_as == "shards":
-        _write_shards(target, counted, made)
+        _write_shards(target, distinct, provenance)
     else:
-        FORMATS[write_as].write(target, counted)
-    return len(counted)
+        FORMATS[write_as].write(target, distinct)
+    return len(distinct)
 
 
 class _Different:
     """Yield the records, counting them. A ValueError names the place of a duplicate id."""
 
-    def __init__(self, found: Found) -> None:
-        self._found, self._seen = found, dict[str, str]()
+    def __init__(self, records: LocatedRecords) -> None:
+        self._records, self._seen = records, dict[str, str]()
 
     def __len__(self) -> int:
         return len(self._seen)
 
     def __iter__(self) -> Iterator[Record]:
-        for where, record in self._found:
+        for where, record in self._records:
             if record.id in self._seen:
                 first = self._seen[record.id]
                 raise ValueError(f"{where}: the id {record.id!r} is taken, by {first}. Give each a name of its own.")
@@ -147,7 +147,7 @@ class _Different:
             yield record
 
 
-def _of_shards(source: Path) -> Found:
+def _of_shards(source: Path) -> LocatedRecords:
     return ((str(source), record) for record in shards.read(source))
 
 

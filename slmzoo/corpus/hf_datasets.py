@@ -18,12 +18,12 @@ PREFIX = "huggingface:"
 def audio_bytes(name: str, row: int) -> bytes:
     """Return the audio file of a row. Raises ValueError for a row without audio, OSError for a missing file."""
     dataset, column = loaded(name)
-    found = dataset[row][column] or {}
-    if found.get("bytes") is not None:
-        return found["bytes"]
-    if not found.get("path"):
+    cell = dataset[row][column] or {}
+    if cell.get("bytes") is not None:
+        return cell["bytes"]
+    if not cell.get("path"):
         raise ValueError(f"{PREFIX}{name}, row {row}, holds no audio: `{column}` is null.")
-    return places.read_bytes(found["path"])
+    return places.read_bytes(cell["path"])
 
 
 @lru_cache(maxsize=2)

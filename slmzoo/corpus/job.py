@@ -98,14 +98,14 @@ class Job:
             failed = len(places.read_bytes(self.target.list_of_failures(shard.name)).splitlines())
         if any(f"{shard.name}.parquet" not in names for names in here) or (failed and retry_failed):
             return False
-        for place, made in zip(self.target.shards(shard.name), self.target.provenance, strict=True):
+        for place, expected in zip(self.target.shards(shard.name), self.target.provenance, strict=True):
             try:
-                rows, found = shards.summary(place)
+                rows, provenance = shards.summary(place)
             except ValueError as error:
                 log.warning("%s It is made anew.", error)
                 return False
-            if found != made:
-                raise ValueError(f"{place} was made otherwise ({difference(found, made)}). Use another --out.")
+            if provenance != expected:
+                raise ValueError(f"{place} was made otherwise ({difference(provenance, expected)}). Use another --out.")
             if rows + failed != shard.items:
                 return False
         return True
@@ -166,9 +166,9 @@ def _resumed(
 
 def _kept(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
     """Write the record of a job, with the findings of its listing, and return it."""
-    found = sources.roots(looked.named, plan.items(places.join(out, _MANIFEST)))
+    roots = sources.roots(looked.named, plan.items(places.join(out, _MANIFEST)))
     met = {"lists": looked.lists, "left_out": dict(sorted(looked.left_out.counts.items()))}
-    kept = {**wish, "roots": found, **met}
+    kept = {**wish, "roots": roots, **met}
     places.write_bytes(places.join(out, _JOB), (json.dumps(kept, indent=1) + "\n").encode())
     if looked.left_out.counts:
         log.info("Left out, since not audio: %s.", looked.left_out)
@@ -178,28 +178,28 @@ def _kept(out: str, looked: Corpus, wish: dict[str, Any]) -> dict[str, Any]:
 def _updated(out: str, looked: Corpus, kept: dict[str, Any], target: Target) -> dict[str, Any]:
     """Update the manifest, and delete obsolete shards; return the job's record."""
     manifest = places.join(out, _MANIFEST)
-    found = changes.merged(looked, plan.entries(manifest), kept.get("lists"))
-    log.info("%s: %s.", out, found.changes)
-    if found.changes:
+    merged = changes.merged(looked, plan.entries(manifest), kept.get("lists"))
+    log.info("%s: %s.", out, merged.changes)
+    if merged.changes:
         for folder in target.folders:
             places.remove(places.join(folder, shards.INDEX))  # no reader may take half of an update for all
         for shard in plan.cut(manifest, kept["shard_seconds"]):
-            if any(item.id in found.stale for item in plan.items_of(manifest, shard)):
+            if any(item.id in merged.stale for item in plan.items_of(manifest, shard)):
                 for place in (*target.shards(shard.name), target.list_of_failures(shard.name)):
                     places.remove(place)
-    plan.write_manifest(manifest, found.items)
+    plan.write_manifest(manifest, merged.items)
     return _kept(out, looked, kept)
 
 
 def _tell_changes(out: str, looked: Corpus, kept: dict[str, Any]) -> None:
     """Report changes since the start of the job. Raises a ValueError if the corpus seems to be another folder's."""
-    found = changes.seen(looked, plan.items(places.join(out, _MANIFEST)), kept.get("lists"))
+    differences = changes.seen(looked, plan.items(places.join(out, _MANIFEST)), kept.get("lists"))
     moved = kept["corpus"] != looked.named and any(not _is_fixed(source) for source in kept["corpus"])
-    if moved and (found.removed or found.replaced):
+    if moved and (differences.removed or differences.replaced):
         where = f"{out} was begun with the relative places {', '.join(kept['corpus'])}, and not with these files"
-        raise ValueError(f"{where} ({found}). Run it where it was begun, give --update, or use another --out.")
-    if found:
-        log.warning("Since %s was begun, its inputs changed: %s. Give --update to take them.", out, found)
+        raise ValueError(f"{where} ({differences}). Run it where it was begun, give --update, or use another --out.")
+    if differences:
+        log.warning("Since %s was begun, its inputs changed: %s. Give --update to take them.", out, differences)
 
 
 def _make_ready(target: Target) -> None:
@@ -217,9 +217,9 @@ def begun(out: str) -> dict[str, Any]:
     if not places.exists(place):
         return {}
     try:
-        found = json.loads(places.read_bytes(place))
-        if found["format"] == _FORMAT:
-            return found
+        request = json.loads(places.read_bytes(place))
+        if request["format"] == _FORMAT:
+            return request
     except (ValueError, KeyError, TypeError):
         pass
     raise ValueError(f"{place} is damaged or of another version than {_FORMAT}. Use another --out.")

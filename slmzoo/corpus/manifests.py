@@ -164,16 +164,16 @@ def _part(start: Any, seconds: Any) -> tuple[float, float | None]:
     return start, seconds
 
 
-def _columns(place: Place, found: Sequence[str]) -> list[str]:
+def _columns(place: Place, header: Sequence[str]) -> list[str]:
     """Return the stripped names of a csv's columns."""
-    names = [name.strip() for name in found]
+    names = [name.strip() for name in header]
     for name in names:
         if name not in _COLUMNS and name.lower() in (*_MISTAKEN, *_COLUMNS):
             instead = _MISTAKEN.get(name.lower(), f"`{name.lower()}`")
             raise ValueError(f"{place}, line 1, has a column `{name}`: write {instead} instead, or leave it out.")
     if "path" not in names or len(set(names)) < len(names):
         wanted = f"a header with `path`, and each column once, of {', '.join(_COLUMNS)}"
-        raise ValueError(_wrong(place, 1, wanted, ",".join(found)))
+        raise ValueError(_wrong(place, 1, wanted, ",".join(header)))
     if others := [name for name in names if name not in _COLUMNS]:
         log.warning("%s: these columns are not used: %s.", place, ", ".join(others))
     return names
@@ -213,5 +213,5 @@ def _beside(place: Place, path: str) -> str:
     return str(places.join(places.parent(place), path))
 
 
-def _wrong(place: Place, number: int, wanted: str, found: object) -> str:
-    return f"{place}, line {number}, must be {wanted}, but is {str(found)[:200]!r}."
+def _wrong(place: Place, number: int, wanted: str, value: object) -> str:
+    return f"{place}, line {number}, must be {wanted}, but is {str(value)[:200]!r}."

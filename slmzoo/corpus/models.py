@@ -101,10 +101,10 @@ class Models:
         where = hub.Source(**self._source)
         first, *others = (hub.Choice(variant=settings.variant, k=k, lmbda=lmbda) for k, lmbda in settings.points)
         choices = [systems.of(where).choice(where, first, False), *others]
-        found: list[Any] = [
+        quantizers: list[Any] = [
             hub.quantizer(variant=choice.variant, k=choice.k, lmbda=choice.lmbda, **self._source) for choice in choices
         ]
-        self.quantizers = [quantizer.to(settings.device) for quantizer in found]
+        self.quantizers = [quantizer.to(settings.device) for quantizer in quantizers]
         self.points = [q.operating_point or OperatingPoint(zoo=settings.zoo) for q in self.quantizers]
         if len(set(self.points)) < len(self.points) or len({point.layer for point in self.points}) > 1:
             raise ValueError(must("points", "different, and of one layer of the encoder", settings.points))
@@ -135,11 +135,11 @@ class Models:
     def units(self, wavs: Sequence[Tensor]) -> list[list[Units]]:
         """Encode wavs (1, samples) at the encoder's rate in one batch: units per point and wav."""
         features = self.features(wavs)
-        found: list[list[Units]] = [[] for _ in self.points]
+        by_point: list[list[Units]] = [[] for _ in self.points]
         for alike in self._sharing_distances():
             for i, units in zip(alike, self._segmented(features, alike), strict=True):
-                found[i] = [_on_cpu(u, self.points[i]) for u in units]
-        return found
+                by_point[i] = [_on_cpu(u, self.points[i]) for u in units]
+        return by_point
 
     def _segmented(self, features: list[Tensor], alike: list[int]) -> list[list[Units]]:
         """Quantise at points that differ in lambda only, sharing distances if the quantiser can."""
@@ -182,10 +182,10 @@ class Models:
 
     def _sharing_distances(self) -> list[list[int]]:
         """Group the points by codebook and number of neighbours, as indices."""
-        found: dict[tuple[int | None, int | None], list[int]] = {}
+        groups: dict[tuple[int | None, int | None], list[int]] = {}
         for i, quantizer in enumerate(self.quantizers):
-            found.setdefault((self.points[i].k, getattr(quantizer, "num_neighbors", None)), []).append(i)
-        return list(found.values())
+            groups.setdefault((self.points[i].k, getattr(quantizer, "num_neighbors", None)), []).append(i)
+        return list(groups.values())
 
 
 def digests_of(where: hub.Source, wanted: hub.Choice, *roles: Role) -> dict[str, str]:

@@ -47,13 +47,13 @@ def file_of(record: Record) -> str:
 def name_of_file(inside: str) -> Name:
     """Parse a file's path without suffix: the id is the path, or the file's name if that contains a `%2F`."""
     last = PurePosixPath(inside).name
-    found = last.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in last else inside
-    return Name(found, folder_of(inside))
+    name = last.replace(_SLASH, "/").replace(_PERCENT, "%") if _SLASH in last else inside
+    return Name(name, folder_of(inside))
 
 
-def name_of_line(found: str) -> Name:
+def name_of_line(name: str) -> Name:
     """Parse the name in a line."""
-    return Name(found, folder_of(found))
+    return Name(name, folder_of(name))
 
 
 class Names:
@@ -67,18 +67,18 @@ class Names:
         """Read the file; an empty mapping if there is none. A ValueError names a damaged line."""
         if not self.file.is_file():
             return {}
-        found: dict[str, Name] = {}
+        names: dict[str, Name] = {}
         with self.file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     row = json.loads(line)
                     name = row.pop("name")
-                    found[name] = Name(**row)
+                    names[name] = Name(**row)
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise ValueError(
                         f"{self.file}, line {number} is damaged. Remove the file, or that line."
                     ) from error
-        return found
+        return names
 
     def note(self, name: str, implied: Name, record: Record) -> None:
         """Record the names of a record if they differ from `implied`, those of its path or line."""

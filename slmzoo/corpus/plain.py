@@ -53,10 +53,10 @@ class Report:
 def devices_for(device: str, workers: int | None, shards: int) -> list[str]:
     """Return the device of each process: by default all GPUs, or a process per core if there are enough shards."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    found = gpus if device == "cuda" else [device] * cores.available()
+    devices = gpus if device == "cuda" else [device] * cores.available()
     if workers is not None:
-        return [found[i % len(found)] for i in range(min(workers, max(1, shards)))]
-    return found[: max(1, shards // _SHARDS_THAT_PAY)]
+        return [devices[i % len(devices)] for i in range(min(workers, max(1, shards)))]
+    return devices[: max(1, shards // _SHARDS_THAT_PAY)]
 
 
 def run(job: Job, models: Coder, shards: Sequence[Planned], workers: int | None = None) -> Iterator[Report]:
@@ -141,14 +141,14 @@ def _reports(processes: dict[Any, Any], left: Iterator[Planned], wanted: int) ->
     while wanted:
         for connection in wait(list(processes)):
             try:
-                found: Report | Exception = connection.recv()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+                report: Report | Exception = connection.recv()  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
             except (EOFError, OSError):
                 processes[connection].join()
                 raise ChildProcessError(_died(processes[connection].exitcode)) from None
-            if isinstance(found, Exception):
-                raise found
+            if isinstance(report, Exception):
+                raise report
             wanted -= 1
-            yield found
+            yield report
             _send(connection, next(left, None))
 
 

@@ -68,10 +68,10 @@ def write_manifest(place: Place, items: Iterable[Item]) -> None:
 
 def cut(place: Place, seconds: float | None = None) -> list[Planned]:
     """Divide a manifest into shards of at least `seconds` of speech, by default 2 to 60 minutes, by its size."""
-    found: list[Planned] = []
+    shards: list[Planned] = []
     for _, lines in groupby(_lines(place), lambda line: line.update):
-        found.extend(_cut(list(lines), seconds, found[-1].end if found else 0, len(found)))
-    return found
+        shards.extend(_cut(list(lines), seconds, shards[-1].end if shards else 0, len(shards)))
+    return shards
 
 
 def items(place: Place) -> Iterator[Item]:
@@ -89,8 +89,8 @@ def items_of(place: Place, shard: Planned) -> list[Item]:
     """Return the items of a shard that were not removed."""
     with places.open_file(place) as file:
         file.seek(shard.first_byte)
-        found = map(Item.from_json, file.read(shard.size).splitlines())
-        return [item for item in found if not item.removed]
+        items = map(Item.from_json, file.read(shard.size).splitlines())
+        return [item for item in items if not item.removed]
 
 
 def _cut(lines: Sequence[_Line], seconds: float | None, first: int, number: int) -> Iterator[Planned]:

@@ -156,10 +156,10 @@ class Corpus:
             if self._is_new(url, True):
                 yield File(url, top)
             return
-        found = list(places.walk(url))
-        if not found and not places.exists(url):
+        entries = list(places.walk(url))
+        if not entries and not places.exists(url):
             raise FileNotFoundError(f"{url} was not found.")
-        for name, size, stamp in found:
+        for name, size, stamp in entries:
             place = str(places.join(url, name)) if name else url
             path = places.path_in(place)
             if self._is_new(place, endings.is_audio(path) or (named and not name)):
@@ -204,16 +204,16 @@ def roots(corpus: Iterable[str], items: Iterable[Item]) -> list[str]:
     parent on each disk. Raises FileNotFoundError if none of these exists.
     """
     named = map(places.plain, corpus)
-    found = {_top(source) for source in named if _is_local(source) and _reader(source) is None}
+    named_folders = {_top(source) for source in named if _is_local(source) and _reader(source) is None}
     folders = {Path(item.audio).parent for item in items if item.row is None and _is_local(item.audio)}
     there = [folder for folder in folders if folder.is_dir()]
     if folders and not there:
         raise FileNotFoundError(f"The inputs are gone: {min(folders)} is missing, as are all folders of the files.")
     disks: dict[tuple[int, bool], list[Path]] = {}
     for folder in there:
-        if not any(folder.is_relative_to(root) for root in found):
+        if not any(folder.is_relative_to(root) for root in named_folders):
             disks.setdefault((folder.stat().st_dev, folder.is_absolute()), []).append(folder)
-    return sorted(found | {os.path.commonpath(on_disk) for on_disk in disks.values()})
+    return sorted(named_folders | {os.path.commonpath(on_disk) for on_disk in disks.values()})
 
 
 def _is_readable(path: Path) -> bool:
