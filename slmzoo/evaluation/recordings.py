@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from slmcore import audio
 
-__all__ = ["found_in", "matched", "unique"]
+__all__ = ["matched", "recordings_in", "unique"]
 
 Named = TypeVar("Named")
 
 
-def found_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[str, list[str]]]:
+def recordings_in(folder: Path, deep: bool = False) -> tuple[dict[str, Path], dict[str, list[str]]]:
     """Return the recordings of a folder by id, the stem (`deep`: the relative path without suffix), and duplicates."""
     paths = audio.find(folder)
     names = [path.relative_to(folder).with_suffix("").as_posix() if deep else path.stem for path in paths]

@@ -14,7 +14,7 @@ from slmcore import audio
 from slmcore.errors import must
 from slmzoo.commands.evaluate.on_units import OnUnits
 from slmzoo.commands.options.unit_scores import AbxOptions
-from slmzoo.evaluation.recordings import found_in
+from slmzoo.evaluation.recordings import recordings_in
 from slmzoo.evaluation.report.results import Problems
 from slmzoo.evaluation.units.abx import read_items
 from slmzoo.evaluation.units.scoring import AbxTask, evaluate_abx
@@ -59,7 +59,7 @@ class Abx(AbxOptions, OnUnits):
         return _Frames(frames, rate, there, material.problems, material.models, self.conventions(material.units))
 
     def _features(self, wanted: Collection[str]) -> _Frames:
-        files, problems = found_in(self.data)
+        files, problems = recordings_in(self.data)
         pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         layer = self._layer(pipeline)
         frames: dict[str, Tensor] = {}

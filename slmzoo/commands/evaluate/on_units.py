@@ -10,7 +10,7 @@ from typing import Any
 from slmcore.units import Units
 from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.unit_scores import OnUnitsOptions
-from slmzoo.evaluation.recordings import found_in, unique
+from slmzoo.evaluation.recordings import recordings_in, unique
 from slmzoo.evaluation.report.provenance import identity
 from slmzoo.evaluation.report.results import Problems
 from slmzoo.evaluation.units.scoring import point_of_units
@@ -38,7 +38,7 @@ class OnUnits(OnUnitsOptions, Evaluation):
             # Ids of shards are paths; recordings are known by their stems here.
             units, problems = unique((name.rpartition("/")[2], each) for name, each in units_in(self.data).items())
             return Material(units=_some(units, self.data), problems=problems, models={"units": described(self.data)})
-        files, problems = found_in(self.data)
+        files, problems = recordings_in(self.data)
         pipeline = self.pipeline("quantizer", with_ulm=False, with_speech=False)
         models = self.models(pipeline.sources)
         units, failed = units_of(pipeline, files, self.out / "units", identity(pipeline, models))

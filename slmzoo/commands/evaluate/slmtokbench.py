@@ -9,7 +9,7 @@ from typing import Any
 from slmzoo.commands.common import DecodingCommand
 from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.slmtokbench import SlmTokBenchOptions
-from slmzoo.evaluation.recordings import found_in
+from slmzoo.evaluation.recordings import recordings_in
 from slmzoo.evaluation.slmtokbench.scoring import Spoken, TokenTask, evaluate_tokens
 from slmzoo.evaluation.slmtokbench.tokens import Tokenizer, tokens_of
 from slmzoo.evaluation.speech.scoring import SpeechMetrics
@@ -52,7 +52,7 @@ class SlmTokBench(SlmTokBenchOptions, DecodingCommand, Evaluation):
             return Spoken(train=train, test=test, texts=texts), {}
         if self.train is None or self.test is None or self.transcripts is None:
             raise ValueError("Give --train, --test and --transcripts, or none of them for the small benchmark.")
-        (train, first), (test, second) = found_in(self.train), found_in(self.test)
+        (train, first), (test, second) = recordings_in(self.train), recordings_in(self.test)
         texts, wrong = transcripts(self.transcripts)
         problems = {"duplicated": [*first["duplicated"], *second["duplicated"]]}
         problems |= {f"transcripts {kind}": names for kind, names in wrong.items()}

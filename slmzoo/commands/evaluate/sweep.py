@@ -17,7 +17,7 @@ from slmzoo import hub
 from slmzoo.commands.common import parse_point
 from slmzoo.commands.evaluate.report import Evaluation
 from slmzoo.commands.options.suites import SweepOptions
-from slmzoo.evaluation.recordings import found_in
+from slmzoo.evaluation.recordings import recordings_in
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.units.sweeping import Annotations, at_point, evaluate_sweep
 from slmzoo.kinds import Role
@@ -43,7 +43,7 @@ class Sweep(SweepOptions, Evaluation):  # pyright: ignore[reportIncompatibleVari
         ]
         encoder: Any = hub.encoder(**self._placed, **self._family)
         encoder.to(getattr(torch, self.dtype))
-        files, problems = found_in(self.data)
+        files, problems = recordings_in(self.data)
         found = evaluate_sweep(
             encoder,
             quantizers,

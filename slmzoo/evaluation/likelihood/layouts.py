@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slmcore.errors import must
 from slmzoo.evaluation.likelihood.pairs import Benchmark, Pair
-from slmzoo.evaluation.recordings import found_in
+from slmzoo.evaluation.recordings import recordings_in
 from slmzoo.evaluation.report.results import CLUSTER, GROUP
 
 __all__ = ["SALMON", "csv_of_pairs", "salmon", "slamkit", "storycloze"]
@@ -59,7 +59,7 @@ def slamkit(folder: Path, separator: str = "_", name: str = "pairs") -> Benchmar
     Each sub-folder with recordings is a set of its own (e.g. in-vocabulary words, or a speaker), and a column. If
     numbers occur twice, the two are a pair, ordered by the rest of the name: `correct` before `incorrect`.
     """
-    files, problems = found_in(folder, deep=True)
+    files, problems = recordings_in(folder, deep=True)
     sets: dict[str, list[str]] = defaultdict(list)
     odd: list[str] = []
     for file in files:
@@ -130,10 +130,10 @@ def _in_twos(numbers: Mapping[str, int]) -> list[list[str]]:
     """
 
     def groups(key: Callable[[int], int]) -> list[list[str]]:
-        found: dict[int, list[str]] = defaultdict(list)
+        members: dict[int, list[str]] = defaultdict(list)
         for name in sorted(numbers, key=lambda n: (numbers[n], n)):
-            found[key(numbers[name])].append(name)
-        return list(found.values())
+            members[key(numbers[name])].append(name)
+        return list(members.values())
 
     if len(set(numbers.values())) < len(numbers):
         return groups(lambda n: n)
@@ -141,7 +141,7 @@ def _in_twos(numbers: Mapping[str, int]) -> list[list[str]]:
 
 
 def _by_name(name: str, folder: Path, form: re.Pattern[str], key: str, by: tuple[str, ...]) -> Benchmark:
-    files, problems = found_in(folder, deep=True)
+    files, problems = recordings_in(folder, deep=True)
     groups: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     other: list[str] = []
     for file in files:

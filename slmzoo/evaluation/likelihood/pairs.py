@@ -60,8 +60,8 @@ def accuracy(pairs: Iterable[Pair], scores: Mapping[str, float]) -> list[dict[st
             values[pair.item].append(1.0 if right > wrong else 0.5 if right == wrong else 0.0)
             columns.setdefault(pair.item, pair.columns)
     return [
-        {"item": item, "value": math.fsum(found) / len(found), "pairs": len(found), **columns[item]}
-        for item, found in values.items()
+        {"item": item, "value": math.fsum(points) / len(points), "pairs": len(points), **columns[item]}
+        for item, points in values.items()
     ]
 
 
@@ -78,7 +78,7 @@ def problems_of(benchmark: Benchmark, there: Iterable[str]) -> dict[str, list[st
     """
     known, present = set(benchmark.ids), set(there)
     named = {name for names in benchmark.problems.values() for name in names}
-    found = {kind: list(names) for kind, names in benchmark.problems.items()}
-    found["missing"] = sorted(found.get("missing", []) + list(known - present))
-    found["extra"] = sorted(found.get("extra", []) + list(present - known - named))
-    return {kind: names for kind, names in found.items() if names}
+    problems = {kind: list(names) for kind, names in benchmark.problems.items()}
+    problems["missing"] = sorted(problems.get("missing", []) + list(known - present))
+    problems["extra"] = sorted(problems.get("extra", []) + list(present - known - named))
+    return {kind: names for kind, names in problems.items() if names}

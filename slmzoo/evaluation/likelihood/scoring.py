@@ -49,7 +49,7 @@ def evaluate_pairs(
     models = models_of(pipeline.sources) if models is None else models
     files = {name: benchmark.files[name] for name in benchmark.ids if name in benchmark.files}
     units, failed = units_of(pipeline, files, store, identity(pipeline, models))
-    found = evaluate_pairs_of_units(
+    findings = evaluate_pairs_of_units(
         pipeline.ulm,
         units,
         benchmark,
@@ -60,7 +60,7 @@ def evaluate_pairs(
         check=check,
         progress=progress,
     )
-    return replace(found, models=models)
+    return replace(findings, models=models)
 
 
 def evaluate_pairs_of_units(
@@ -87,18 +87,18 @@ def evaluate_pairs_of_units(
         for each in units.values():
             point.check_compatible(each.operating_point, f"{origin} and the language model")
     convention = (PRESETS[usual_convention(ulm)] if convention is None else convention).of(ulm)
-    made = [name for name in benchmark.ids if name in units]
-    wanted = [name for name in made if convention.scores(len(units[name]))]
+    encoded = [name for name in benchmark.ids if name in units]
+    wanted = [name for name in encoded if convention.scores(len(units[name]))]
     values = loglikelihoods(ulm, [units[name] for name in wanted], convention, progress=progress)
-    found = evaluate_scores(
+    findings = evaluate_scores(
         benchmark,
         dict(zip(wanted, values, strict=True)),
         there=units.keys() if there is None else there,
-        problems={**(problems or {}), _TOO_SHORT: sorted(set(made) - set(wanted))},
+        problems={**(problems or {}), _TOO_SHORT: sorted(set(encoded) - set(wanted))},
         bootstrap=bootstrap,
         check=check,
     )
-    return replace(found, conventions={**convention.describe(ulm), **found.conventions})
+    return replace(findings, conventions={**convention.describe(ulm), **findings.conventions})
 
 
 def evaluate_scores(

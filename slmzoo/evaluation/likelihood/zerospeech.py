@@ -18,7 +18,7 @@ from pathlib import Path
 from slmcore.errors import must
 from slmcore.files.digests import write_atomically
 from slmzoo.evaluation.likelihood.pairs import Benchmark, Pair
-from slmzoo.evaluation.recordings import found_in
+from slmzoo.evaluation.recordings import recordings_in
 
 __all__ = ["BANDS", "frequency_band", "read_gold", "read_scores", "sblimp", "swuggy", "write_submission"]
 
@@ -85,16 +85,16 @@ def read_scores(path: Path) -> tuple[dict[str, float], dict[str, list[str]]]:
 
     Raises ValueError for a line of another form.
     """
-    found: dict[str, list[str]] = defaultdict(list)
+    fields: dict[str, list[str]] = defaultdict(list)
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         parts = line.split()
         if len(parts) not in (0, 2):
             raise ValueError(must(f"line {number} of {path}", "a recording and its score, one space between", line))
         if parts:
-            found[parts[0]].append(parts[1])
-    scores = {name: _number(values[0]) for name, values in found.items() if len(values) == 1}
+            fields[parts[0]].append(parts[1])
+    scores = {name: _number(values[0]) for name, values in fields.items() if len(values) == 1}
     problems = {
-        "duplicated": [name for name, values in found.items() if len(values) > 1],
+        "duplicated": [name for name, values in fields.items() if len(values) > 1],
         "not a number": [name for name, value in scores.items() if math.isnan(value)],
     }
     return {name: value for name, value in scores.items() if not math.isnan(value)}, problems
@@ -116,8 +116,8 @@ def write_submission(folder: Path, scores: Mapping[tuple[str, str], Mapping[str,
 
 def _benchmark(name: str, task: str, folder: Path, by: tuple[str, ...]) -> Benchmark:
     pairs, problems = read_gold(folder / "gold.csv", task)
-    files, twice = found_in(folder)
-    both = {kind: [*problems.get(kind, []), *twice.get(kind, [])] for kind in {*problems, *twice}}
+    files, duplicates = recordings_in(folder)
+    both = {kind: [*problems.get(kind, []), *duplicates.get(kind, [])] for kind in {*problems, *duplicates}}
     return Benchmark(name=name, pairs=pairs, files=files, by=by, problems=both)
 
 

@@ -173,16 +173,16 @@ class _Run:
         return evaluate_speech(folder, metrics, originals=originals, **options)
 
 
-def _labelled(found: Findings, label: str) -> Findings:
+def _labelled(findings: Findings, label: str) -> Findings:
     """Findings with `tokens` as a column of their tables and the subset of their scores."""
 
     def row(of: Row) -> Row:
         return {**of, "item": f"{label}/{of['item']}", "tokens": label}
 
-    scores = [replace(score, subset={**score.subset, "tokens": label}) for score in found.scores]
-    tables = {metric: [row(each) for each in rows] for metric, rows in found.tables.items()}
-    problems = {kind: [f"{label}/{name}" for name in names] for kind, names in found.problems.items()}
-    return replace(found, scores=scores, tables=tables, problems=problems)
+    scores = [replace(score, subset={**score.subset, "tokens": label}) for score in findings.scores]
+    tables = {metric: [row(each) for each in rows] for metric, rows in findings.tables.items()}
+    problems = {kind: [f"{label}/{name}" for name in names] for kind, names in findings.problems.items()}
+    return replace(findings, scores=scores, tables=tables, problems=problems)
 
 
 def _together(parts: Sequence[Findings]) -> Findings:

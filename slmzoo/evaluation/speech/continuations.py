@@ -68,11 +68,11 @@ def chosen(
         raise ValueError(must("prompts", "named as entries of the file of continuations", ", ".join(missing[:5])))
     whole("shortest", shortest, 1)
     taken = set(sorted(known, key=lambda name: known[name].seconds)[:shortest])
-    found = {path.stem: known[path.stem] for path in prompts if path.stem in taken}
-    if not found:
+    entries = {path.stem: known[path.stem] for path in prompts if path.stem in taken}
+    if not entries:
         about = f"{len(prompts)} prompts, none of them"
         raise ValueError(must("prompts", f"among the {shortest} shortest continuations of the file", about))
-    return found
+    return entries
 
 
 def continuation_bleu(

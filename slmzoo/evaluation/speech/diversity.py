@@ -45,7 +45,7 @@ def _repeated(words: Words, n: int) -> float:
     places: dict[tuple[str, ...], list[int]] = {}
     for start in range(len(words) - n + 1):
         places.setdefault(tuple(words[start : start + n]), []).append(start)
-    apart = sum(any(abs(a - b) >= n for b in found) for found in places.values() for a in found)
+    apart = sum(any(abs(a - b) >= n for b in starts) for starts in places.values() for a in starts)
     return apart / max(1, len(words) - n + 1)
 
 

@@ -66,8 +66,8 @@ def _autocorrelation(frames: Tensor) -> Tensor:
     """Return the autocorrelation of each row (n, size) up to half its length, relative to lag 0."""
     size = frames.shape[1]
     power = torch.fft.rfft(frames, n=2 * size).abs().square()
-    found = torch.fft.irfft(power, n=2 * size)[:, : size // 2]
-    return found / found[:, :1].clamp(min=torch.finfo(found.dtype).tiny)
+    autocorrelation = torch.fft.irfft(power, n=2 * size)[:, : size // 2]
+    return autocorrelation / autocorrelation[:, :1].clamp(min=torch.finfo(autocorrelation.dtype).tiny)
 
 
 def _vertex(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

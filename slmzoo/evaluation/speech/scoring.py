@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slmcore import audio
-from slmzoo.evaluation.recordings import found_in, matched
+from slmzoo.evaluation.recordings import matched, recordings_in
 from slmzoo.evaluation.report.provenance import outside
 from slmzoo.evaluation.report.results import Check, Findings, accept
 from slmzoo.evaluation.report.statistics import Bootstrap
@@ -16,7 +16,7 @@ from slmzoo.evaluation.speech.asr import hear
 from slmzoo.evaluation.speech.speakers import DEFAULT
 from slmzoo.evaluation.speech.speech_scores import compare_files, measure, recognition, require, transcripts
 from slmzoo.evaluation.speech.wer import CONVENTION
-from slmzoo.evaluation.units.unit_scores import Found, joined
+from slmzoo.evaluation.units.unit_scores import Scored, joined
 
 __all__ = ["SpeechMetrics", "evaluate_speech"]
 
@@ -75,13 +75,13 @@ def evaluate_speech(
     require(metrics.names, metrics.asr, metrics.speaker_model)
     run = _Run(metrics, bootstrap or Bootstrap(), check)
     files, problems = run.readable(folder)
-    found: list[Found] = []
+    scored: list[Scored] = []
     if "wer" in metrics.names:
-        found.append(run.recognised(files, transcripts, problems))
+        scored.append(run.recognised(files, transcripts, problems))
     if any(name != "wer" for name in metrics.names):
-        found += run.compared(files, originals, problems)
+        scored += run.compared(files, originals, problems)
     check(problems)
-    scores, tables = joined(found)
+    scores, tables = joined(scored)
     return Findings(
         scores=scores, tables=tables, conventions=metrics.conventions, models=metrics.models, problems=problems
     )
@@ -94,7 +94,7 @@ class _Run:
     check: Check
 
     def readable(self, folder: Path) -> tuple[dict[str, Path], _Problems]:
-        files, duplicated = found_in(folder)
+        files, duplicated = recordings_in(folder)
         failed: list[str] = []
         for name, path in files.items():
             try:
@@ -104,7 +104,7 @@ class _Run:
                 failed.append(name)
         return {n: path for n, path in files.items() if n not in failed}, {**duplicated, "unreadable": failed}
 
-    def recognised(self, files: Mapping[str, Path], path: Path | None, problems: _Problems) -> Found:
+    def recognised(self, files: Mapping[str, Path], path: Path | None, problems: _Problems) -> Scored:
         if path is None:
             raise ValueError("The metric wer needs transcripts: the reference text of each recording.")
         references, wrong = transcripts(path)
@@ -118,19 +118,19 @@ class _Run:
         hypotheses = hear(paths, metrics.asr, metrics.device, metrics.jobs)
         return recognition(chosen, dict(zip(chosen, hypotheses, strict=True)), self.bootstrap)
 
-    def compared(self, files: Mapping[str, Path], folder: Path | None, problems: _Problems) -> list[Found]:
+    def compared(self, files: Mapping[str, Path], folder: Path | None, problems: _Problems) -> list[Scored]:
         names = [name for name in self.metrics.names if name != "wer"]
         if folder is None:
             raise ValueError(f"The metric {names[0]} needs originals: the recordings that the speech was made of.")
-        originals, duplicated = found_in(folder)
+        originals, duplicated = recordings_in(folder)
         there = [*files, *problems["unreadable"]]
         problems |= {"duplicated originals": duplicated["duplicated"], **matched("originals", there, originals)}
         self.check(problems)
         pairs = {name: (originals[name], path) for name, path in files.items() if name in originals}
-        found: list[Found] = []
+        scored: list[Scored] = []
         for name in names:
             speaker = {"name": self.metrics.speaker_model, "device": self.metrics.device}
             run = measure(name, **(speaker if name == "similarity" else {}))
-            scored, problems[f"without {name}"] = compare_files(name, run, pairs, self.bootstrap)
-            found.append(scored)
-        return found
+            scores, problems[f"without {name}"] = compare_files(name, run, pairs, self.bootstrap)
+            scored.append(scores)
+        return scored

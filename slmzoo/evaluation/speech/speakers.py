@@ -33,8 +33,8 @@ class SpeakerModel:
         audio.check(wav, sr, "wav")
         samples = audio.resample(wav, sr, _SAMPLE_RATE)[0].cpu().numpy()
         inputs = self.extractor(samples, sampling_rate=_SAMPLE_RATE, return_tensors="pt")
-        found = self.model(**{name: value.to(self.model.device) for name, value in inputs.items()})
-        return torch.nn.functional.normalize(found.embeddings[0].float().cpu(), dim=0)
+        outputs = self.model(**{name: value.to(self.model.device) for name, value in inputs.items()})
+        return torch.nn.functional.normalize(outputs.embeddings[0].float().cpu(), dim=0)
 
 
 class LongTermSpectrum:

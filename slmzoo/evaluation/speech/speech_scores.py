@@ -16,7 +16,7 @@ from slmzoo.evaluation.report.results import score_items
 from slmzoo.evaluation.report.statistics import Bootstrap
 from slmzoo.evaluation.speech import asr, intelligibility, pitch, speakers, wer
 from slmzoo.evaluation.speech.speakers import similarity, speaker_model
-from slmzoo.evaluation.units.unit_scores import Found
+from slmzoo.evaluation.units.unit_scores import Scored
 
 __all__ = ["MEASURES", "Measure", "compare_files", "measure", "recognition", "require", "transcripts"]
 
@@ -48,7 +48,7 @@ def transcripts(path: str | Path) -> tuple[dict[str, str], dict[str, list[str]]]
     return kept, {"duplicated": sorted(duplicates), "without words": sorted(wordless)}
 
 
-def recognition(references: Mapping[str, str], hypotheses: Mapping[str, str], bootstrap: Bootstrap) -> Found:
+def recognition(references: Mapping[str, str], hypotheses: Mapping[str, str], bootstrap: Bootstrap) -> Scored:
     """Score WER and CER of all files, weighted by reference length. A row holds a file's rates, errors and texts."""
     errors = wer.errors(references, hypotheses)
     words = [
@@ -94,7 +94,7 @@ def measure(metric: str, **options: Any) -> Measure:
 
 def compare_files(
     name: str, run: Measure, pairs: Mapping[str, tuple[Path, Path]], bootstrap: Bootstrap
-) -> tuple[Found, list[str]]:
+) -> tuple[Scored, list[str]]:
     """Score the measure `name` of (original, made) files at 16 kHz; also return the ids without a value."""
     rows: list[dict[str, Any]] = []
     failed: list[str] = []

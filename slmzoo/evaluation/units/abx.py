@@ -145,10 +145,10 @@ def cells(
         raise ValueError(must("pieces", f"{len(items)} sequences of at least one frame", f"a list of {len(pieces)}"))
     groups = _groups(items, context, most, seed)
     benches = _within(groups) if speaker == "within" else _across(groups, most_speakers, seed)
-    found: list[Cell] = []
+    compared: list[Cell] = []
     for bench in progress(list(benches)):
-        found.extend(_score(bench, pieces, between))
-    return found
+        compared.extend(_score(bench, pieces, between))
+    return compared
 
 
 def tables(cells: Iterable[Cell]) -> dict[tuple[str, str], dict[str, float]]:

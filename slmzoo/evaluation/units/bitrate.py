@@ -84,6 +84,6 @@ def entropy(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _counts(units: Sequence[Units]) -> NDArray[np.float64]:
     """Count each unit in each utterance: (n, highest unit + 1)."""
-    found = [u.units.cpu().bincount().double().numpy() for u in units]
-    kinds = max(map(len, found))
-    return np.stack([np.pad(row, (0, kinds - len(row))) for row in found])
+    counts = [u.units.cpu().bincount().double().numpy() for u in units]
+    kinds = max(map(len, counts))
+    return np.stack([np.pad(row, (0, kinds - len(row))) for row in counts])

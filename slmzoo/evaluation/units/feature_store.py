@@ -43,10 +43,10 @@ def features_of(
             path = store / f"features-{first // RECORDINGS_PER_FILE:05d}.safetensors"
             kept = _kept(path, made)
             wanted = {name: file for name, file in block.items() if name not in kept}
-            found = _make(encoder, layer, wanted, failed)
-            if found:
-                _write(path, {**(load_file(path) if kept else {}), **found}, made)
-            if found or kept:
+            features = _make(encoder, layer, wanted, failed)
+            if features:
+                _write(path, {**(load_file(path) if kept else {}), **features}, made)
+            if features or kept:
                 paths.append(path)
             progress.update(len(block))
     return paths, failed
@@ -59,11 +59,11 @@ def blocks(paths: Sequence[Path]) -> Iterator[dict[str, Tensor]]:
 
 def lengths(paths: Sequence[Path]) -> dict[str, int]:
     """Return the number of frames of each recording, without reading them."""
-    found: dict[str, int] = {}
+    num_frames: dict[str, int] = {}
     for path in paths:
         with safe_open(path, "pt") as file:
-            found |= {name: file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118
-    return found
+            num_frames |= {name: file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118
+    return num_frames
 
 
 def _make(encoder: Encoder, layer: int | None, files: Mapping[str, Path], failed: dict[str, str]) -> dict[str, Tensor]:

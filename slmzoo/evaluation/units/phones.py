@@ -91,13 +91,13 @@ def joint(units: Sequence[Units], alignments: Sequence[Sequence[Phone]]) -> Join
 class Boundaries:
     """Boundaries of each utterance, (n,): numbers of units', of phones', and of matches."""
 
-    found: Counts
+    predicted: Counts
     reference: Counts
     hits: Counts
 
     def precision(self, drawn: Draws) -> Draws:
         """Precision: share of the units' boundaries that match."""
-        return _share(drawn @ self.hits, drawn @ self.found)
+        return _share(drawn @ self.hits, drawn @ self.predicted)
 
     def recall(self, drawn: Draws) -> Draws:
         """Recall: share of the phones' boundaries that are matched."""
@@ -105,11 +105,11 @@ class Boundaries:
 
     def f1(self, drawn: Draws) -> Draws:
         """Harmonic mean of precision and recall."""
-        return _share(2 * drawn @ self.hits, drawn @ (self.found + self.reference))
+        return _share(2 * drawn @ self.hits, drawn @ (self.predicted + self.reference))
 
     def r_value(self, drawn: Draws) -> Draws:
         """R-value: 1 if each boundary is matched once; unlike F1 it penalises over-segmentation. May be below 0."""
-        over = _share(drawn @ self.found, drawn @ self.reference) - 1
+        over = _share(drawn @ self.predicted, drawn @ self.reference) - 1
         recall = self.recall(drawn)
         to_corner = np.hypot(1 - recall, over)
         to_line = np.abs(recall - 1 - over) / np.sqrt(2)
@@ -123,23 +123,23 @@ def boundaries(units: Sequence[Units], alignments: Sequence[Sequence[Phone]], to
     matched at most once, so that as many as possible are.
     """
     pairs = list(zip(units, alignments, strict=True))
-    found = [each.boundaries()[1:-1].tolist() for each, _ in pairs]
+    predicted = [each.boundaries()[1:-1].tolist() for each, _ in pairs]
     reference = [_changes(phones) for _, phones in pairs]
-    hits = [_matched(a, b, tolerance + _SLACK) for a, b in zip(found, reference, strict=True)]
-    return Boundaries(np.array([len(f) for f in found]), np.array([len(r) for r in reference]), np.array(hits))
+    hits = [_matched(a, b, tolerance + _SLACK) for a, b in zip(predicted, reference, strict=True)]
+    return Boundaries(np.array([len(f) for f in predicted]), np.array([len(r) for r in reference]), np.array(hits))
 
 
 def _changes(phones: Sequence[Phone]) -> list[float]:
     return [b.start for a, b in pairwise(phones) if a.label != b.label]
 
 
-def _matched(found: Sequence[float], reference: Sequence[float], tolerance: float) -> int:
+def _matched(predicted: Sequence[float], reference: Sequence[float], tolerance: float) -> int:
     """Return the largest number of matches; both sides ascend, so that the first two near enough can be matched."""
     hits = i = j = 0
-    while i < len(found) and j < len(reference):
-        if abs(found[i] - reference[j]) <= tolerance:
+    while i < len(predicted) and j < len(reference):
+        if abs(predicted[i] - reference[j]) <= tolerance:
             hits, i, j = hits + 1, i + 1, j + 1
-        elif found[i] < reference[j]:
+        elif predicted[i] < reference[j]:
             i += 1
         else:
             j += 1

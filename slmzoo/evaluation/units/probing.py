@@ -105,8 +105,8 @@ def evaluate_token_information(
     ids = {symbol: i for i, symbol in enumerate(symbols, 1)}
     chosen, wrong = _usable(test_tokens, texts, ids)
     missing = matched("texts", {**train_tokens, **test_tokens}, texts)["missing texts"]
-    found_problems = {**(problems or {}), "missing texts": missing, **wrong}
-    check(found_problems)
+    all_problems = {**(problems or {}), "missing texts": missing, **wrong}
+    check(all_problems)
     tokens, targets = _sequences(test_tokens, texts, chosen, ids)
     _check_drawn([chosen[i] for i in undecided(tokens, targets, against, config.seed)], against)
     data = _sequences(train_tokens, texts, [name for name in train_tokens if name in texts], ids)
@@ -120,7 +120,7 @@ def evaluate_token_information(
         "texts_possible": float(information.possible.mean()),
     }
     models = {"probe": {"file": str(path.relative_to(folder)), "sha256": sha256_of(path)}}
-    context = {"conventions": conventions, "models": models, "problems": found_problems}
+    context = {"conventions": conventions, "models": models, "problems": all_problems}
     return Findings(scores=scores, tables=tables, **context), TextProbe(probe, ids)
 
 
@@ -179,8 +179,8 @@ def _trained(
     return probe.eval(), run / "probe.pt"
 
 
-def _scores(names: Sequence[str], found: Bound, bootstrap: Bootstrap) -> tuple[list[Score], dict[str, list[dict]]]:
-    values = list(zip(names, found.information.tolist(), found.symbols.tolist(), strict=True))
+def _scores(names: Sequence[str], estimate: Bound, bootstrap: Bootstrap) -> tuple[list[Score], dict[str, list[dict]]]:
+    values = list(zip(names, estimate.information.tolist(), estimate.symbols.tolist(), strict=True))
     tables = {
         "text_information": [{"item": name, "value": value} for name, value, _ in values],
         "text_information_by_symbol": [{"item": n, "value": v / size, "weight": size} for n, v, size in values],

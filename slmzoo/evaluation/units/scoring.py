@@ -42,20 +42,20 @@ def evaluate_units(
     Example: `evaluate_units({"a": pipeline.units(wav, sr)}).scores[0].interval.value`
     """
     _check_any(units)
-    found_problems = {
+    all_problems = {
         **(problems or {}),
         **(matched("alignments", units, alignments) if alignments is not None else {}),
     }
-    check(found_problems)
+    check(all_problems)
     bootstrap = bootstrap or Bootstrap()
-    found = [cost(units, bootstrap, convention)]
+    scored = [cost(units, bootstrap, convention)]
     conventions = {**point_of_units(units), "convention": convention}
     if alignments is not None:
         both = {name: each for name, each in units.items() if name in alignments}
-        found.append(phonetic(both, alignments, bootstrap, tolerance))
+        scored.append(phonetic(both, alignments, bootstrap, tolerance))
         conventions |= {"tolerance": tolerance, "silence": "a phone of its own"}
-    scores, tables = joined(found)
-    return Findings(scores=scores, tables=tables, conventions=conventions, problems=found_problems)
+    scores, tables = joined(scored)
+    return Findings(scores=scores, tables=tables, conventions=conventions, problems=all_problems)
 
 
 def point_of_units(units: Mapping[str, Units]) -> dict[str, Any]:
@@ -102,11 +102,11 @@ def evaluate_abx(
     Example: `evaluate_abx({"a": encoder.features(wav, sr)}, read_items("phones.item"), encoder.frame_rate)`
     """
     task, wanted = task or AbxTask(), {item.file for item in items}
-    found_problems = {**(problems or {}), **matched("recordings", wanted, frames if there is None else there)}
+    all_problems = {**(problems or {}), **matched("recordings", wanted, frames if there is None else there)}
     known = [item for item in items if item.file in frames]
     pieces = abx.cut(frames, known, frame_rate) if known else []
-    found_problems["too short"] = [item.label for item, x in zip(known, pieces, strict=True) if not len(x)]
-    check(found_problems)
+    all_problems["too short"] = [item.label for item, x in zip(known, pieces, strict=True) if not len(x)]
+    check(all_problems)
     pairs = [(item, piece) for item, piece in zip(known, pieces, strict=True) if len(piece)]
     options = {"distance": distance, "progress": _progress, **asdict(task)}
     cut, of = [piece for _, piece in pairs], [item for item, _ in pairs]
@@ -115,7 +115,7 @@ def evaluate_abx(
         for speaker in speakers
     )
     conventions = {**asdict(task), "distance": distance, "resampled": "speakers"}
-    return Findings(scores=scores, tables=tables, conventions=conventions, problems=found_problems)
+    return Findings(scores=scores, tables=tables, conventions=conventions, problems=all_problems)
 
 
 def _progress(benches: Iterable[Any]) -> Iterable[Any]:

@@ -23,7 +23,7 @@ from slmzoo.evaluation.speech.speech_scores import recognition
 from slmzoo.evaluation.units.abx import Item, cut
 from slmzoo.evaluation.units.feature_store import blocks
 from slmzoo.evaluation.units.textgrid import Phone
-from slmzoo.evaluation.units.unit_scores import Found, cost, discriminability, joined, phonetic
+from slmzoo.evaluation.units.unit_scores import Scored, cost, discriminability, joined, phonetic
 from slmzoo.segments import cut as cut_units
 from slmzoo.segments import is_short, segments_of
 
@@ -50,15 +50,15 @@ def units_at(
     Distances are computed once for all lambdas if the quantiser can share them.
     """
     lmbdas = list(quantizers)
-    found: dict[float, dict[str, Units]] = {lmbda: {} for lmbda in lmbdas}
+    units: dict[float, dict[str, Units]] = {lmbda: {} for lmbda in lmbdas}
     for block in tqdm(blocks(features), desc=f"units, k = {point.k}", total=len(features), disable=None):
         frames = [x.to(device) for x in block.values()]
         of_all = _swept(quantizers, frames)
-        for lmbda, made in zip(lmbdas, of_all, strict=True):
+        for lmbda, segmented in zip(lmbdas, of_all, strict=True):
             at = replace(point, lmbda=lmbda)
-            pairs = zip(block, made, strict=True)
-            found[lmbda].update({n: Units(u.units.cpu(), u.durations.cpu(), u.frame_rate, at) for n, u in pairs})
-    return found
+            pairs = zip(block, segmented, strict=True)
+            units[lmbda].update({n: Units(u.units.cpu(), u.durations.cpu(), u.frame_rate, at) for n, u in pairs})
+    return units
 
 
 def _swept(quantizers: Mapping[float, Quantizer], frames: list[Tensor]) -> list[list[Units]]:
@@ -70,7 +70,7 @@ def _swept(quantizers: Mapping[float, Quantizer], frames: list[Tensor]) -> list[
 
 def scores_at(
     units: Mapping[str, Units], known: Known, hypotheses: Mapping[str, str], bootstrap: Bootstrap, **abx: Any
-) -> Found:
+) -> Scored:
     """Compute the scores of one point, with its k and lambda as their subset and as columns of their rows.
 
     ABX is across speakers too if there are several. `abx`: options of `abx.cells`.
@@ -123,18 +123,18 @@ def _greedy(synthesizer: Synthesizer, long: bool) -> dict[str, Any]:
     return {**greedy_options(synthesizer), **lasting}
 
 
-def kept(path: Path, made_of: str) -> Found | None:
+def kept(path: Path, made_of: str) -> Scored | None:
     """Return the scores and rows in the file `path` if its key is `made_of`."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = [from_flat(row) for row in content["scores"]], content["tables"]
-        return found if content["made_of"] == made_of else None
+        scored = [from_flat(row) for row in content["scores"]], content["tables"]
+        return scored if content["made_of"] == made_of else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep(path: Path, made_of: str, found: Found) -> None:
+def keep(path: Path, made_of: str, scored: Scored) -> None:
     """Write scores and rows for a later run, atomically."""
-    scores, tables = found
+    scores, tables = scored
     content = {"made_of": made_of, "scores": [flat(score) for score in scores], "tables": tables}
     write_atomically(path, json.dumps(content, indent=1) + "\n")

@@ -22,7 +22,7 @@ from slmzoo.evaluation.units import abx
 from slmzoo.evaluation.units.feature_store import features_of, lengths
 from slmzoo.evaluation.units.sweep import Known, keep, kept, scores_at, spoken, units_at
 from slmzoo.evaluation.units.textgrid import alignments_in
-from slmzoo.evaluation.units.unit_scores import Found
+from slmzoo.evaluation.units.unit_scores import Scored
 from slmzoo.evaluation.units.unit_store import fingerprint
 
 __all__ = ["Annotations", "Speaker", "at_point", "evaluate_sweep"]
@@ -77,14 +77,14 @@ def evaluate_sweep(
     """
     sweep = _Sweep(annotations, speaker, asr, device, seed, models or {}, bootstrap or Bootstrap(), folder)
     data, wrong = sweep.data(encoder, _layer(quantizers), files)
-    found_problems = {**(problems or {}), **wrong}
-    check(found_problems)
+    all_problems = {**(problems or {}), **wrong}
+    check(all_problems)
     scores: list[Score] = []
     tables: dict[str, list[Row]] = {}
     with tqdm(total=sum(map(len, quantizers)), desc="operating points", disable=None) as progress:
         for of_codebook in quantizers:
-            for some, rows in sweep.of_codebook(of_codebook, data):
-                scores += some
+            for point_scores, rows in sweep.of_codebook(of_codebook, data):
+                scores += point_scores
                 for metric, of_point in rows.items():
                     tables.setdefault(metric, []).extend(of_point)
                 progress.update()
@@ -93,7 +93,7 @@ def evaluate_sweep(
     points = map(_point, quantizers)
     conventions |= {f"num_neighbors, k = {point.k}": point.num_neighbors for point in points}
     return Findings(
-        scores=scores, tables=tables, conventions=conventions, models=dict(models or {}), problems=found_problems
+        scores=scores, tables=tables, conventions=conventions, models=dict(models or {}), problems=all_problems
     )
 
 
@@ -132,7 +132,7 @@ class _Sweep:
         known, wrong = _known(self.annotations, readable, lengths(features), encoder.frame_rate)
         return _Data(files=readable, features=features, known=known), {"unreadable": sorted(failed), **wrong}
 
-    def of_codebook(self, quantizers: Mapping[float, Quantizer], data: _Data) -> Iterator[Found]:
+    def of_codebook(self, quantizers: Mapping[float, Quantizer], data: _Data) -> Iterator[Scored]:
         """Yield the scores at each lambda, computed or kept from an earlier run."""
         point = _point(quantizers)
         units: dict[float, dict[str, Units]] = {}
@@ -141,13 +141,13 @@ class _Sweep:
         for lmbda in quantizers:
             at = replace(point, lmbda=lmbda)
             path, key = folder / f"k{point.k}-lmbda{lmbda:g}.json", self._key(data, at)
-            found = kept(path, key)
-            if found is None:
+            scored = kept(path, key)
+            if scored is None:
                 units = units or units_at(data.features, quantizers, point, self.device)
                 hypotheses = self._hypotheses(at, units[lmbda], data)
-                found = scores_at(units[lmbda], data.known, hypotheses, self.bootstrap, seed=self.seed)
-                keep(path, key, found)
-            yield found
+                scored = scores_at(units[lmbda], data.known, hypotheses, self.bootstrap, seed=self.seed)
+                keep(path, key, scored)
+            yield scored
 
     def _hypotheses(self, point: OperatingPoint, units: Mapping[str, Units], data: _Data) -> dict[str, str]:
         """Transcribe the greedy resynthesis of the recordings with reference transcripts."""
@@ -173,15 +173,15 @@ def _known(
     problems: dict[str, list[str]] = {}
     known = Known(alignments={}, items=[], transcripts={})
     if annotations.alignments is not None:
-        found, unreadable = alignments_in(annotations.alignments, annotations.tier)
-        problems |= {"unreadable alignments": unreadable, **matched("alignments", files, found)}
-        known = replace(known, alignments={name: phones for name, phones in found.items() if name in files})
+        alignments, unreadable = alignments_in(annotations.alignments, annotations.tier)
+        problems |= {"unreadable alignments": unreadable, **matched("alignments", files, alignments)}
+        known = replace(known, alignments={name: phones for name, phones in alignments.items() if name in files})
     if annotations.item is not None:
         items = abx.read_items(annotations.item)
         problems |= matched("recordings of items", {item.file for item in items}, files)
-        there = [item for item in items if item.file in files]
-        inside = [bool(range(frames[item.file])[abx.frames(item, frame_rate)]) for item in there]
-        pairs = list(zip(there, inside, strict=True))
+        covered = [item for item in items if item.file in files]
+        inside = [bool(range(frames[item.file])[abx.frames(item, frame_rate)]) for item in covered]
+        pairs = list(zip(covered, inside, strict=True))
         problems["too short"] = [item.label for item, long in pairs if not long]
         known = replace(known, items=[item for item, long in pairs if long])
     if annotations.transcripts is not None:

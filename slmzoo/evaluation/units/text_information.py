@@ -71,8 +71,8 @@ class Probe(nn.Module):
         first = self.tokens * torch.arange(padded.shape[-1], device=padded.device)
         embedded = self.embedding(padded + first).sum(-2)
         packed = nn.utils.rnn.pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        found, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        return self.output(found).log_softmax(-1)
+        hidden, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        return self.output(hidden).log_softmax(-1)
 
     @torch.no_grad()
     def _start_from(self, vectors: Tensor, streams: int) -> None:
@@ -150,10 +150,10 @@ def _fit(probe: Probe, loss: Callable[[int], Tensor], config: ProbeConfig, run: 
 def loglikelihoods(probe: Probe, tokens: Tensor, texts: Sequence[Tensor]) -> Tensor:
     """Return log q(y | x) in nats of many texts y for one sequence of tokens x: float64 (texts,), -inf if too long."""
     device = probe.output.weight.device
-    found = probe([tokens.to(device)]).double().transpose(0, 1)
+    logprobs = probe([tokens.to(device)]).double().transpose(0, 1)
     parts = [list(texts[i : i + _TEXTS_AT_ONCE]) for i in range(0, len(texts), _TEXTS_AT_ONCE)]
     costs = [
-        _ctc(found.expand(-1, len(part), -1), [tokens.shape[-1]] * len(part), [y.to(device) for y in part])
+        _ctc(logprobs.expand(-1, len(part), -1), [tokens.shape[-1]] * len(part), [y.to(device) for y in part])
         for part in parts
     ]
     return -torch.cat(costs).cpu()
@@ -177,8 +177,8 @@ def bound(
     rows: list[tuple[float, float, float]] = []
     for i, x in enumerate(tqdm(tokens, desc="vCLUB", unit="file", disable=None)):
         if needed(texts[i]) > x.shape[-1]:
-            found = f"a sequence of {x.shape[-1]}"
-            raise ValueError(must("tokens", f"at least {needed(texts[i])} for text {i}", found))
+            given = f"a sequence of {x.shape[-1]}"
+            raise ValueError(must("tokens", f"at least {needed(texts[i])} for text {i}", given))
         values = loglikelihoods(probe, x, [texts[i], *(texts[j] for j in _drawn(len(texts), i, most, seed))])
         own, others = values[0], values[1:]
         possible = others.isfinite()

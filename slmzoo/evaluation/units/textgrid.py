@@ -42,21 +42,21 @@ def tiers(path: str | Path) -> dict[str, list[Phone]]:
         if (next(values), next(values)) != ("ooTextFile", "TextGrid"):
             raise ValueError("the header is another one")
         _, _, flag, count = next(values), next(values), next(values), int(float(next(values)))
-        found: dict[str, list[Phone]] = {}
+        tiers_by_name: dict[str, list[Phone]] = {}
         for _ in range(count if flag == "<exists>" else 0):
             kind, name = next(values), next(values)
             _, _, size = next(values), next(values), int(float(next(values)))
             fields = 3 if kind == "IntervalTier" else 2
             rows = [[next(values) for _ in range(fields)] for _ in range(size)]
             if kind == "IntervalTier":
-                found.setdefault(name, [Phone(float(a), float(b), text.strip()) for a, b, text in rows])
-        for intervals in found.values():
+                tiers_by_name.setdefault(name, [Phone(float(a), float(b), text.strip()) for a, b, text in rows])
+        for intervals in tiers_by_name.values():
             _check(intervals)
     except (StopIteration, ValueError) as error:
         raise ValueError(
             f"{path} is not a TextGrid in Praat's text formats: {str(error) or 'it ends early'}."
         ) from error
-    return found
+    return tiers_by_name
 
 
 def phones(path: str | Path, tier: str = "phones") -> list[Phone]:
@@ -65,25 +65,25 @@ def phones(path: str | Path, tier: str = "phones") -> list[Phone]:
     Silence (empty, sil, sp, spn, <eps>) is "sil", and ARPAbet vowels lose their stress digits. Raises ValueError for a
     missing tier.
     """
-    found = tiers(path)
-    names = [name for name in found if name == tier or name.endswith(f" - {tier}")]
+    intervals = tiers(path)
+    names = [name for name in intervals if name == tier or name.endswith(f" - {tier}")]
     if len(names) != 1:
-        raise ValueError(must("tier", f"the name of one of the tiers {list(found)} of {path}", tier))
-    return [Phone(a, b, _label(text)) for a, b, text in found[names[0]]]
+        raise ValueError(must("tier", f"the name of one of the tiers {list(intervals)} of {path}", tier))
+    return [Phone(a, b, _label(text)) for a, b, text in intervals[names[0]]]
 
 
 def alignments_in(folder: Path, tier: str) -> tuple[dict[str, list[Phone]], list[str]]:
     """Read the phones of all TextGrids below a folder, by stem; also return files without phones or unique stem."""
-    found: dict[str, list[Phone]] = {}
+    alignments: dict[str, list[Phone]] = {}
     failed: list[str] = []
     for path in sorted(folder.rglob("*.TextGrid")):
         try:
-            if path.stem in found:
+            if path.stem in alignments:
                 raise ValueError(f"{path.stem} is there twice.")
-            found[path.stem] = phones(path, tier)
+            alignments[path.stem] = phones(path, tier)
         except (OSError, ValueError):
             failed.append(str(path.relative_to(folder)))
-    return found, failed
+    return alignments, failed
 
 
 def _label(text: str) -> str:

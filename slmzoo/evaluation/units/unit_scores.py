@@ -17,23 +17,23 @@ from slmzoo.evaluation.units.abx import Item
 from slmzoo.evaluation.units.phones import boundaries, joint
 from slmzoo.evaluation.units.textgrid import Phone
 
-__all__ = ["Found", "cost", "discriminability", "joined", "phonetic"]
+__all__ = ["Scored", "cost", "discriminability", "joined", "phonetic"]
 
-Found = tuple[list[Score], Mapping[str, Sequence[Row]]]
+Scored = tuple[list[Score], Mapping[str, Sequence[Row]]]
 """Scores, and the rows of the items behind them."""
 
 
-def joined(found: Iterable[Found]) -> Found:
+def joined(parts: Iterable[Scored]) -> Scored:
     """Join several findings."""
     scores: list[Score] = []
     tables: dict[str, Sequence[Row]] = {}
-    for some, rows in found:
-        scores += some
+    for part_scores, rows in parts:
+        scores += part_scores
         tables |= rows
     return scores, tables
 
 
-def cost(units: Mapping[str, Units], bootstrap: Bootstrap, convention: Convention = "slmzoo") -> Found:
+def cost(units: Mapping[str, Units], bootstrap: Bootstrap, convention: Convention = "slmzoo") -> Scored:
     """Score bit rate, units per second, perplexity, and number of codes used; utterances are resampled.
 
     A row of the bit rate holds an utterance's code length under the whole set's distribution. `convention` "gslm" takes
@@ -77,7 +77,7 @@ def _bit_rates(
 
 def phonetic(
     units: Mapping[str, Units], alignments: Mapping[str, Sequence[Phone]], bootstrap: Bootstrap, tolerance: float = 0.02
-) -> Found:
+) -> Scored:
     """Score purities, mutual information, and boundaries within `tolerance` seconds; utterances are resampled.
 
     `alignments`: the phones of each of `units`.
@@ -96,7 +96,11 @@ def phonetic(
         for name, statistic, unit, method in whole
     ]
     tables: dict[str, Sequence[Row]] = {}
-    parts = {"precision": (1, edges.found), "recall": (1, edges.reference), "f1": (2, edges.found + edges.reference)}
+    parts = {
+        "precision": (1, edges.predicted),
+        "recall": (1, edges.reference),
+        "f1": (2, edges.predicted + edges.reference),
+    }
     for name, (factor, total) in parts.items():
         hits = np.divide(factor * edges.hits, total, out=np.zeros(len(total)), where=total > 0)
         triples = zip(units, hits.tolist(), total.tolist(), strict=True)
@@ -108,9 +112,8 @@ def phonetic(
 
 def discriminability(
     name: str, pieces: Sequence[Tensor], items: Sequence[Item], bootstrap: Bootstrap, **task: Any
-) -> Found:
-    """Score the Score the Score the Score the ABX error rate under the metric `name`; speakers are resampled. `task`:
-    the options of `abx.cells`.
+) -> Scored:
+    """Score the ABX error rate under the metric `name`; speakers are resampled. `task`: the options of `abx.cells`.
 
     A row holds the error rate of a pair of phones for one speaker of A and B.
     """

@@ -36,7 +36,7 @@ def units_of(
     """
     if store is not None:
         store.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Units] = {}
+    units: dict[str, Units] = {}
     failed: dict[str, str] = {}
     names = sorted(files)
     with tqdm(total=len(names), desc="units", unit="file", disable=None) as progress:
@@ -45,19 +45,19 @@ def units_of(
             shard = store / f"units-{first // RECORDINGS_PER_SHARD:05d}.parquet" if store is not None else None
             records, left_out = _block(_Alone(pipeline), block, shard, models)
             failed |= left_out
-            found.update({record.id: record.units for record in records})
+            units.update({record.id: record.units for record in records})
             progress.update(len(block))
-    return found, dict(sorted(failed.items()))
+    return units, dict(sorted(failed.items()))
 
 
 def units_in(place: str | Path) -> dict[str, Units]:
     """Read units by id from a shard or folder of shards of `slmzoo units --out`; a ValueError for a repeated id."""
-    found: dict[str, Units] = {}
+    units: dict[str, Units] = {}
     for record in shards.read(place):
-        if record.id in found:
+        if record.id in units:
             raise ValueError(f"{place} holds {record.id!r} twice. Give the shards of one corpus.")
-        found[record.id] = record.units
-    return found
+        units[record.id] = record.units
+    return units
 
 
 def described(place: str | Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_a_package_that_one_metric_needs_is_missed_before_any_recording_is_heard
 ):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(scoring, "hear", lambda *args: pytest.fail("recordings were heard"))
-    monkeypatch.setattr(scoring, "found_in", lambda *args: pytest.fail("recordings were looked for"))
+    monkeypatch.setattr(scoring, "recordings_in", lambda *args: pytest.fail("recordings were looked for"))
     given = ("--transcripts", data / "said.tsv", "--originals", data / "originals")
     assert run(data / "made", *given, "--metrics", "wer", metric, "--out", data / "out") == 1
     err = capsys.readouterr().err

@@ -145,7 +145,7 @@ def test_boundary_scores_by_hand():
     made = units(*[0] * 2, *[1] * 3, *[2] * 3, *[3] * 4)
     alignment = [Phone(0, 0.05, "a"), Phone(0.05, 0.1, "b"), Phone(0.1, 0.2, "b"), Phone(0.2, 0.24, "sil")]
     found = phones.boundaries([made], [alignment])
-    assert (found.found.tolist(), found.reference.tolist(), found.hits.tolist()) == ([3], [2], [1])
+    assert (found.predicted.tolist(), found.reference.tolist(), found.hits.tolist()) == ([3], [2], [1])
     assert value(found.precision, 1) == pytest.approx(1 / 3)
     assert value(found.recall, 1) == 0.5
     assert value(found.f1, 1) == pytest.approx(0.4)
