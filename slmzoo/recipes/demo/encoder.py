@@ -69,6 +69,6 @@ def write_targets(files: Sequence[Path], folder: Path, features: Features, clust
 def _codes(files: Sequence[Path], place: Path, features: Features, clusters: int) -> Tensor:
     if not place.exists():
         chosen = files[:: -(-len(files) // _CLUSTERED_FILES)]
-        found = [x for start in range(0, len(chosen), _AT_ONCE) for x in features(chosen[start : start + _AT_ONCE])]
-        write_npy(place, kmeans.fit(torch.cat(found), clusters, iterations=50, tolerance=1e-4))
+        frames = [x for start in range(0, len(chosen), _AT_ONCE) for x in features(chosen[start : start + _AT_ONCE])]
+        write_npy(place, kmeans.fit(torch.cat(frames), clusters, iterations=50, tolerance=1e-4))
     return torch.from_numpy(np.load(place, allow_pickle=False))

@@ -120,9 +120,9 @@ def ways(pipeline: Pipeline, vocoder: Synthesizer | None = None) -> dict[str, Wa
         made = cast("Synthesizer", vocoder).speak([units])[0]
         return made.wav, made.sample_rate, units
 
-    found = {ORIGINAL: original, "copy": copy, "resynthesis": resynthesis(quantizer)}
-    found["resynthesis, lambda 0"] = resynthesis(frames)
-    return found if vocoder is None else {**found, "unit vocoder": spoken}
+    systems = {ORIGINAL: original, "copy": copy, "resynthesis": resynthesis(quantizer)}
+    systems["resynthesis, lambda 0"] = resynthesis(frames)
+    return systems if vocoder is None else {**systems, "unit vocoder": spoken}
 
 
 def speech(
@@ -132,21 +132,21 @@ def speech(
     texts = out / "text.tsv"
     out.mkdir(parents=True, exist_ok=True)
     atomic.write_bytes(texts, "".join(f"{name}\t{text}\n" for name, (_, text) in given.items()).encode())
-    found: dict[str, dict[str, Any]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, way in systems.items():
         folder = out / name.replace(", lambda ", "-").replace(" ", "-")
-        made = _made(given, way, folder, name)
+        results = _made(given, way, folder, name)
         scores = evaluate_speech(folder, SpeechMetrics(asr=asr), transcripts=texts, bootstrap=bootstrap).scores
-        found[name] = {score.metric: _with_interval(score) for score in scores}
-        found[name] |= {} if name == ORIGINAL else made.figures()
-    return found
+        figures[name] = {score.metric: _with_interval(score) for score in scores}
+        figures[name] |= {} if name == ORIGINAL else results.figures()
+    return figures
 
 
 def words(pipeline: Pipeline, folder: Path, bootstrap: Bootstrap) -> list[float | None]:
     """Return how often the language model finds a word likelier than a non-word, on the small benchmark."""
     mini = benchmark.make(folder)
-    found = evaluate_pairs(pipeline, csv_of_pairs(mini.lexical), bootstrap=bootstrap)
-    return _with_interval(found.scores[0])
+    findings = evaluate_pairs(pipeline, csv_of_pairs(mini.lexical), bootstrap=bootstrap)
+    return _with_interval(findings.scores[0])
 
 
 def held_out(data: Path, split: str, reference: bool = False, most: int | None = None) -> Recordings:
@@ -164,28 +164,28 @@ def main() -> None:
     options, bootstrap = parse(Options), Bootstrap()
     pipeline = hub.pipeline(zoo=options.zoo, registry=options.registry)
     systems = ways(pipeline, _vocoder(options))
-    found: dict[str, Any] = {"files": _sizes(pipeline)}
+    figures: dict[str, Any] = {"files": _sizes(pipeline)}
     for name, given in _sets(options).items():
         folder = options.out / name.replace(" ", "-")
-        found[name] = speech(given, systems, folder, options.asr, bootstrap)
-    found["same sentence is nearer"] = {
+        figures[name] = speech(given, systems, folder, options.asr, bootstrap)
+    figures["same sentence is nearer"] = {
         name: same_sentence(pipeline, pairs, bootstrap) for name, pairs in _pairs(options).items()
     }
-    found["words over non-words"] = words(pipeline, options.out / "mini", bootstrap)
+    figures["words over non-words"] = words(pipeline, options.out / "mini", bootstrap)
     if options.units is not None:
-        found["language model"] = _language_model(pipeline, options.units)
-    write_report(options.out / "figures.json", found)
+        figures["language model"] = _language_model(pipeline, options.units)
+    write_report(options.out / "figures.json", figures)
     logging.getLogger(__name__).info((options.out / "figures.json").read_text(encoding="utf-8"))
 
 
 def _sets(options: Options) -> dict[str, Recordings]:
     most = options.most
-    found = {
+    sets = {
         "natural voices": held_out(options.data, "test", most=most),
         "reference voice": held_out(options.data, "test", reference=True, most=most),
         "prompts": dict(list(prompts(options.out / "prompts" / "originals").items())[:most]),
     }
-    return found if options.recordings is None else {**found, "recordings": recordings(options.recordings)}
+    return sets if options.recordings is None else {**sets, "recordings": recordings(options.recordings)}
 
 
 def same_sentence(pipeline: Pipeline, pairs: Sequence[tuple[Path, Path]], bootstrap: Bootstrap) -> list[float | None]:

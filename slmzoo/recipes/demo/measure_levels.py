@@ -54,10 +54,10 @@ class Options:
     def named(self) -> dict[str, Path]:
         """Files by name."""
         pairs = [each.rpartition("=") for each in self.models]
-        found = {name or Path(file).stem: Path(file) for name, _, file in pairs}
-        if len(found) < len(pairs):
+        files = {name or Path(file).stem: Path(file) for name, _, file in pairs}
+        if len(files) < len(pairs):
             raise ValueError(must("models", "files of different names, NAME=FILE", self.models))
-        return found
+        return files
 
 
 def levels_of(codec: Any) -> tuple[int, ...]:
@@ -72,8 +72,8 @@ def content(codec: Any, codes: Mapping[str, Codes], mini: Mini) -> dict[str, Any
     units = {name: Units.from_framewise(each, codec.frame_rate) for name, each in first.items()}
     alignments = {name: phones(mini.sentences / f"{name}.TextGrid") for name in units}
     vectors = {name: codec.first_codebook.cpu()[each] for name, each in first.items()}
-    found = _scores(evaluate_units(units, alignments))
-    return {name: found[name] for name in _PHONETIC} | _abx(vectors, read_items(mini.phones), codec.frame_rate)
+    scores = _scores(evaluate_units(units, alignments))
+    return {name: scores[name] for name in _PHONETIC} | _abx(vectors, read_items(mini.phones), codec.frame_rate)
 
 
 def _abx(vectors: Mapping[str, Tensor], items: Sequence[Item], frame_rate: float) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _abx(vectors: Mapping[str, Tensor], items: Sequence[Item], frame_rate: float
 def copies(codec: Any, codes: Mapping[str, Codes], mini: Mini, out: Path, asr: str) -> dict[str, Any]:
     """Word error rate of the everyday sentences: the originals, and copies from the first levels, by their number."""
     names = [line.split("\t")[0] for line in mini.transcripts.read_text(encoding="utf-8").splitlines()]
-    found: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
     for levels in (0, *levels_of(codec)):
         folder = out / (f"levels-{levels}" if levels else "original")
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,9 +92,9 @@ def copies(codec: Any, codes: Mapping[str, Codes], mini: Mini, out: Path, asr: s
             if levels:
                 wav, rate = codec.decode_codes(codes[name].levels(levels)), codec.sample_rate
             audio.write(folder / f"{name}.wav", wav, rate)
-        scores = evaluate_speech(folder, SpeechMetrics(asr=asr), transcripts=mini.transcripts)
-        found[str(levels) if levels else "original"] = _scores(scores)["wer"]
-    return found
+        findings = evaluate_speech(folder, SpeechMetrics(asr=asr), transcripts=mini.transcripts)
+        errors[str(levels) if levels else "original"] = _scores(findings)["wer"]
+    return errors
 
 
 def measure(codec: Any, mini: Mini, out: Path, asr: str = "pocketsphinx") -> dict[str, Any]:
@@ -124,8 +124,8 @@ def main() -> None:
     options = parse(Options)
     models = {name: _loaded(path) for name, path in options.named.items()}
     mini = benchmark.make(options.out / "data", options.most)
-    found = {name: measure(model, mini, options.out / name, options.asr) for name, model in models.items()}
-    write_report(options.out / "levels.json", found)
+    figures = {name: measure(model, mini, options.out / name, options.asr) for name, model in models.items()}
+    write_report(options.out / "levels.json", figures)
     logging.getLogger(__name__).info((options.out / "levels.json").read_text(encoding="utf-8"))
 
 

@@ -55,13 +55,13 @@ def ship(runs: Path, folder: Path) -> None:
 
 def _copy_in_half(row: Row, path: Path) -> None:
     """Copy a trained model as one of the demo, in half precision, with its provenance."""
-    found = read(row.url, row.kind, published)
-    point = None if found.operating_point is None else replace(found.operating_point, zoo="demo")
+    checkpoint = read(row.url, row.kind, published)
+    point = None if checkpoint.operating_point is None else replace(checkpoint.operating_point, zoo="demo")
     # Settings that name local folders are left to the recipe.
-    known = {name: value for name, value in found.provenance.items() if name != "settings"}
+    known = {name: value for name, value in checkpoint.provenance.items() if name != "settings"}
     recipe = f"python -m slmzoo.recipes.demo, the stage of the {row.kind}"
     made_by = {**known, "note": _NOTE, "licence": "MIT", "recipe": recipe, "data": _DATA}
-    save(path, replace(found, operating_point=point, provenance=made_by), torch.float16)
+    save(path, replace(checkpoint, operating_point=point, provenance=made_by), torch.float16)
 
 
 def _entry(row: Row, defaults: dict[str, Any]) -> dict[str, Any]:

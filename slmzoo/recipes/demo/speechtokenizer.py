@@ -48,8 +48,8 @@ def compare(runs: Path) -> None:
     """Write the figures of `measure_levels` for both codecs to `speechtokenizer.json`."""
     mini = benchmark.make(runs / "levels" / "data")
     rows = {arm: registry.find("speechtokenizer", zoo=ZOO, registry=_registry(runs, arm)) for arm in ARMS}
-    found = {arm: measure(speechtokenizer.load(row.url), mini, runs / "levels" / arm) for arm, row in rows.items()}
-    write_report(runs / "speechtokenizer.json", found)
+    figures = {arm: measure(speechtokenizer.load(row.url), mini, runs / "levels" / arm) for arm, row in rows.items()}
+    write_report(runs / "speechtokenizer.json", figures)
 
 
 def _registry(runs: Path, arm: str) -> Path:

@@ -46,8 +46,8 @@ def whisper_features() -> Features:
 
 def _mean_states(model: Any, wav: np.ndarray) -> Tensor:
     frames = len(wav) // _HOP
-    found = [_states(model, wav, round(start * _RATE / _HOP), frames) for start in _STARTS]
-    return torch.stack(found).mean(0)
+    states = [_states(model, wav, round(start * _RATE / _HOP), frames) for start in _STARTS]
+    return torch.stack(states).mean(0)
 
 
 def _states(model: Any, wav: np.ndarray, first: int, frames: int) -> Tensor:

@@ -111,5 +111,5 @@ def disturbed(units: Units, wav: Tensor, frames: int, draw: torch.Generator) -> 
     for change in (in_a_room, through_a_channel):
         if torch.rand((), generator=draw) < 0.5:
             copy = change(copy, draw)
-    found = units.of(units.features([with_gain_and_noise(copy, _NOISE, _QUIETEST, 1.0, draw)]))[0]
-    return found[(torch.arange(frames) * len(found)) // frames]
+    units_of_copy = units.of(units.features([with_gain_and_noise(copy, _NOISE, _QUIETEST, 1.0, draw)]))[0]
+    return units_of_copy[(torch.arange(frames) * len(units_of_copy)) // frames]

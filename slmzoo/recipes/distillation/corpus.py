@@ -56,8 +56,8 @@ class Sentence:
 
     def items(self) -> list[Item]:
         """Return the phones between two others that are long enough for ABX."""
-        found, middle = self.intervals(), []
-        for before, phone, after in zip(found, found[1:], found[2:], strict=False):
+        intervals, middle = self.intervals(), []
+        for before, phone, after in zip(intervals, intervals[1:], intervals[2:], strict=False):
             if phone.label != _PAUSE and phone.end - phone.start >= _SHORTEST:
                 times = Fraction(phone.start).limit_denominator(10**6), Fraction(phone.end).limit_denominator(10**6)
                 middle.append(Item(self.name, *times, phone.label, before.label, after.label, self.voice))

@@ -52,12 +52,12 @@ def trained_denoiser(latents: Sequence[Tensor], steps: int, seed: int) -> nn.Mod
 @torch.no_grad()
 def errors_of(model: nn.Module, latents: Tensor, seed: int) -> list[float]:
     """Return the mean squared error of latents (D, T) at each of the noise levels; a variance of 1 is chance."""
-    found = []
+    errors = []
     for number, share in enumerate(NOISE_LEVELS):
         draw = torch.Generator().manual_seed(seed * len(NOISE_LEVELS) + number)
         t = torch.tensor([share])
-        found.append(float((model(_noisy(latents[None], t, draw), t) - latents).square().mean()))
-    return found
+        errors.append(float((model(_noisy(latents[None], t, draw), t) - latents).square().mean()))
+    return errors
 
 
 def _cut(x: Tensor, draw: torch.Generator) -> Tensor:

@@ -48,12 +48,12 @@ def measure(codec: SoundStream, corpus: Corpus, folder: Path, denoiser_steps: in
     """Return all measures of a codec by name; copies for the recogniser are written to `folder`."""
     views = {"level 1": lambda wav: _level_1(codec, wav), "latents": lambda wav: codec.latents(wav, _RATE)[0]}
     all_levels = {"all levels": lambda wav: codec.dequantize(codec.encode(wav, _RATE))[0].float()}
-    found: dict[str, Values] = {}
+    measures: dict[str, Values] = {}
     for name, view in {**views, **all_levels}.items():
         if name in views:
-            found |= _abx(name, view, corpus, codec.frame_rate)
-        found |= _probes(name, view, corpus, codec.frame_rate)
-    return found | _quality(codec, corpus, folder, with_wer) | _fitness(codec, corpus, denoiser_steps)
+            measures |= _abx(name, view, corpus, codec.frame_rate)
+        measures |= _probes(name, view, corpus, codec.frame_rate)
+    return measures | _quality(codec, corpus, folder, with_wer) | _fitness(codec, corpus, denoiser_steps)
 
 
 def _level_1(codec: SoundStream, wav: Tensor) -> Tensor:
@@ -65,16 +65,16 @@ def _abx(name: str, view: Callable[[Tensor], Tensor], corpus: Corpus, rate: floa
     features = {sentence.name: view(sentence.wav()).mT for sentence in corpus.held_out}
     items = [item for sentence in corpus.held_out for item in sentence.items()]
     pieces = abx.cut(features, items, rate)
-    there = [i for i, piece in enumerate(pieces) if len(piece)]
-    kept, pieces = [items[i] for i in there], [pieces[i] for i in there]
-    found: dict[str, Values] = {}
+    framed = [i for i, piece in enumerate(pieces) if len(piece)]
+    kept, pieces = [items[i] for i in framed], [pieces[i] for i in framed]
+    errors_by_task: dict[str, Values] = {}
     for speaker in ("within", "across"):
         task: dict[str, Any] = {"speaker": speaker, "context": "any", "most": 8, "most_speakers": 2}
         table = abx.tables(abx.cells(pieces, kept, **task))
         rows = [("/".join(pair), error, 1.0) for pair, errors in sorted(table.items()) for error in errors.values()]
         if rows:
-            found[f"ABX {speaker} speaker, {name}"] = Values.of(rows)
-    return found
+            errors_by_task[f"ABX {speaker} speaker, {name}"] = Values.of(rows)
+    return errors_by_task
 
 
 def _probes(name: str, view: Callable[[Tensor], Tensor], corpus: Corpus, rate: float) -> dict[str, Values]:
@@ -134,19 +134,19 @@ def _quality(codec: SoundStream, corpus: Corpus, folder: Path, with_wer: bool) -
     for sigma in _SIGMAS:
         scale = codec.latent_scale.deviation[:, None] * sigma
         copies[f"latents, noise {sigma}"] = lambda z, noise, scale=scale: z + scale * noise
-    spectral, found = SpectralLoss(_RATE), {}
+    spectral, measures = SpectralLoss(_RATE), {}
     wavs = {s.name: s.wav() for s in corpus.held_out}
     latents = {name: codec.encode_latents(wav, _RATE) for name, wav in wavs.items()}
     for name, change in copies.items():
-        made = {n: _copy(codec, z, change, i)[:, : wavs[n].shape[1]] for i, (n, z) in enumerate(latents.items())}
-        mel = [(n, float(spectral(made[n], wav)[0]), 1.0) for n, wav in wavs.items()]
-        found[f"mel distance, {name}"] = Values.of(mel)
+        speech = {n: _copy(codec, z, change, i)[:, : wavs[n].shape[1]] for i, (n, z) in enumerate(latents.items())}
+        mel = [(n, float(spectral(speech[n], wav)[0]), 1.0) for n, wav in wavs.items()]
+        measures[f"mel distance, {name}"] = Values.of(mel)
         if not name.startswith("latents, noise"):
-            rows = [(n, stoi(wav, made[n], _RATE), 1.0) for n, wav in wavs.items()]
-            found[f"STOI, {name}"] = Values.of(rows)
+            rows = [(n, stoi(wav, speech[n], _RATE), 1.0) for n, wav in wavs.items()]
+            measures[f"STOI, {name}"] = Values.of(rows)
         if with_wer:
-            found[f"WER, {name}"] = _words(made, corpus, folder / name.replace(" ", "-").replace(",", ""))
-    return found
+            measures[f"WER, {name}"] = _words(speech, corpus, folder / name.replace(" ", "-").replace(",", ""))
+    return measures
 
 
 def _coded(codec: SoundStream, latents: Tensor, levels: int) -> Tensor:
@@ -183,6 +183,6 @@ def _fitness(codec: SoundStream, corpus: Corpus, steps: int) -> dict[str, Values
         rows["divergence from N(0, 1), nats a channel"].append((name, float(divergence.mean()), float(z.shape[1])))
         for share, error in zip(NOISE_LEVELS, errors_of(model, z, number), strict=True):
             rows.setdefault(f"denoising error, noise {share}", []).append((name, error, float(z.shape[1])))
-    found = {name: Values.of(some) for name, some in rows.items()}
+    measures = {name: Values.of(triples) for name, triples in rows.items()}
     whole = {"effective rank": report.effective_rank, "lag-1 correlation": report.lag_1, "largest |z|": report.largest}
-    return found | {f"{name} of the latents": Values(["all"], [value], [1.0]) for name, value in whole.items()}
+    return measures | {f"{name} of the latents": Values(["all"], [value], [1.0]) for name, value in whole.items()}

@@ -59,18 +59,18 @@ def answer(measured: Measured) -> str:
     """Return the conclusion from the denoiser's errors and the copies from codes of C and D against A."""
     if "A" not in measured:
         return "Without arm A there is nothing to compare with."
-    found = []
+    lines = []
     for arm in (arm for arm in ("C", "D") if arm in measured):
         learnable = [_difference(measured, arm, name) for name in _names(measured) if name.startswith(_LEARNABLE)]
         quality = [_difference(measured, arm, name) for name in _names(measured) if name.startswith(_QUALITY)]
         lower, higher = sum(map(_below, learnable)), sum(map(_above, learnable))
         worse = sum(map(_above, quality))
-        found.append(
+        lines.append(
             f"{arm}: of {len(learnable)} noise levels the denoiser's error is lower than in A in {lower} and higher in "
             f"{higher}; of {len(quality)} mel distances of copies from codes {worse} are worse. "
             f"{_verdict(lower, higher, worse)}"
         )
-    return "\n".join(found)
+    return "\n".join(lines)
 
 
 def _verdict(lower: int, higher: int, worse: int) -> str:
@@ -95,8 +95,8 @@ def _names(measured: Measured) -> list[str]:
 
 def _joined(seeds: Sequence[Mapping[str, Values]], name: str) -> Values:
     """Values of all seeds; items keep their names, so that the bootstrap resamples whole items."""
-    found = [one[name] for one in seeds if name in one]
-    return Values(*([x for one in found for x in getattr(one, part)] for part in ("items", "values", "weights")))
+    parts = [one[name] for one in seeds if name in one]
+    return Values(*([x for one in parts for x in getattr(one, part)] for part in ("items", "values", "weights")))
 
 
 def _interval(seeds: Sequence[Mapping[str, Values]], name: str) -> Interval:
@@ -133,11 +133,11 @@ def _draw(measured: Measured, path: Path) -> None:
         axes = dress(figure.add_subplot(rows, columns, place + 1))
         axes.set_title(name, fontsize=8, loc="left")
         for y, arm in enumerate(reversed(list(measured))):
-            found = _interval(measured[arm], name)
-            if found.value is not None:
-                low, high = (found.value if end is None else end for end in (found.low, found.high))
+            interval = _interval(measured[arm], name)
+            if interval.value is not None:
+                low, high = (interval.value if end is None else end for end in (interval.low, interval.high))
                 axes.plot([low, high], [y, y], color=_COLOUR, lw=2)
-                axes.plot(found.value, y, "o", color=_COLOUR, ms=5)
+                axes.plot(interval.value, y, "o", color=_COLOUR, ms=5)
         axes.set_yticks(range(len(measured)), list(reversed(list(measured))), fontsize=8)
         axes.tick_params(labelsize=7)
     save(figure, path)

@@ -61,10 +61,10 @@ def dialogue(archive: Path) -> Iterator[tuple[str, bytes]]:
             raise ValueError(must(str(archive), "the game's archive with mp3 (`queen.1c`)", repr(header[:10])))
         table = file.read(count * _ENTRY.size)
         for name, _, place, size in _ENTRY.iter_unpack(table):
-            found = _SPEECH.fullmatch(name.partition(b"\0")[0].decode("latin-1"))
-            if found:
+            match = _SPEECH.fullmatch(name.partition(b"\0")[0].decode("latin-1"))
+            if match:
                 file.seek(place)
-                yield found[1], file.read(size)
+                yield match[1], file.read(size)
 
 
 def _write_dialogue(game: Path, folder: Path) -> None:

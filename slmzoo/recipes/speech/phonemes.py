@@ -49,7 +49,7 @@ def ipa(text: str) -> str:
 
 def phonemes(text: str) -> str:
     """Return the phonemes of a sentence in Kokoro's symbols, ended by a full stop; raises as `ipa`."""
-    found = _SYLLABIC.sub(r"ə\1", ipa(text))
+    symbols = _SYLLABIC.sub(r"ə\1", ipa(text))
     for symbol, kokoro in _SYMBOLS:
-        found = found.replace(symbol, kokoro)
-    return f"{found}."
+        symbols = symbols.replace(symbol, kokoro)
+    return f"{symbols}."

@@ -41,13 +41,13 @@ def prompts(out: Path, sounds: Path = PROMPTS, texts: Path = TEXTS) -> Recording
     if not texts.exists():
         raise FileNotFoundError(f"{texts} does not exist. Install the prompts: `apt install {PACKAGE}`.")
     out.mkdir(parents=True, exist_ok=True)
-    found: Recordings = {}
+    recordings: Recordings = {}
     for name, text in _chosen(sounds, texts):
         path = out / f"{name.replace('/', '-')}.wav"
         if not path.exists():
             decode_g722(sounds / f"{name}.g722", path)
-        found[path.stem] = (path, text)
-    return found
+        recordings[path.stem] = (path, text)
+    return recordings
 
 
 def recordings(folder: Path) -> Recordings:

@@ -191,13 +191,13 @@ def held_out(first: str, second: str) -> bool:
 
 def vocabulary() -> set[str]:
     """Return every word that a sentence may contain, in lower case and all its forms."""
-    found = {
+    words_and_forms = {
         word for text in (*TEMPLATES, *(t for ts in GRAMMAR.values() for t in ts)) for word in words_of(_plain(text))
     }
     for category, words in _CATEGORIES.items():
         inflect, forms = (verb, "sdng") if category in _VERBS else (noun, "p" if _counts(category) else "")
-        found.update(inflect(word, form) for word in words for form in ("", *forms))
-    return found | {"an"}
+        words_and_forms.update(inflect(word, form) for word in words for form in ("", *forms))
+    return words_and_forms | {"an"}
 
 
 def sentences(split: Split, n: int, seed: int = 7) -> list[str]:
@@ -247,10 +247,10 @@ def _expand(text: str, rng: random.Random, chosen: list[str]) -> str:
 
 def _written(text: str) -> str:
     """Apply "an" before vowels, and capitals."""
-    text = _VOWEL_SOUND.sub(lambda found: found[0][:-1] + "n ", text)
+    text = _VOWEL_SOUND.sub(lambda match: match[0][:-1] + "n ", text)
     proper = {*WORDS["name"], *WORDS["town"], *WORDS["day"], *(set(WORDS["month"]) - {"march", "may"}), "i"}
     text = re.sub(r"[a-z']+", lambda word: word[0].capitalize() if word[0] in proper else word[0], text)
-    text = re.sub(r"\bin (march|may)\b", lambda found: f"in {found[1].capitalize()}", text)
+    text = re.sub(r"\bin (march|may)\b", lambda match: f"in {match[1].capitalize()}", text)
     return text[0].upper() + text[1:]
 
 
