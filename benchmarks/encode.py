@@ -214,14 +214,14 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self.wrapped = engine
         self.times: list[float] = []
-        self.heard: list[float] = []
+        self.seconds_of_audio: list[float] = []
 
     def engine(self, work: Job, models: Models, planned: Sequence[Any]) -> Iterator[Report]:
         """Forward reports."""
         began = time.perf_counter()
         for report in self.wrapped(work, models, planned):
             self.times.append(time.perf_counter() - began)
-            self.heard.append(report.seconds)
+            self.seconds_of_audio.append(report.seconds)
             yield report
 
     def speed(self) -> float:
@@ -230,7 +230,7 @@ class Watch:
         Workers start one after another, and some run out of work at the end.
         """
         first, last = len(self.times) // 4, len(self.times) * 3 // 4
-        return sum(self.heard[first + 1 : last + 1]) / (self.times[last] - self.times[first])
+        return sum(self.seconds_of_audio[first + 1 : last + 1]) / (self.times[last] - self.times[first])
 
 
 def ray_engine_large(models: Models, load: Load) -> dict[str, Any]:

@@ -72,25 +72,25 @@ def compare(wav: Tensor, zoo: str) -> dict[str, Any]:
 
 def spoken(seconds: float, folder: Path) -> list[tuple[str, Tensor]]:
     """Sentences and their wavs (1, samples) at 16 kHz, until `seconds` are full."""
-    said: list[tuple[str, Tensor]] = []
+    utterances: list[tuple[str, Tensor]] = []
     sentences, at, total = (*PLAIN, *MORE), 0, 0
     for stretch in cycle(STRETCHES):
         for sentence in sentences:
             if total >= seconds * RATE:
-                return said
+                return utterances
             speak(sentence, folder / f"{at}.wav", stretch=stretch)
-            said.append((sentence, audio.load(folder / f"{at}.wav")[0]))
-            total, at = total + said[-1][1].shape[1], at + 1
-    return said
+            utterances.append((sentence, audio.load(folder / f"{at}.wav")[0]))
+            total, at = total + utterances[-1][1].shape[1], at + 1
+    return utterances
 
 
 def word_error_rate(sentences: list[str], wav: Tensor) -> float:
     """Word errors of speech (1, samples) at 16 kHz, recognised in segments, over all words of the sentences."""
     listen = recogniser()
     edges = [0, *pauses(wav, RATE, HEARD_AT_ONCE), wav.shape[1]]
-    heard = " ".join(listen(wav[:, a:b], RATE) for a, b in pairwise(edges))
-    (found,) = wer.errors({"all": " ".join(sentences)}, {"all": heard}).values()
-    return found.word_errors / found.words
+    hypothesis = " ".join(listen(wav[:, a:b], RATE) for a, b in pairwise(edges))
+    (errors,) = wer.errors({"all": " ".join(sentences)}, {"all": hypothesis}).values()
+    return errors.word_errors / errors.words
 
 
 def greedy(pipeline: Pipeline, wavs: list[Tensor]) -> list[Speech]:
@@ -102,27 +102,27 @@ def resynthesis(seconds: float, zoo: str) -> dict[str, Any]:
     """Length and word error rate of long speech, and of its sentences one by one, all greedy."""
     pipeline = hub.pipeline(zoo=zoo, with_ulm=False)
     with tempfile.TemporaryDirectory() as folder:
-        said = spoken(seconds, Path(folder))
-    sentences, wavs = [sentence for sentence, _ in said], [wav for _, wav in said]
+        utterances = spoken(seconds, Path(folder))
+    sentences, wavs = [sentence for sentence, _ in utterances], [wav for _, wav in utterances]
     whole = torch.cat(wavs, 1)
     made: dict[str, list[Speech]] = {"one_by_one": [], "in_one": []}
     cases = {"one_by_one": wavs, "in_one": [whole]}
     spent = {name: timed(lambda n=name: made[n].extend(greedy(pipeline, cases[n]))) for name in cases}
-    found: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "zoo": zoo,
-        "sentences": len(said),
+        "sentences": len(utterances),
         "seconds": whole.shape[1] / RATE,
         "word_error_rate_of_the_original": word_error_rate(sentences, whole),
     }
     for name, speech in made.items():
         wav = torch.cat([audio.resample(s.wav, s.sample_rate, RATE) for s in speech], 1)
-        found[name] = {
+        figures[name] = {
             "length": wav.shape[1] / whole.shape[1],
             "finished": sum(s.finished for s in speech) / len(speech),
             "word_error_rate": word_error_rate(sentences, wav),
             "real_time_factor": spent[name] * RATE / whole.shape[1],
         }
-    return {**found, "segments": len(segments_of(whole, RATE, pipeline.synthesizer.longest_segment))}
+    return {**figures, "segments": len(segments_of(whole, RATE, pipeline.synthesizer.longest_segment))}
 
 
 if __name__ == "__main__":

@@ -102,14 +102,14 @@ def compare(arguments: list[str], runs: int) -> dict[str, Any]:
 def start_up(runs: int) -> dict[str, float]:
     """Median CPU seconds of `import torch, torchaudio`, and from there until `units` begins to compute."""
     code = START.format(sample=str(SAMPLE))
-    told: list[tuple[float, float]] = []
+    times: list[tuple[float, float]] = []
     for _ in range(runs):
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment(), check=True, capture_output=True, text=True
         )
         imports, rest = map(float, done.stdout.split())
-        told.append((imports, rest))
-    imports, rest = (statistics.median(values) for values in zip(*told, strict=True))
+        times.append((imports, rest))
+    imports, rest = (statistics.median(values) for values in zip(*times, strict=True))
     return {"import_torch_torchaudio_cpu_s": imports, "from_there_to_first_frame_cpu_s": rest}
 
 

@@ -56,25 +56,25 @@ def features(pipeline: Pipeline, wav: Tensor, timing: Timing) -> Tensor:
     return torch.cat([*stream.push(wav), *stream.flush()])
 
 
-def units(pipeline: Pipeline, heard: Tensor, wait: float | None) -> Tensor:
+def units(pipeline: Pipeline, features: Tensor, wait: float | None) -> Tensor:
     """Framewise units of features (frames, dim) in a search with a bounded delay in seconds."""
     search = pipeline.quantizer.stream(None if wait is None else round(wait * pipeline.frame_rate))
-    return torch.cat([search.push(heard), search.flush()])
+    return torch.cat([search.push(features), search.flush()])
 
 
 def agreement(pipeline: Pipeline, wavs: list[Tensor]) -> list[dict[str, Any]]:
     """Share of frames with the offline unit, for each context and look-ahead, and at the usual ones for each wait."""
     offline = torch.cat([pipeline.units(wav, RATE).framewise() for wav in wavs])
-    found = []
+    rows = []
     for context in CONTEXTS:
         for ahead in AHEADS:
             timing = Timing(context=context, ahead=ahead, step=USUAL.step)
-            heard = [features(pipeline, wav, timing) for wav in wavs]
+            features_of_wavs = [features(pipeline, wav, timing) for wav in wavs]
             usual = (context, ahead) == (USUAL.context, USUAL.ahead)
             for wait in (*WAITS, None) if usual or context == USUAL.context else (None,):
-                same = torch.cat([units(pipeline, each, wait) for each in heard]) == offline
-                found.append({"context": context, "ahead": ahead, "wait": wait, "same": float(same.double().mean())})
-    return found
+                same = torch.cat([units(pipeline, each, wait) for each in features_of_wavs]) == offline
+                rows.append({"context": context, "ahead": ahead, "wait": wait, "same": float(same.double().mean())})
+    return rows
 
 
 def real_time(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float]:
@@ -96,7 +96,7 @@ def real_time(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float]:
 
 def sound(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float | None]:
     """Seconds from the first sample spoken to the first sample of its resynthesis, and the voice's real-time factor."""
-    heard, voice = pipeline.stream(RATE), pipeline.speech_stream(seconds=0.6)
+    unit_stream, voice = pipeline.stream(RATE), pipeline.speech_stream(seconds=0.6)
     wav = torch.cat(wavs, 1)[:, : 8 * RATE]
     at, clock, made, first = 0, 0.0, 0.0, None
     began = time.perf_counter()
@@ -104,7 +104,7 @@ def sound(pipeline: Pipeline, wavs: list[Tensor]) -> dict[str, float | None]:
         at += chunk.shape[1]
         clock = max(clock, at / RATE)  # the speaker is not faster than time
         before = time.perf_counter()
-        spoken = voice.push(heard.push(chunk))
+        spoken = voice.push(unit_stream.push(chunk))
         clock += time.perf_counter() - before
         made += sum(each.seconds for each in spoken)
         first = clock if spoken and first is None else first
