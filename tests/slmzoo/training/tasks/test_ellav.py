@@ -36,11 +36,11 @@ def options(folder: Path, **more: object) -> EllavSettings:
 def write_codes(units: Path, folder: Path) -> None:
     """Forty codec tokens a second, each its unit and a bit of its own."""
     for file in units.rglob("*.npy"):
-        units = np.load(file)
-        at = (np.arange(round(len(units) / 50 * 40)) / 40 * 50).astype(int).clip(max=len(units) - 1)
+        framewise = np.load(file)
+        at = (np.arange(round(len(framewise) / 50 * 40)) / 40 * 50).astype(int).clip(max=len(framewise) - 1)
         target = folder / file.relative_to(units)
         target.parent.mkdir(parents=True, exist_ok=True)
-        np.save(target, (units[at] * 2 + np.arange(len(at)) % 2).astype(np.int16))
+        np.save(target, (framewise[at] * 2 + np.arange(len(at)) % 2).astype(np.int16))
 
 
 @pytest.fixture
