@@ -119,4 +119,4 @@ def test_the_repository_stays_small():
         pytest.skip("not a git checkout: which files belong to the repository is not known")
     sizes = {name: (ROOT / name).stat().st_size for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
     assert sum(sizes.values()) < 40e6
-    assert sum(size for name, size in sizes.items() if name.endswith(".safetensors")) < 20e6
+    assert sum(size for name, size in sizes.items() if name.endswith(".safetensors")) < 28e6

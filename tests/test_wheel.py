@@ -13,7 +13,7 @@ import pytest
 
 from tests.test_architecture import MAY_IMPORT, ROOT
 
-DEMO = {"codebook", "ellav", "ulm", "wavlm", "wavtokenizer"}
+DEMO = {"codebook", "ellav", "speechtokenizer", "ulm", "wavlm", "wavtokenizer"}
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,11 @@ def test_every_module_is_in_the_wheel(wheel):
 
 @pytest.mark.slow
 def test_the_weights_of_the_demo_are_in_the_wheel_byte_for_byte(wheel):
-    names = {f"slmzoo/demo/{kind}.safetensors" for kind in DEMO} | {"slmzoo/demo/zoo.json"}
-    for name in names:
-        assert wheel.read(name) == (ROOT / name).read_bytes()
+    weights, zoos = (sorted((ROOT / "slmzoo" / "demo").glob(f"*.{kind}")) for kind in ("safetensors", "json"))
+    assert {file.stem for file in weights} == DEMO
+    assert {file.stem for file in zoos} == {"zoo", "speechtokenizer"}
+    for file in (*weights, *zoos):
+        assert wheel.read(file.relative_to(ROOT).as_posix()) == file.read_bytes()
 
 
 @pytest.mark.slow

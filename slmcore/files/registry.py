@@ -85,8 +85,8 @@ def zoos(registry: Registries = None) -> tuple[str, ...]:
 
 
 def reserved_zoos() -> frozenset[str]:
-    """Return the names that a user's registry may not take: the built-in zoos and the demo."""
-    return built_in_zoos() | {"demo"}
+    """Return the names that a user's registry may not take: the built-in zoos and the shipped ones."""
+    return built_in_zoos() | {"demo"} | {row.zoo for row in _demo()}
 
 
 def system_of(zoo: str, registry: Registries = None) -> str:
@@ -192,9 +192,17 @@ def _add(table: list[Row], new: tuple[Row, ...], file: Path) -> None:
 
 @cache
 def _demo() -> tuple[Row, ...]:
-    """Return the shipped zoo's rows, addressed by package name; none if only single systems are installed."""
+    """Return the rows of the shipped zoos, addressed by package name, those of `demo` first.
+
+    There are none if only single systems are installed.
+    """
     try:
-        text = importlib.resources.files(_DEMO).joinpath("zoo.json").read_text(encoding="utf-8")
+        files = [file for file in importlib.resources.files(_DEMO).iterdir() if file.name.endswith(".json")]
     except (ModuleNotFoundError, FileNotFoundError):
         return ()
-    return rows_of_text(text, lambda file: f"package://{_DEMO}/{file_name(file)}")
+    files.sort(key=lambda file: (file.name != "zoo.json", file.name))
+    return tuple(row for file in files for row in rows_of_text(file.read_text(encoding="utf-8"), _in_the_package))
+
+
+def _in_the_package(file: str) -> str:
+    return f"package://{_DEMO}/{file_name(file)}"

@@ -1,1 +1,1 @@
-"""The shipped demo zoo: small weights, and `zoo.json`, which describes them like any user's zoo."""
+"""The shipped zoos: small weights, and JSON files that describe them like any user's zoo, one for each system."""

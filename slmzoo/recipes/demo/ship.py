@@ -1,8 +1,9 @@
-"""The demo's weights in the package: the models of the runs in half precision, and their registry."""
+"""The demo's weights in the package: the models of the runs in half precision, and their zoos."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from slmcore.files import atomic, zoofile
 from slmcore.files.checkpoint import read, save
 from slmcore.files.rows import Row
+from slmzoo import systems
 from slmzoo.convert import published
 
 __all__ = ["DEMO", "make", "ship"]
@@ -38,19 +40,27 @@ def make(data: Path, runs: Path) -> None:
 
 
 def ship(runs: Path, folder: Path) -> None:
-    """Write the models of `runs/zoo.json` to `folder` as `<kind>.safetensors`, and its `zoo.json`.
+    """Write the models of `runs/zoo.json` to `folder` as `<kind>.safetensors`, with the JSON files of their zoos.
 
-    Raises FileNotFoundError before any model is trained.
+    A codec that is a system of its own gets a zoo of its own, `demo-<kind>`. Raises FileNotFoundError before any model
+    is trained.
     """
     rows = zoofile.rows_of_file(runs / "zoo.json")
-    encoder = next((row.encoder for row in rows if row.encoder), None)
-    rates = {"sample_rate": _RATE, "frame_rate": _ENCODER_RATE}
-    defaults = {"encoder": encoder, **rates, "licence": "MIT", "origin": _ORIGIN}
     for row in rows:
         _copy_in_half(row, folder / f"{row.kind}.safetensors")
+    alone = [row for row in rows if row.kind in systems.names()]
+    _write_zoo(folder / "zoo.json", "demo", [row for row in rows if row not in alone])
+    for row in alone:
+        _write_zoo(folder / f"{row.kind}.json", f"demo-{row.kind}", [row], system=row.kind)
+
+
+def _write_zoo(path: Path, zoo: str, rows: Sequence[Row], **about: str) -> None:
+    encoder = next((row.encoder for row in rows if row.encoder), None)
+    named = {} if encoder is None else {"encoder": encoder}
+    defaults = {**named, "sample_rate": _RATE, "frame_rate": _ENCODER_RATE, "licence": "MIT", "origin": _ORIGIN}
     entries = [_entry(row, defaults) for row in rows]
-    content = {"format": "slmzoo-registry", "version": 1, "zoo": "demo", "defaults": defaults, "rows": entries}
-    atomic.write_bytes(folder / "zoo.json", (json.dumps(content, indent=2) + "\n").encode())
+    content = {"format": "slmzoo-registry", "version": 1, "zoo": zoo, **about, "defaults": defaults, "rows": entries}
+    atomic.write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _copy_in_half(row: Row, path: Path) -> None:
@@ -68,5 +78,5 @@ def _entry(row: Row, defaults: dict[str, Any]) -> dict[str, Any]:
     """Return a row as the registry writes it, without what the defaults say; a codec has no encoder."""
     entry: dict[str, Any] = {"kind": row.kind, "file": f"{row.kind}.safetensors"}
     entry |= {name: getattr(row, name) for name in _OF_ROWS if getattr(row, name) is not None}
-    entry |= {} if row.encoder == defaults["encoder"] else {"encoder": row.encoder}
+    entry |= {} if row.encoder == defaults.get("encoder") else {"encoder": row.encoder}
     return {name: value for name, value in entry.items() if name not in defaults or value != defaults[name]}

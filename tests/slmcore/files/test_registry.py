@@ -121,10 +121,19 @@ def test_what_is_not_listed_is_an_error_that_lists_what_is(asked, message):
         registry.find(**asked)
 
 
+@pytest.mark.parametrize("zoo", ["demo", "demo-speechtokenizer", "twist"])
+def test_a_user_cannot_take_the_name_of_a_zoo_that_comes_along(tmp_path, zoo):
+    with pytest.raises(ValueError, match=f"{zoo}.*is taken"):
+        registry.rows(registry=write(tmp_path, {**GOOD, "zoo": zoo}))
+
+
 def test_the_demo_needs_no_point_and_takes_only_its_own():
     assert registry.find("ulm", zoo="demo").k == 200
     assert {row.kind for row in registry.rows("demo")} == {"wavlm", "codebook", "ulm", "ellav", "wavtokenizer"}
     assert all(row.url == f"package://slmzoo.demo/{row.kind}.safetensors" for row in registry.rows("demo"))
+    (codec,) = registry.rows("demo-speechtokenizer")
+    assert (codec.kind, codec.system, codec.encoder) == ("speechtokenizer", "speechtokenizer", None)
+    assert codec.url == "package://slmzoo.demo/speechtokenizer.safetensors"
     with pytest.raises(ValueError, match="200"):
         registry.find("codebook", zoo="demo", k=500)
 
@@ -136,7 +145,7 @@ def test_a_users_zoo_by_argument_and_by_environment(tmp_path, monkeypatch):
     other = write(tmp_path, {**GOOD, "zoo": "other"}, "other.json")
     monkeypatch.setenv("SLMZOO_REGISTRY", os.pathsep.join([str(path), str(other)]))
     assert registry.zoos()[0] == "dp-slm"
-    assert registry.zoos()[-3:] == ("demo", "mine", "other")
+    assert registry.zoos()[-4:] == ("demo", "demo-speechtokenizer", "mine", "other")
     assert len(registry.rows("mine", registry=str(path))) == 3
     assert [p.lmbda for p in registry.operating_points("other", kinds={"ulm", "ellav"})] == [3.0, 7.5]
     assert registry.find("codebook", zoo="mine").url == str(tmp_path / "codebook.safetensors")

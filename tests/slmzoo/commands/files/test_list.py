@@ -20,7 +20,7 @@ def test_list(capsys, registry, terminal, monkeypatch, tmp_path):
     lines = [line for line in out.splitlines() if line.startswith("tiny")]
     assert len(lines) == 5
     assert [line.split()[5] for line in lines] == ["own"] * 5
-    assert [line.split()[5] for line in out.splitlines() if line.startswith("demo")] == ["shipped"] * 5
+    assert [line.split()[5] for line in out.splitlines() if line.startswith("demo")] == ["shipped"] * 6
     published = {line.split()[1]: line.split() for line in out.splitlines() if line.startswith("dp-slm")}
     assert published["wavlm"][5:7] == ["absent", "~1.26GB"]
     assert published["wavtokenizer"][5:7] == ["absent", "-"]

@@ -53,7 +53,8 @@ CODECS: dict[str, Any] = {
     "steps": 2, "batch": 1, "warmup": 1, "crop": 3200, "start_crops": 40, "n_filters": 2, "dimension": 8,
     "codebook_size": 16, "discriminators": (), "held_out": 1,
 }  # fmt: skip
-MODELS = ("wavlm", "codebook", "wavtokenizer", "ulm", "ellav", "unit_hifigan", "speechtokenizer", "soundstream")
+CODEC_SYSTEMS = ("speechtokenizer", "soundstream")
+MODELS = ("wavlm", "codebook", "wavtokenizer", "ulm", "ellav", "unit_hifigan", *CODEC_SYSTEMS)
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +110,15 @@ def test_every_stage_trains_on_what_the_one_before_made(corpus: Path, tmp_path: 
     made = hub.pipeline(zoo=ZOO, registry=tmp_path / "zoo.json")
     spoken = made.resynthesize(*audio.load(corpus / "wavs" / "dev" / "s001" / "dev-000000.wav"))
     assert spoken[0].sample_rate == 16_000
-    shipped = {row.kind: row for row in rows_of_file(demo / "zoo.json")}
+    zoos = {name: rows_of_file(demo / f"{name}.json") for name in ("zoo", *CODEC_SYSTEMS)}
+    assert {row.zoo for row in zoos["zoo"]} == {"demo"}
+    assert all([(row.zoo, row.system) for row in zoos[name]] == [(f"demo-{name}", name)] for name in CODEC_SYSTEMS)
+    shipped = {row.kind: row for rows in zoos.values() for row in rows}
     assert shipped.keys() == {*MODELS}
-    assert {file.name for file in demo.iterdir()} == {"zoo.json", *(f"{kind}.safetensors" for kind in MODELS)}
+    assert {file.name for file in demo.iterdir()} == {
+        *(f"{name}.json" for name in zoos),
+        *(f"{kind}.safetensors" for kind in MODELS),
+    }
     assert shipped["ulm"].operating_point == replace(made.operating_point, zoo="demo")
     assert (shipped["wavtokenizer"].encoder, shipped["wavtokenizer"].frame_rate) == (None, 40.0)
     for kind, row in shipped.items():
