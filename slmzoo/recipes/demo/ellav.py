@@ -12,7 +12,7 @@ __all__ = ["make"]
 
 _SIZES: dict[str, Any] = {"dim": 192, "n_layers": 4, "head_dim": 32, "hidden_dim": 512, "n_heads": 6, "n_kv_heads": 6}
 _RATE: dict[str, Any] = {
-    "steps": 12_000, "batch": 8, "accumulate": 1, "lr": 1.5e-3, "warmup": 100, "betas": (0.9, 0.99),
+    "steps": 20_000, "batch": 8, "accumulate": 1, "lr": 1.5e-3, "warmup": 100, "betas": (0.9, 0.99),
     "precision": "bf16", "validate_every": 1000, "workers": 0,
 }  # fmt: skip
 

@@ -53,7 +53,7 @@ def test_jsonl_goes_to_a_file(capsys, clip, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--zoo", "nowhere"), "demo, tiny, but is"),
+        (("--zoo", "nowhere"), "demo-speechtokenizer, tiny, but is"),
         (("--k", 500, "--lmbda", 1), "(500, 4500)"),
         (("--zoo", "tiny", "--k", 21), "20"),
     ],
