@@ -180,9 +180,9 @@ def _registry_files(registry: Registries) -> list[Path]:
 
 
 def _add(table: list[Row], new: tuple[Row, ...], file: Path) -> None:
-    earlier = {row.key: row for row in table}
+    earlier, taken = {row.key: row for row in table}, reserved_zoos()
     for row in new:
-        if row.zoo in reserved_zoos():
+        if row.zoo in taken:
             raise ValueError(f"The registry {file} calls its zoo {row.zoo!r}, which is taken. Choose another name.")
         if earlier.get(row.key, row) != row:
             raise ValueError(f"The registry {file} names another file for {row.label} than an earlier registry does.")

@@ -36,18 +36,18 @@ class Training(ResultsCommand):
 
     def run(self) -> int:
         """Train."""
-        found = self.train(self.settings)
+        reached = self.train(self.settings)
         if not rank():
             with self.results() as write:
-                for row in found:
+                for row in reached:
                     write(row)
         return 0
 
     def line(self, row: Mapping[str, Any]) -> str:
         """Return the result line: the model added, and its zoo."""
-        told = {name: number(value) for name, value in row.items() if name not in ("zoo", "kind") and value is not None}
+        shown = {n: number(value) for n, value in row.items() if n not in ("zoo", "kind") and value is not None}
         kind = row.get("kind", "codebook")
-        return f"{kind} added to zoo {row['zoo']}: {', '.join(f'{name} {value}' for name, value in told.items())}"
+        return f"{kind} added to zoo {row['zoo']}: {', '.join(f'{name} {value}' for name, value in shown.items())}"
 
 
 def _of_task(task: str, settings: str, *, json: bool, jsonl: Path | None, **options: Any) -> Training:

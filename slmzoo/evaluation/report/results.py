@@ -130,18 +130,18 @@ class Result:
         return target
 
     def _content(self, csvs: Mapping[str, Any]) -> dict[str, Any]:
-        found = self.findings
+        findings = self.findings
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "task": self.task,
-            "complete": not any(found.problems.values()),
-            "scores": [flat(score) for score in found.scores],
+            "complete": not any(findings.problems.values()),
+            "scores": [flat(score) for score in findings.scores],
             "csv": csvs,
-            "conventions": dict(found.conventions),
+            "conventions": dict(findings.conventions),
             "statistics": {**asdict(self.bootstrap), "method": "bootstrap over items"},
-            "models": dict(found.models),
-            "problems": {kind: list(names) for kind, names in found.problems.items() if names},
+            "models": dict(findings.models),
+            "problems": {kind: list(names) for kind, names in findings.problems.items() if names},
             "versions": versions(),
             "command": shlex.join(self.command),
         }

@@ -239,12 +239,12 @@ def _made(given: Recordings, way: Way, folder: Path, name: str) -> Made:
     for key, (file, _) in tqdm(given.items(), desc=name, disable=None):
         wav, sr = audio.load(file)
         began = time.perf_counter()
-        speech, rate, units = way(wav, sr)
+        output, rate, units = way(wav, sr)
         results.spent += time.perf_counter() - began
         results.seconds_of_audio += wav.shape[1] / sr
-        results.ratios.append(speech.shape[1] / rate / (wav.shape[1] / sr))
+        results.ratios.append(output.shape[1] / rate / (wav.shape[1] / sr))
         results.units += [] if units is None else [units]
-        audio.write(folder / f"{key}.wav", speech, rate)
+        audio.write(folder / f"{key}.wav", output, rate)
     return results
 
 

@@ -48,8 +48,9 @@ def ship(runs: Path, folder: Path) -> None:
     rows = zoofile.rows_of_file(runs / "zoo.json")
     for row in rows:
         _copy_in_half(row, folder / f"{row.kind}.safetensors")
-    alone = [row for row in rows if row.kind in systems.names()]
-    _write_zoo(folder / "zoo.json", "demo", [row for row in rows if row not in alone])
+    names = systems.names()
+    alone = [row for row in rows if row.kind in names]
+    _write_zoo(folder / "zoo.json", "demo", [row for row in rows if row.kind not in names])
     for row in alone:
         _write_zoo(folder / f"{row.kind}.json", f"demo-{row.kind}", [row], system=row.kind)
 

@@ -93,23 +93,23 @@ def _probe(
 ) -> Values:
     """Frame accuracy of a ridge regression to one-hot labels, for each held-out sentence; `seen` are the features."""
     training = [(seen[s], s) for s in corpus.training if chosen(s)]
-    labels = [truth(s, len(x)) for x, s in training]
-    names = sorted({label for sequence in labels for label in sequence if label is not None})
+    targets = [truth(s, len(x)) for x, s in training]
+    names = sorted({label for sequence in targets for label in sequence if label is not None})
     number = {label: i for i, label in enumerate(names)}
-    known = (_known(features, of, number) for (features, _), of in zip(training, labels, strict=True))
+    known = (_known(features, of, number) for (features, _), of in zip(training, targets, strict=True))
     x, y = (torch.cat(parts) for parts in zip(*known, strict=True))
     weights = _ridge(x, torch.nn.functional.one_hot(y, len(names)).double())
     rows = []
     for sentence in corpus.held_out:
         features = seen[sentence]
-        inputs, targets = _known(features, truth(sentence, len(features)), number)
-        hit = (_with_one(inputs) @ weights).argmax(1) == targets
+        inputs, expected = _known(features, truth(sentence, len(features)), number)
+        hit = (_with_one(inputs) @ weights).argmax(1) == expected
         rows.append((sentence.name, float(hit.double().mean()), float(len(hit))))
     return Values.of(rows)
 
 
-def _known(features: Tensor, labels: Sequence[str | None], number: dict[str, int]) -> tuple[Tensor, Tensor]:
-    pairs = [(i, number[label]) for i, label in enumerate(labels) if label is not None and label in number]
+def _known(features: Tensor, targets: Sequence[str | None], number: dict[str, int]) -> tuple[Tensor, Tensor]:
+    pairs = [(i, number[label]) for i, label in enumerate(targets) if label is not None and label in number]
     at = torch.tensor([i for i, _ in pairs], dtype=torch.int64)
     return features[at].double(), torch.tensor([n for _, n in pairs], dtype=torch.int64)
 

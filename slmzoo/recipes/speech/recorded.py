@@ -41,13 +41,13 @@ def prompts(out: Path, sounds: Path = PROMPTS, texts: Path = TEXTS) -> Recording
     if not texts.exists():
         raise FileNotFoundError(f"{texts} does not exist. Install the prompts: `apt install {PACKAGE}`.")
     out.mkdir(parents=True, exist_ok=True)
-    recordings: Recordings = {}
+    decoded: Recordings = {}
     for name, text in _chosen(sounds, texts):
         path = out / f"{name.replace('/', '-')}.wav"
         if not path.exists():
             decode_g722(sounds / f"{name}.g722", path)
-        recordings[path.stem] = (path, text)
-    return recordings
+        decoded[path.stem] = (path, text)
+    return decoded
 
 
 def recordings(folder: Path) -> Recordings:
@@ -65,8 +65,8 @@ def recordings(folder: Path) -> Recordings:
 
 def _chosen(sounds: Path, texts: Path) -> list[tuple[str, str]]:
     with gzip.open(texts, "rt", encoding="utf-8") as lines:
-        transcripts = sorted(_spoken(lines))
-    recorded = [(name, text) for name, text in transcripts if (sounds / f"{name}.g722").is_file()]
+        pairs = sorted(_spoken(lines))
+    recorded = [(name, text) for name, text in pairs if (sounds / f"{name}.g722").is_file()]
     return recorded[::_EVERY][:_COUNT]
 
 

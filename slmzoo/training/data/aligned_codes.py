@@ -33,7 +33,7 @@ class Utterance:
     """Codec tokens at the tokenizer's codec rate, int64 (tokens,)."""
 
 
-def aligned_files(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, Path]:
+def aligned_files(corpus: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[str, Path]:
     """Return the file of each utterance below `folder`, by name: numbers for `load_array`, or audio of any suffix.
 
     Raises FileNotFoundError for a missing folder, and a ValueError that names utterances without a file and files
@@ -45,7 +45,7 @@ def aligned_files(said: Sequence[Spoken], folder: Path, of_audio: bool) -> dict[
         )
     files = audio.find(str(folder)) if of_audio else arrays_in(folder)
     found = {Path(file).relative_to(folder).with_suffix("").as_posix(): Path(file) for file in files}
-    names = {spoken.name for spoken in said}
+    names = {spoken.name for spoken in corpus}
     unpaired = {
         "units without a file in": sorted(names - found.keys()),
         "no units for files in": sorted(found.keys() - names),
@@ -67,7 +67,7 @@ def encoded(files: Mapping[str, Path], codec: WavTokenizer, folder: Path) -> dic
 
 
 def utterances(
-    said: Sequence[Spoken], files: Mapping[str, Path], tokenizer: EllaVTokenizer, tolerance: float
+    corpus: Sequence[Spoken], files: Mapping[str, Path], tokenizer: EllaVTokenizer, tolerance: float
 ) -> list[Utterance]:
     """Return units with their codec tokens; one ValueError for all that are empty, out of range or misaligned."""
 
@@ -77,7 +77,7 @@ def utterances(
         check_durations(made, tokenizer, tolerance)
         return made
 
-    return all_checked(said, joined)
+    return all_checked(corpus, joined)
 
 
 def check_durations(utterance: Utterance, tokenizer: EllaVTokenizer, tolerance: float = 0.1) -> None:
